@@ -1,0 +1,49 @@
+"""The compiler and the engine that decides events.
+
+from quell.engine import Engine
+
+engine = Engine.load("policies")
+decision = engine.decide(b'{"type": "message_create", …}')
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from quell.engine.decision import Decision, Fired, Held, LabelChange, Problem, Refused, Sent
+    from quell.engine.engine import Engine
+    from quell.grammar.diagnostics import Diagnostic, PolicyError
+
+_PLACES = {
+    "Decision": "quell.engine.decision",
+    "Diagnostic": "quell.grammar.diagnostics",
+    "Engine": "quell.engine.engine",
+    "Fired": "quell.engine.decision",
+    "Held": "quell.engine.decision",
+    "LabelChange": "quell.engine.decision",
+    "PolicyError": "quell.grammar.diagnostics",
+    "Problem": "quell.engine.decision",
+    "Refused": "quell.engine.decision",
+    "Sent": "quell.engine.decision",
+}
+__all__ = [
+    "Decision",
+    "Diagnostic",
+    "Engine",
+    "Fired",
+    "Held",
+    "LabelChange",
+    "PolicyError",
+    "Problem",
+    "Refused",
+    "Sent",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, imported when first asked for, so that `quell --help` need not load a compiler."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)

@@ -1,0 +1,67 @@
+"""Bundles as the commands take them: read, checked, its findings printed, built."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING
+
+from quell.engine.cli_group import FINDINGS
+from quell.engine.cli_output import console, count
+
+if TYPE_CHECKING:
+    from quell.engine.compile import Analysis, Build
+    from quell.engine.engine import Engine
+    from quell.grammar.diagnostics import Diagnostic
+
+
+class Broken(SystemExit):
+    """A bundle with errors, which were printed: the process ends with the status for findings."""
+
+    def __init__(self) -> None:
+        super().__init__(FINDINGS)
+
+
+def read(folder: str, *, lints: bool = True) -> Analysis:
+    """A bundle read and checked, whatever is wrong with it."""
+    from quell.engine.bundle import read_bundle
+    from quell.engine.compile import analyse
+    from quell.grammar.diagnostics import Report
+
+    report = Report()
+    return analyse(read_bundle(folder, report), report, lints=lints)
+
+
+def read_sound(folder: str) -> Analysis:
+    """A bundle without errors. Errors are printed to standard error and end the process (`Broken`)."""
+    analysis = read(folder, lints=False)
+    if analysis.report.errors:
+        print_findings([d for d in analysis.diagnostics if d.severity == "error"], analysis, sys.stderr)
+        console(sys.stderr).print(
+            f"{count(len(analysis.report.errors), 'error')} in the policies of {folder}", style="red", soft_wrap=True
+        )
+        raise Broken
+    return analysis
+
+
+def built(folder: str, *, all_fields: bool = False) -> Build:
+    """A bundle ready to run; errors as in `read_sound`."""
+    from quell.engine.compile import build
+
+    return build(read_sound(folder), all_fields=all_fields)
+
+
+def engine(folder: str) -> Engine:
+    """An engine for the bundle in a folder; errors as in `read_sound`."""
+    from quell.engine.engine import Engine
+
+    return Engine(built(folder))
+
+
+def print_findings(found: Sequence[Diagnostic], analysis: Analysis, stream: IO[str] | None = None) -> None:
+    """Diagnostics with their source lines, in colour where somebody looks."""
+    from quell.grammar.diagnostics import plain
+
+    out = console(stream)
+    for d in found:
+        out.print(plain(d, analysis.files.sources), soft_wrap=True)

@@ -1,0 +1,179 @@
+"""`quell decide`: the decisions for a file of events, and what came of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from quell.engine.cli_bundle import engine as engine_of
+from quell.engine.cli_files import STDIO, missing_parent, same_file, stdout_bytes, whole
+from quell.engine.cli_group import DEFECT, OK, UNREADABLE, Unreadable, say_error
+from quell.engine.cli_output import Watch, count, print_json, say
+
+if TYPE_CHECKING:
+    from quell.engine.decision_files import DecisionWriter
+    from quell.engine.decision_summary import Summary
+    from quell.engine.engine import Engine
+    from quell.engine.sources import Source
+
+FORMATS = ("json lines", "json", "csv", "tsv", "parquet")
+_STEP = 256
+"""Events between two looks at the clock."""
+
+
+@click.command("decide", short_help="Decide a file of events.")
+@click.argument("policies", metavar="POLICIES")
+@click.option(
+    "--events", "events", required=True, metavar="FILE|-", help="The events, in order; - is standard input."
+)
+@click.option(
+    "--out",
+    metavar="FILE|-",
+    help="Write the decisions: .jsonl or .parquet; - is JSON lines on standard output.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    help="What the events are, where the file's ending does not say.",
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N events.")
+@click.option("--json", "as_json", is_flag=True, help="The summary as JSON.")
+def decide(
+    policies: str, events: str, out: str | None, format_: str | None, limit: int | None, as_json: bool
+) -> int:
+    """Decide a file of events, and say what came of it.
+
+    Events are JSON lines, Parquet or CSV, each also as .gz where it is text. An event that is not what the
+    schema says is refused and counted; the rest goes on. The summary goes to standard output, or to
+    standard error where the decisions go to standard output.
+
+    \b
+    Example:
+      quell decide policies --events day.jsonl --out decisions.parquet
+      tail -f log.jsonl | quell decide policies --events - --out - | jq .verdict
+    """
+    _refuse_same(events, out)
+    made = engine_of(policies)
+    summary, took, failure = _run(made, events, out, format_, limit)
+    stream = sys.stderr if out == STDIO else sys.stdout
+    if as_json:
+        heading = {"bundle": made.bundle.analysis.files.name, "version": made.version, "source": events}
+        timing = {"seconds": round(took, 3), "events_per_second": round(summary.total / took) if took else None}
+        print_json({**heading, **summary.as_json(), **timing}, stream)
+    else:
+        from quell.engine.cli_summary import print_summary
+
+        print_summary(summary, took, stream)
+        if out is not None and out != STDIO and failure is None:
+            say(f"wrote {count(summary.total, 'decision')} to {out}")
+    return _status(summary, failure, out)
+
+
+def _status(summary: Summary, failure: Unreadable | None, out: str | None) -> int:
+    if failure is not None:
+        failure.show()
+        if out not in (None, STDIO):
+            say(f"nothing was written to {out}")
+        return failure.exit_code
+    if "internal" in summary.refused:
+        say_error("deciding failed inside Quell for some events, please report it")
+        return DEFECT
+    if summary.turned_away and not summary.decided:
+        say_error(
+            "no event could be decided", "comparing an event with the paths in the policies' event declarations"
+        )
+        return UNREADABLE
+    return OK
+
+
+def _refuse_same(events: str, out: str | None) -> None:
+    if out is None or out == STDIO:
+        return
+    if Path(out).suffix.lower() not in (".jsonl", ".ndjson", ".parquet", ".pq"):
+        raise click.UsageError(f"`{out}` does not say what to write: end it in .jsonl or .parquet")
+    if events != STDIO and same_file(events, out):
+        raise click.UsageError("the decisions would overwrite the events")
+    missing_parent(Path(out))
+
+
+def _run(
+    made: Engine, events: str, out: str | None, format_: Any, limit: int | None
+) -> tuple[Summary, float, Unreadable | None]:
+    """Decide the events; gives what came of them, the seconds it took, and why reading ended early."""
+    from quell.engine.decision_summary import Summary
+    from quell.engine.sources import SourceError, open_source
+
+    summary = Summary(made.bundle.analysis.symbols)
+    decoder = made.bundle.decoder
+    try:
+        with open_source(
+            events, format=format_, columns=decoder.columns(), max_bytes=decoder.max_bytes
+        ) as source, Watch("deciding", _total(source, limit)) as watch:
+            try:
+                with _writer(out, events) as writer:
+                    _decide(made, source, summary, writer, watch, limit)
+            except SourceError as error:
+                return summary, watch.elapsed, Unreadable(error.message, error.hint or None)
+            return summary, watch.elapsed, None
+    except SourceError as error:
+        raise Unreadable(error.message, error.hint or None) from error
+
+
+def _total(source: Source, limit: int | None) -> int | None:
+    return source.total if limit is None else limit
+
+
+def _decide(
+    made: Engine, source: Source, summary: Summary, writer: DecisionWriter | None, watch: Watch, limit: int | None
+) -> None:
+    from quell.engine.events import Refusal
+    from quell.engine.sources import decoded
+
+    done = 0
+    for number, event in decoded(source, made.bundle.decoder):
+        if isinstance(event, Refusal):
+            answer: Any = made.refuse(event)
+            place = source.place(number)
+        else:
+            answer = made.decide_decoded(event)
+            place = source.place(number) if event.problems or answer.__class__.__name__ == "Refused" else ""
+        summary.add(answer, place)
+        if writer is not None:
+            writer.write(answer, place)
+        done += 1
+        if done == limit:
+            return
+        if done % _STEP == 0:
+            watch.tell(done if limit is not None else source.position, count(done, "event"))
+
+
+@contextmanager
+def _writer(out: str | None, events: str) -> Iterator[DecisionWriter | None]:
+    """Where the decisions go; a file takes its name only once it is whole."""
+    from quell.engine.decision_files import JsonLinesWriter
+
+    if out is None:
+        yield None
+    elif out == STDIO:
+        lines = JsonLinesWriter(stdout_bytes(), prompt=events == STDIO)
+        yield lines
+        lines.close()
+    else:
+        with whole(Path(out)) as stream:
+            writer = _file_writer(out, stream)
+            yield writer
+            writer.close()
+
+
+def _file_writer(out: str, stream: IO[bytes]) -> DecisionWriter:
+    from quell.engine.decision_files import JsonLinesWriter, ParquetWriter
+
+    if Path(out).suffix.lower() in (".parquet", ".pq"):
+        return ParquetWriter(stream)
+    return JsonLinesWriter(stream)

@@ -1,0 +1,79 @@
+"""Decisions: what the engine answers for an event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from quell.engine.event_problems import Problem
+
+
+class Fired(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A rule that fired, or in a shadow rule's case would have: what it asked for and why."""
+
+    rule: str
+    verdict: str | None = None
+    message: str | None = None
+    tags: tuple[str, ...] = ()
+    severity: str | None = None
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A rule that matched and did not fire, and what held it: `rollout`, or `exempt by …`."""
+
+    rule: str
+    by: str
+
+
+class LabelChange(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A label put on an entity, until a time (ISO 8601; None for good), or taken off."""
+
+    entity: str
+    id: str
+    label: str
+    on: bool
+    rule: str
+    until: str | None = None
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """Something for a sink."""
+
+    sink: str
+    rule: str
+    payload: dict[str, Any]
+
+
+class Decision(msgspec.Struct, omit_defaults=True):
+    """What the engine answers for one event.
+
+    `at` is the event's time in microseconds since 1970 UTC, `id` its field `id` where it declares one.
+    `verdict` is the highest that a fired rule asked for, or the ladder's first. `shadow` are the firings of
+    shadow rules, for the record only; `held` the rules that matched and did not fire.
+    """
+
+    event: str
+    seq: int
+    at: int
+    verdict: str
+    id: str | None = None
+    fired: tuple[Fired, ...] = ()
+    shadow: tuple[Fired, ...] = ()
+    held: tuple[Held, ...] = ()
+    labels: tuple[LabelChange, ...] = ()
+    sends: tuple[Sent, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    late: tuple[str, ...] = ()
+
+
+class Refused(msgspec.Struct, omit_defaults=True):
+    """An event that no rule saw: why, and the verdict that its ladder gives on failure."""
+
+    kind: str
+    message: str
+    verdict: str
+    path: str = ""
+    event: str | None = None
+    seq: int = 0
+    refused: bool = msgspec.field(default=True)

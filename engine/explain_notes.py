@@ -1,0 +1,153 @@
+"""What an explanation says of a value beside the value: windows and keys, entries found, elements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quell.engine.explanation import Reading
+from quell.engine.graph import Node
+from quell.engine.interpret import Interpreter
+from quell.engine.settle import ready
+from quell.grammar.literals import spell_duration
+from quell.grammar.types import Type, is_textual
+from quell.signals.patterns import compile_pattern
+from quell.signals.show import show, show_duration
+
+MAX_TEXT = 120
+"""Characters of a text that are shown; JSON has all."""
+MAX_ITEMS = 8
+"""Elements of a list that are shown."""
+
+
+def tell(value: Any, type_: Type) -> str:
+    """A value for people: texts in quotes, lists in brackets, missing by name."""
+    if value is None:
+        return "missing"
+    if type_.kind == "list" and type_.element is not None:
+        shown = [tell(v, type_.element) for v in value[:MAX_ITEMS]]
+        more = [f"… {len(value) - MAX_ITEMS} more"] if len(value) > MAX_ITEMS else []
+        return "[" + ", ".join(shown + more) + "]"
+    text = show(value, type_)
+    if len(text) > MAX_TEXT:
+        text = text[: MAX_TEXT - 1] + "…"
+    if type_.kind == "record":
+        return "{" + text + "}"
+    return f'"{text}"' if is_textual(type_) else text
+
+
+def note(interpreter: Interpreter, number: int) -> str:
+    """What there is to say of a node beside its value; often nothing."""
+    node = interpreter.graph[number]
+    if node.op == "not":
+        node = interpreter.graph[node.args[0]]
+    written = _NOTES.get(node.op)
+    if written is None or node.binders or any(interpreter.graph[a].binders for a in node.args[:1]):
+        return ""
+    return written(interpreter, node)
+
+
+def reading(interpreter: Interpreter, number: int) -> Reading | None:
+    """How a counter was read; None for what is none."""
+    node = interpreter.graph[number]
+    if node.op not in ("counter", "reaches") or node.binders:
+        return None
+    identity, within, before = node.data if node.op == "counter" else (*node.data[:2], 0)
+    keys = [ready(interpreter.value(k), interpreter.graph[k].type) for k in node.args[:-1]]
+    counts = interpreter.build.analysis.lowerer.stores[identity].text
+    return Reading(counts, identity, window(within, before), keys)
+
+
+def window(within: int | None, before: int | str) -> str:
+    """How far a reading looks: `within 1h`, `ever`, `within 30d before 1d ago`."""
+    span = "ever" if within is None else f"within {spell_duration(within)}"
+    if before == "this":
+        return f"{span} before this"
+    return f"{span} before {spell_duration(before)} ago" if isinstance(before, int) and before else span
+
+
+def _keys(interpreter: Interpreter, node: Node) -> str:
+    keys = node.args[:-1]
+    if not keys:
+        return "over all events"
+    graph = interpreter.graph
+    return "under " + ", ".join(tell(interpreter.value(k), graph[k].type) for k in keys)
+
+
+def _counter(interpreter: Interpreter, node: Node) -> str:
+    return _keys(interpreter, node)
+
+
+def _reaches(interpreter: Interpreter, node: Node) -> str:
+    identity, within, _ = node.data
+    *keys, at = (interpreter.value(a) for a in node.args)
+    if any(k is None for k in keys):
+        return ""
+    now = interpreter.reading(identity, keys, at, within, 0)
+    before = interpreter.reading(identity, keys, at, within, "this")
+    counted = "" if now != before else ", and this event did not raise it"
+    return f"{_keys(interpreter, node)}: {before} before this event, {now} now{counted}"
+
+
+def _labelled(interpreter: Interpreter, node: Node) -> str:
+    target, at = (interpreter.value(a) for a in node.args)
+    held = interpreter.state.labels.get((node.data[0], node.data[1]))
+    if target is None:
+        return ""
+    age = held.age(target, at) if held is not None else None
+    whose = f"{node.data[0]} {tell(target, interpreter.graph[node.args[0]].type)}"
+    return whose if age is None else f"{whose}, for {show_duration(age)}"
+
+
+def _match(interpreter: Interpreter, node: Node) -> str:
+    text = interpreter.value(node.args[0])
+    if text is None:
+        return ""
+    found = compile_pattern(node.data[0], node.data[1]).search(text)
+    return "" if found is None else f"found {_cut(found.group())}"
+
+
+def _entries(interpreter: Interpreter, node: Node) -> str:
+    text = interpreter.value(node.args[0])
+    if text is None:
+        return ""
+    found = interpreter.build.analysis.lists[node.data[0]].found(text)
+    return "found " + _some([_cut(f) for f in found]) if found else ""
+
+
+def _any(interpreter: Interpreter, node: Node) -> str:
+    """Which elements settled an `any`: the true ones, or how many were not."""
+    found = interpreter.elements(node.id)
+    type_ = interpreter.graph[node.args[0]].type.element
+    if found is None or type_ is None:
+        return ""
+    wanted = node.op == "any"
+    held = [tell(element, type_) for element, body in found if body is wanted]
+    if held:
+        return f"{'true' if wanted else 'false'} for {_some(held)}"
+    if not found:
+        return "the list is empty"
+    missing = sum(body is None for _, body in found)
+    gone = f", {missing} of them missing" if missing else ""
+    return f"{'true for none' if wanted else 'false for none'} of {len(found)}{gone}"
+
+
+def _some(shown: list[str]) -> str:
+    more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
+    return ", ".join(shown[:3]) + more
+
+
+def _cut(text: str) -> str:
+    return f'"{text}"' if len(text) <= 60 else f'"{text[:59]}…"'
+
+
+_NOTES = {
+    "counter": _counter,
+    "reaches": _reaches,
+    "labelled": _labelled,
+    "label_age": _labelled,
+    "match": _match,
+    "list_match": _entries,
+    "list_in": _entries,
+    "any": _any,
+    "all": _any,
+}

@@ -1,0 +1,156 @@
+"""Generated functions to callables: every name they use is bound to a store, list, scan or helper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+from quell.engine import operations
+from quell.engine.lowered import Store as StoreSpec
+from quell.engine.operations import bind
+from quell.engine.python_backend import Program
+from quell.signals.counters import CountStore, DistinctStore, each, keys_of
+from quell.signals.patterns import search
+from quell.signals.policy_lists import PolicyList
+from quell.signals.rollout import inside
+from quell.signals.scan import Scan
+from quell.signals.show import show
+from quell.signals.state import State
+
+UNSET = object()
+"""What a variable holds before it is worked out."""
+
+
+def kleene_not(value: bool | None) -> bool | None:
+    """Not, missing when missing."""
+    return None if value is None else not value
+
+
+def any_of(values: Sequence[bool | None]) -> bool | None:
+    """True if any is, else missing if any is, else false."""
+    return True if True in values else None if None in values else False
+
+
+def all_of(values: Sequence[bool | None]) -> bool | None:
+    """False if any is, else missing if any is, else true."""
+    return False if False in values else None if None in values else True
+
+
+def present_of(values: Sequence[Any]) -> list[Any]:
+    """The values that are not missing."""
+    return [v for v in values if v is not None]
+
+
+def reaches(now: int, added: int, threshold: float) -> bool:
+    """Whether a counter is at a threshold now and was below it before the present event."""
+    return now >= threshold > now - added
+
+
+HELPERS: dict[str, Any] = {
+    "kleene_not": kleene_not,
+    "kleene_any_of": any_of,
+    "kleene_all_of": all_of,
+    "present_of": present_of,
+    "reaches": reaches,
+    "each": each,
+    "keys_of": keys_of,
+    "inside": inside,
+}
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "finite": operations.finite,
+    "in_time": operations.in_time,
+    "in_duration": operations.in_duration,
+    "divide": lambda a, b: operations.divide((), a, b),
+    "floor_divide": lambda a, b: operations.floor_divide((), a, b),
+    "modulo": lambda a, b: operations.modulo((), a, b),
+    "duration_scale": lambda a, b: operations.scale((), a, b),
+    "duration_shrink": lambda a, b: operations.shrink((), a, b),
+    "kleene_and": operations.kleene_and,
+    "kleene_or": operations.kleene_or,
+}
+
+
+def make_store(spec: StoreSpec, late: list[str]) -> CountStore | DistinctStore:
+    """An empty store for a counter."""
+    if spec.function == "count":
+        return CountStore(spec.text, spec.longest, late)
+    return DistinctStore(spec.text, spec.longest, late, spec.oldest > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A program with what does not depend on the state already bound: code and shared objects."""
+
+    program: Program
+    code: CodeType
+    shared: Mapping[str, Any]
+
+    def bind(
+        self, state: State, stores: Mapping[str, StoreSpec], injected: Mapping[str, Any]
+    ) -> Callable[..., Any]:
+        """The function over a state. `injected` is read at every call, for tests that supply values."""
+        space: dict[str, Any] = dict(self.shared)
+        for name, (kind, what) in self.program.needs.items():
+            if kind == "store":
+                if what not in state.stores:
+                    state.stores[what] = make_store(stores[what], state.late)
+                    state.stores[what].began = state.began
+                space[name] = state.stores[what]
+            elif kind == "labels":
+                space[name] = state.label(*what)
+            elif kind == "injected":
+                space[name] = injected
+        exec(self.code, space)
+        made: Callable[..., Any] = space[_function_name(self.program)]
+        return made
+
+
+def _function_name(program: Program) -> str:
+    return program.source.split("(", 1)[0].removeprefix("def ")
+
+
+def link(program: Program, lists: Mapping[str, PolicyList]) -> Linked:
+    """Compile a program and bind everything but its state."""
+    shared: dict[str, Any] = {"UNSET": UNSET, "__builtins__": _BUILTINS}
+    for name, (kind, what) in program.needs.items():
+        if kind not in ("store", "labels", "injected"):
+            shared[name] = _resolve(kind, what, lists)
+    return Linked(program, compile(program.source, f"<decide {program.event}>", "exec"), shared)
+
+
+_BUILTINS = {
+    f.__name__: f for f in (any, all, len, abs, min, max, str, int, float, list, dict, bool, set, round)
+}
+"""All of Python that generated code can reach."""
+
+
+def _resolve(kind: str, what: Any, lists: Mapping[str, PolicyList]) -> Any:
+    if kind == "object":
+        return what
+    if kind == "const":
+        return what
+    if kind == "operation":
+        return _OPERATIONS[what]
+    if kind == "helper":
+        return HELPERS[what]
+    if kind == "function":
+        return bind(what)
+    if kind == "show":
+        return lambda value: show(value, what)
+    if kind == "list":
+        return lists[what]
+    if kind == "search":
+        return search(*what)
+    if kind == "scan":
+        return _scan(what, lists)
+    raise AssertionError(f"nothing fills a {kind}")
+
+
+def _scan(
+    wanted: Sequence[tuple[str, Any]], lists: Mapping[str, PolicyList]
+) -> Callable[[str], Sequence[int]]:
+    """One pass over a text for patterns and lists; what it finds are places in `wanted`, patterns first."""
+    patterns = [(data[0], data[1]) for op, data in wanted if op == "match"]
+    return Scan(patterns, [lists[data[0]] for op, data in wanted if op == "list_match"]).scan

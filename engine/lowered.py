@@ -1,0 +1,108 @@
+"""What the compiler knows once names and types hold: stores, rules and effects over graph nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from quell.grammar import tree
+from quell.grammar.source import Span
+from quell.grammar.types import Type
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSource:
+    """How one event type feeds a store: nodes of that event's graph. `rule` counts that rule's firings;
+    `shadow` the firings that it keeps for the record."""
+
+    event: str
+    rule: str | None
+    keys: tuple[int, ...]
+    value: int | None
+    where: int | None
+
+
+@dataclass(slots=True)
+class Store:
+    """What several readings of one counter share: which events, under which key, which value.
+
+    `identity` says what is counted, so that equal counters are one and a renamed one stays itself.
+    `longest` is the longest window read, in microseconds (None: ever); `oldest` how far back a reading's
+    window may end.
+    """
+
+    identity: str
+    function: Literal["count", "distinct"]
+    sources: tuple[StoreSource, ...]
+    text: str
+    longest: int | None = 0
+    oldest: int = 0
+    shadow: bool = False
+
+    def widen(self, within: int | None, before: int) -> None:
+        """Keep enough for one more reading."""
+        if within is None or self.longest is None:
+            self.longest = None
+        else:
+            self.longest = max(self.longest, within + before)
+        self.oldest = max(self.oldest, before)
+
+
+@dataclass(frozen=True, slots=True)
+class LoweredLimit:
+    """At most `count` times per key in any window of `every` microseconds."""
+
+    count: int
+    keys: tuple[int, ...]
+    every: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoweredEffect:
+    """One effect: `kind` decides which of the other fields say something.
+
+    verdict: `name`. label, unlabel: `name`, `entity`, `target` node (text or a list), `lasts` microseconds
+    or None for ever. send: `name` is the sink, `payload` names and nodes.
+    """
+
+    kind: Literal["verdict", "label", "unlabel", "send"]
+    name: str
+    entity: str = ""
+    target: int | None = None
+    lasts: int | None = None
+    payload: tuple[tuple[str, int, Type], ...] = ()
+    limit: LoweredLimit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoweredRule:
+    """A rule on one event type, over the nodes of that event's graph."""
+
+    rule: tree.Rule = field(repr=False)
+    event: str
+    condition: int
+    effects: tuple[LoweredEffect, ...]
+    because: int | None
+    share: float | None
+    bucket: tuple[int, ...]
+    live: bool
+    exempt_by: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The rule's name."""
+        return self.rule.name.name
+
+    @property
+    def first_name(self) -> str:
+        """The rule's oldest name, which its rollout buckets hang on."""
+        return self.rule.formerly[-1].name if self.rule.formerly else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class NamedValue:
+    """A let or score as a node of an event's graph, for tests and `explain`."""
+
+    name: str
+    node: int
+    span: Span

@@ -1,0 +1,199 @@
+"""From the rules that matched to a decision: verdict, firings, labels, sends, limits.
+
+A rule's effects are settled after every rule was decided, so that within one decision nothing but
+`fired` is visible.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+from quell.engine.decision import Decision, Fired, Held, LabelChange, Sent
+from quell.engine.lowered import LoweredEffect, LoweredRule
+from quell.engine.symbols import Ladder
+from quell.grammar.types import Type
+from quell.signals.counters import each
+from quell.signals.labels import LimitStore
+from quell.signals.show import show_time
+from quell.signals.state import State
+
+Hit = tuple[int, str | None, str | None, tuple[tuple[Any, ...], ...]]
+"""A rule that matched: its number, what holds it back, its message, the values of its effects."""
+
+
+_NUMBER = itemgetter(0)
+
+
+@dataclass(slots=True)
+class _Effect:
+    """An effect bound to its limit's memory."""
+
+    spec: LoweredEffect
+    limit: LimitStore | None
+
+
+@dataclass(slots=True)
+class Settler:
+    """Settles the hits of one event type."""
+
+    rules: tuple[LoweredRule, ...]
+    ladder: Ladder
+    state: State
+    effects: tuple[tuple[_Effect, ...], ...] = ()
+    _plain: tuple[Fired | None, ...] = ()
+    _ranks: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.effects = tuple(tuple(self._bound(r, i, e) for i, e in enumerate(r.effects)) for r in self.rules)
+        self._plain = tuple(_plain(r) for r in self.rules)
+        self._ranks = tuple(
+            max((self.ladder.rank(e.name) for e in r.effects if e.kind == "verdict"), default=0)
+            for r in self.rules
+        )
+
+    def _bound(self, rule: LoweredRule, number: int, effect: LoweredEffect) -> _Effect:
+        if effect.limit is None:
+            return _Effect(effect, None)
+        shadow = "" if rule.live else " in shadow"
+        same = [
+            e
+            for e in rule.effects[:number]
+            if (e.kind, e.name, e.entity) == (effect.kind, effect.name, effect.entity)
+        ]
+        identity = f"{rule.first_name}{shadow}: {effect.kind} {effect.entity} {effect.name} {len(same)}"
+        return _Effect(effect, self.state.limit(identity, effect.limit.count, effect.limit.every))
+
+    def settle(self, decision: Decision, hits: list[Hit]) -> None:
+        """Fill in a decision from the hits and change the state. The order of hits is of no account."""
+        if len(hits) > 1:
+            hits.sort(key=_NUMBER)
+        fired: list[Fired] = []
+        best = 0
+        for hit in hits:
+            known = self._plain[hit[0]]
+            if known is None:
+                self._settle(decision, hits)
+                return
+            fired.append(known)
+            rank = self._ranks[hit[0]]
+            if rank > best:
+                best = rank
+        decision.fired = tuple(fired)
+        decision.verdict = self.ladder.verdicts[best]
+
+    def _settle(self, decision: Decision, hits: list[Hit]) -> None:
+        """The same for rules of every kind."""
+        fired: list[Fired] = []
+        shadow: list[Fired] = []
+        held: list[Held] = []
+        changes = _Changes(decision.at)
+        sends: list[Sent] = []
+        best = 0
+        for index, why, message, values in hits:
+            rule = self.rules[index]
+            if why is not None:
+                held.append(Held(rule.name, why))
+                continue
+            verdict = self._effects(index, values, decision.at, changes if rule.live else None, sends)
+            (fired if rule.live else shadow).append(_fired(rule, verdict, message))
+            if rule.live and verdict is not None:
+                best = max(best, self._ranks[index])
+        decision.verdict = self.ladder.verdicts[best]
+        decision.fired, decision.shadow, decision.held = tuple(fired), tuple(shadow), tuple(held)
+        decision.labels, decision.sends = changes.apply(self.state), tuple(sends)
+
+    def _effects(
+        self,
+        index: int,
+        values: tuple[tuple[Any, ...], ...],
+        at: int,
+        changes: _Changes | None,
+        sends: list[Sent],
+    ) -> str | None:
+        """Carry out the effects of a fired rule that their limits allow; a shadow rule's change nothing.
+        Gives the verdict it asked for."""
+        rule = self.rules[index]
+        verdict: str | None = None
+        for effect, value in zip(self.effects[index], values, strict=True):
+            if effect.limit is not None and not effect.limit.allow(value[1], at):
+                continue
+            spec = effect.spec
+            if spec.kind == "verdict":
+                verdict = spec.name
+            elif changes is None:
+                continue
+            elif spec.kind == "send":
+                payload = {name: ready(value[0][name], type_) for name, _, type_ in spec.payload}
+                sends.append(Sent(spec.name, rule.name, payload))
+            elif value[0] is not None:
+                changes.note(rule.name, spec, each(value[0]))
+        return verdict
+
+
+def _fired(rule: LoweredRule, verdict: str | None, message: str | None) -> Fired:
+    tags = tuple(t.plain or "" for t in rule.rule.tags)
+    severity = rule.rule.severity.name if rule.rule.severity is not None else None
+    return Fired(rule.name, verdict, message, tags, severity)
+
+
+def _plain(rule: LoweredRule) -> Fired | None:
+    """What a rule always gives when it matches, where that is the same each time: a live rule that nothing
+    holds back, without a message, and with no effect but a verdict."""
+    held = rule.share is not None or rule.exempt_by or not rule.live or rule.because is not None
+    if held or any(e.kind != "verdict" or e.limit is not None for e in rule.effects):
+        return None
+    return _fired(rule, rule.effects[0].name if rule.effects else None, None)
+
+
+class _Changes:
+    """The labels that one decision puts on and takes off: putting on beats taking off, the longest wins."""
+
+    def __init__(self, at: int) -> None:
+        self._at = at
+        self._on: dict[tuple[str, str, str], tuple[int | None, str]] = {}
+        self._off: dict[tuple[str, str, str], str] = {}
+
+    def note(self, rule: str, spec: LoweredEffect, ids: list[str]) -> None:
+        """Note one effect on entities."""
+        for id in ids:
+            key = (spec.entity, id, spec.name)
+            if spec.kind == "unlabel":
+                self._off.setdefault(key, rule)
+                continue
+            until = None if spec.lasts is None else self._at + spec.lasts
+            known = self._on.get(key)
+            if known is None or (known[0] is not None and (until is None or until > known[0])):
+                self._on[key] = (until, rule)
+
+    def apply(self, state: State) -> tuple[LabelChange, ...]:
+        """Change the state; gives what changed, in order."""
+        out: list[LabelChange] = []
+        for (kind, id, label), (until, rule) in self._on.items():
+            holds = state.label(kind, label).set(id, self._at, until)
+            out.append(
+                LabelChange(kind, id, label, True, rule, None if holds is None else shown_until(holds))
+            )
+        for (kind, id, label), rule in self._off.items():
+            if (kind, id, label) not in self._on and state.label(kind, label).remove(id):
+                out.append(LabelChange(kind, id, label, False, rule))
+        return tuple(sorted(out, key=lambda c: (c.entity, c.id, c.label)))
+
+
+def shown_until(until: int) -> str | None:
+    """A time in ISO 8601; None when it lies past the year 9999."""
+    return show_time(until) if until <= 253_402_300_799_999_999 else None
+
+
+def ready(value: Any, type_: Type) -> Any:
+    """A value as JSON has it: times in ISO 8601, durations in seconds, missing as null."""
+    if value is None:
+        return None
+    if type_.kind == "time":
+        return show_time(value)
+    if type_.kind == "duration":
+        return value / 1_000_000
+    if type_.kind == "list" and type_.element is not None:
+        return [ready(v, type_.element) for v in value]
+    return value

@@ -1,0 +1,1 @@
+"""The policy language as text: grammar, tree, parser, printer and diagnostics."""

@@ -1,0 +1,1 @@
+"""The starter bundle, as data: `quell init` copies this folder."""

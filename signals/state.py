@@ -1,0 +1,47 @@
+"""All that a running bundle remembers: counters' stores, labels, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from quell.signals.counters import CountStore, DistinctStore
+from quell.signals.labels import LabelSet, LimitStore
+
+Store = CountStore | DistinctStore
+
+
+@dataclass(slots=True)
+class State:
+    """The memory of one engine. Nothing in it reads a clock; every time is an event's.
+
+    `late` gathers the counters that took the present event as of a later time.
+    """
+
+    stores: dict[str, Store] = field(default_factory=dict)
+    labels: dict[tuple[str, str], LabelSet] = field(default_factory=dict)
+    limits: dict[str, LimitStore] = field(default_factory=dict)
+    late: list[str] = field(default_factory=list)
+    began: int | None = None
+
+    def begin(self, at: int) -> None:
+        """Note the time from which events are watched: that of the first one."""
+        if self.began is None:
+            self.began = at
+            for store in self.stores.values():
+                store.began = at
+
+    def label(self, kind: str, name: str) -> LabelSet:
+        """The entities of a kind that carry a label."""
+        return self.labels.setdefault((kind, name), LabelSet())
+
+    def limit(self, identity: str, count: int, every: int) -> LimitStore:
+        """The limit of one effect; one that changed starts anew."""
+        found = self.limits.get(identity)
+        if found is None or (found.count, found.every) != (count, every):
+            found = self.limits[identity] = LimitStore(count, every)
+        return found
+
+    def carried(self, kind: str, id: str, names: Iterable[str], at: int) -> list[str]:
+        """Which of the labels an entity carries at a time."""
+        return [n for n in names if (kind, n) in self.labels and self.labels[(kind, n)].has(id, at)]

@@ -1,0 +1,215 @@
+"""The shape of the house: who may import whom, and which modules may touch the world outside."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Imports run one way: grammar ← signals ← engine ← replay. The policies are data.
+MAY_IMPORT: dict[str, frozenset[str]] = {
+    "grammar": frozenset({"grammar"}),
+    "signals": frozenset({"grammar", "signals"}),
+    "engine": frozenset({"grammar", "signals", "engine"}),
+    "replay": frozenset({"grammar", "signals", "engine", "replay"}),
+    "policies": frozenset(),
+}
+
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# What reaches network, other processes or machine code. No module has a reason to, so far.
+NETWORK_AND_PROCESSES = words(
+    """
+    _socket asyncio asyncore concurrent ctypes dbm fcntl ftplib http imaplib mmap multiprocessing nntplib
+    poplib posix pty select selectors shelve smtplib socket socketserver ssl subprocess telnetlib termios
+    urllib.error urllib.request urllib.robotparser urllib.response webbrowser wsgiref xmlrpc
+    aiohttp httpx redis requests
+    """
+)
+
+# What reaches files, the environment, the clock, or Python itself.
+FILES_AND_CLOCK = words(
+    """
+    builtins code fileinput glob importlib io linecache mmap os pathlib pdb pickle pkgutil runpy shutil
+    signal sqlite3 sys tempfile time zipfile
+    """
+)
+BUILTINS = words("__import__ breakpoint compile eval exec input open print")
+CLOCK_READERS = words("now today utcnow")
+
+# Pure parts of what is listed above.
+PURE = ("importlib.resources", "importlib.metadata", "urllib.parse")
+
+# The modules that may, each with all that it reaches. Every other module is pure: the same values in,
+# the same values out. A word more or less than the module uses fails.
+REACH: dict[str, str] = {
+    "engine.bundle": "pathlib",  # reads a bundle's folder
+    "engine.compile": "eval",  # a leaf's reader is generated
+    "engine.engine": "pathlib",  # opens a bundle for a service
+    "engine.event_code": "compile exec",  # the decoder of an event type is generated
+    "engine.event_match": "eval",  # so is what tells event types apart
+    "engine.link": "compile exec",  # and the function that decides
+}
+
+
+class Import(NamedTuple):
+    module: str  # the importing module, as in "engine.graph"
+    line: int
+    target: str  # dotted, as in "quell.grammar.tree" or "os.path"
+    level: int  # how many dots a relative import begins with
+    at_load: bool  # neither inside a function nor for type checkers only
+
+    def __str__(self) -> str:
+        return f"{self.module.replace('.', '/')}.py:{self.line} imports {'.' * self.level}{self.target}"
+
+
+def module_name(file: Path) -> str:
+    relative = file.relative_to(ROOT)
+    return f"{relative.parent.as_posix()}.{relative.stem}"
+
+
+MODULES: dict[str, ast.Module] = {
+    module_name(file): ast.parse(file.read_bytes(), filename=str(file))
+    for folder in MAY_IMPORT
+    for file in sorted((ROOT / folder).glob("*.py"))
+}
+
+
+def imports_of(name: str, tree: ast.AST, at_load: bool = True) -> Iterator[Import]:
+    """Every import in the module, inside functions and TYPE_CHECKING blocks too. `from a import b`
+    has the target a.b, whether b is a module or a name in one."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(name, node.lineno, alias.name, 0, at_load)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                target = f"{node.module or ''}.{alias.name}".strip(".")
+                yield Import(name, node.lineno, target, node.level, at_load)
+        else:
+            yield from imports_of(name, node, at_load and not waits(node))
+
+
+def waits(node: ast.AST) -> bool:
+    """Whether loading the module leaves what the node holds for later, or for good."""
+    if isinstance(node, ast.If):
+        return "TYPE_CHECKING" in ast.unparse(node.test)
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+
+
+IMPORTS: tuple[Import, ...] = tuple(i for name, tree in MODULES.items() for i in imports_of(name, tree))
+
+
+def own_folder(target: str) -> str | None:
+    """The folder that "quell.engine.graph" lies in, or None for what is not ours."""
+    parts = target.split(".")
+    return (parts[1] if len(parts) > 1 else "") if parts[0] == "quell" else None
+
+
+def own_module(target: str) -> str | None:
+    """The module that "quell.engine.graph.Graph" is found in, as in "engine.graph"."""
+    parts = target.split(".")
+    if parts[0] != "quell" or len(parts) < 2:
+        return None
+    name = ".".join(parts[1:3])
+    return name if name in MODULES else f"{parts[1]}.__init__"
+
+
+def within(target: str, names: frozenset[str]) -> bool:
+    """Whether the dotted target is one of the names or lies inside one."""
+    parts = target.split(".")
+    return any(".".join(parts[:n]) in names for n in range(1, len(parts) + 1))
+
+
+def reach(name: str, tree: ast.Module) -> set[str]:
+    """What the module has of FILES_AND_CLOCK, BUILTINS and, for CLOCK_READERS, the word "clock"."""
+    found = {
+        made.target.split(".")[0]
+        for made in imports_of(name, tree)
+        if within(made.target, FILES_AND_CLOCK) and not made.target.startswith(PURE)
+    }
+    for call in ast.walk(tree):
+        if not isinstance(call, ast.Call):
+            continue
+        if isinstance(call.func, ast.Name) and call.func.id in BUILTINS:
+            found.add(call.func.id)
+        elif isinstance(call.func, ast.Attribute) and call.func.attr in CLOCK_READERS:
+            of = call.func.value
+            if isinstance(of, ast.Name) and of.id in {"datetime", "date"}:
+                found.add("clock")
+    return found
+
+
+def test_every_folder_is_read() -> None:
+    """The tests below say nothing about a folder they did not find."""
+    found = {name.split(".")[0] for name in MODULES}
+    assert found == set(MAY_IMPORT)
+    assert all(f"{folder}.__init__" in MODULES for folder in MAY_IMPORT)
+
+
+def test_imports_run_one_way() -> None:
+    wrong = [
+        str(i)
+        for i in IMPORTS
+        if (folder := own_folder(i.target)) is not None and folder not in MAY_IMPORT[i.module.split(".")[0]]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_policies_import_nothing() -> None:
+    wrong = [str(i) for i in IMPORTS if i.module.split(".")[0] == "policies"]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_imports_are_absolute_and_under_quell() -> None:
+    wrong = [str(i) for i in IMPORTS if i.level or i.target.split(".")[0] in MAY_IMPORT]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_imports_run_in_no_circle() -> None:
+    """A circle of imports at load works from one entry point and fails from another."""
+    needs: dict[str, set[str]] = {name: set() for name in MODULES}
+    for made in IMPORTS:
+        found = own_module(made.target)
+        if made.at_load and found is not None and found != made.module:
+            needs[made.module].add(found)
+    try:
+        graphlib.TopologicalSorter(needs).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail("a circle of imports: " + " ← ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("folder", sorted(MAY_IMPORT))
+def test_folders_are_flat_and_typed(folder: str) -> None:
+    """A sub-package would be missing from the wheel without a word."""
+    here = ROOT / folder
+    nested = [str(f.relative_to(ROOT)) for f in here.rglob("*.py") if f.parent != here]
+    assert not nested
+    assert (here / "py.typed").read_bytes() == b""
+
+
+@pytest.mark.skipif(
+    not (ROOT / ".types").exists(), reason="the links for type checkers come with a clone only"
+)
+def test_type_checkers_have_a_link_to_every_folder() -> None:
+    links = {link.name: link.readlink().as_posix() for link in (ROOT / ".types" / "quell").iterdir()}
+    assert links == {folder: f"../../{folder}" for folder in MAY_IMPORT}
+
+
+def test_nothing_reaches_network_or_processes() -> None:
+    wrong = [str(i) for i in IMPORTS if within(i.target, NETWORK_AND_PROCESSES)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_only_the_modules_named_here_reach_files_environment_or_clock() -> None:
+    found = {name: " ".join(sorted(reach(name, tree))) for name, tree in MODULES.items()}
+    assert {name: used for name, used in found.items() if used} == REACH
