@@ -6,13 +6,17 @@ import sys
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING
 
-from quell.engine.cli_group import FINDINGS
+from quell.engine.cli_group import FINDINGS, Unreadable
 from quell.engine.cli_output import console, count
 
 if TYPE_CHECKING:
     from quell.engine.compile import Analysis, Build
     from quell.engine.engine import Engine
     from quell.grammar.diagnostics import Diagnostic
+
+
+MOST_SHOWN = 10
+"""Errors that a command other than `check` prints."""
 
 
 class Broken(SystemExit):
@@ -25,9 +29,13 @@ class Broken(SystemExit):
 def read(folder: str, *, lints: bool = True) -> Analysis:
     """A bundle read and checked, whatever is wrong with it."""
     from quell.engine.bundle import read_bundle
+    from quell.engine.cli_files import existing
     from quell.engine.compile import analyse
     from quell.grammar.diagnostics import Report
 
+    hint = "name the folder that holds the .quell files; `quell init DIR` makes one"
+    if not existing(folder, "folder", hint).is_dir():
+        raise Unreadable(f"`{folder}` is a file", hint)
     report = Report()
     return analyse(read_bundle(folder, report), report, lints=lints)
 
@@ -36,10 +44,12 @@ def read_sound(folder: str) -> Analysis:
     """A bundle without errors. Errors are printed to standard error and end the process (`Broken`)."""
     analysis = read(folder, lints=False)
     if analysis.report.errors:
-        print_findings([d for d in analysis.diagnostics if d.severity == "error"], analysis, sys.stderr)
-        console(sys.stderr).print(
-            f"{count(len(analysis.report.errors), 'error')} in the policies of {folder}", style="red", soft_wrap=True
-        )
+        errors = [d for d in analysis.diagnostics if d.severity == "error"]
+        print_findings(errors[:MOST_SHOWN], analysis, sys.stderr)
+        told = f"{count(len(errors), 'error')} in the policies of {folder}"
+        if len(errors) > MOST_SHOWN:
+            told += "; `quell check` shows all"
+        console(sys.stderr).print(told, style="red", soft_wrap=True)
         raise Broken
     return analysis
 
@@ -60,8 +70,10 @@ def engine(folder: str) -> Engine:
 
 def print_findings(found: Sequence[Diagnostic], analysis: Analysis, stream: IO[str] | None = None) -> None:
     """Diagnostics with their source lines, in colour where somebody looks."""
-    from quell.grammar.diagnostics import plain
+    from quell.grammar.render import lines
 
     out = console(stream)
-    for d in found:
-        out.print(plain(d, analysis.files.sources), soft_wrap=True)
+    for finding in found:
+        for line in lines(finding, analysis.files.sources, out.width):
+            out.print(line, soft_wrap=True)
+        out.print()

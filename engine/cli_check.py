@@ -48,7 +48,9 @@ def check(policies: str, warnings_as_errors: bool, costs: bool, as_json: bool) -
         _print_costs(priced)
     errors = {id(d) for d in found if d.severity == "error"}
     warnings = len(found) - len(errors)
-    verdict = f"{count(len(errors), 'error')}, {count(warnings, 'warning')}" if found else "nothing to complain about"
+    verdict = "nothing to complain about"
+    if found:
+        verdict = f"{count(len(errors), 'error')}, {count(warnings, 'warning')}"
     style = "bold red" if errors else "bold yellow" if warnings else "bold green"
     out.print(words((verdict, style), f" in {policies}: {_inventory(analysis)}"), soft_wrap=True)
     return FINDINGS if failed else OK
@@ -107,4 +109,5 @@ def _print_costs(priced: list[tuple[str, str, float]]) -> None:
     out = console()
     rows = [(event, rule, f"{cost:.2f}") for event, rule, cost in priced]
     out.print(table(("event", "rule", "µs a decision>"), rows))
-    out.print("estimated, for a text of 100 characters on a small machine, shared parts counted in each\n", style="dim")
+    note = "estimated, for a text of 100 characters on a small machine, shared parts counted in each\n"
+    out.print(note, style="dim")

@@ -64,7 +64,8 @@ def decide(
     stream = sys.stderr if out == STDIO else sys.stdout
     if as_json:
         heading = {"bundle": made.bundle.analysis.files.name, "version": made.version, "source": events}
-        timing = {"seconds": round(took, 3), "events_per_second": round(summary.total / took) if took else None}
+        speed = round(summary.total / took) if took else None
+        timing = {"seconds": round(took, 3), "events_per_second": speed}
         print_json({**heading, **summary.as_json(), **timing}, stream)
     else:
         from quell.engine.cli_summary import print_summary
@@ -85,9 +86,8 @@ def _status(summary: Summary, failure: Unreadable | None, out: str | None) -> in
         say_error("deciding failed inside Quell for some events, please report it")
         return DEFECT
     if summary.turned_away and not summary.decided:
-        say_error(
-            "no event could be decided", "comparing an event with the paths in the policies' event declarations"
-        )
+        hint = "compare an event with the paths in the policies' event declarations"
+        say_error("no event could be decided", hint)
         return UNREADABLE
     return OK
 
@@ -112,9 +112,12 @@ def _run(
     summary = Summary(made.bundle.analysis.symbols)
     decoder = made.bundle.decoder
     try:
-        with open_source(
-            events, format=format_, columns=decoder.columns(), max_bytes=decoder.max_bytes
-        ) as source, Watch("deciding", _total(source, limit)) as watch:
+        with (
+            open_source(
+                events, format=format_, columns=decoder.columns(), max_bytes=decoder.max_bytes
+            ) as source,
+            Watch("deciding", _total(source, limit)) as watch,
+        ):
             try:
                 with _writer(out, events) as writer:
                     _decide(made, source, summary, writer, watch, limit)
@@ -130,23 +133,27 @@ def _total(source: Source, limit: int | None) -> int | None:
 
 
 def _decide(
-    made: Engine, source: Source, summary: Summary, writer: DecisionWriter | None, watch: Watch, limit: int | None
+    made: Engine,
+    source: Source,
+    summary: Summary,
+    writer: DecisionWriter | None,
+    watch: Watch,
+    limit: int | None,
 ) -> None:
+    from quell.engine.decision import Refused
     from quell.engine.events import Refusal
     from quell.engine.sources import decoded
 
-    done = 0
-    for number, event in decoded(source, made.bundle.decoder):
+    for done, (number, event) in enumerate(decoded(source, made.bundle.decoder), 1):
         if isinstance(event, Refusal):
             answer: Any = made.refuse(event)
             place = source.place(number)
         else:
             answer = made.decide_decoded(event)
-            place = source.place(number) if event.problems or answer.__class__.__name__ == "Refused" else ""
+            place = source.place(number) if event.problems or isinstance(answer, Refused) else ""
         summary.add(answer, place)
         if writer is not None:
             writer.write(answer, place)
-        done += 1
         if done == limit:
             return
         if done % _STEP == 0:

@@ -25,11 +25,36 @@ _STEP = 256
 
 @click.command("explain", short_help="Say why an event was decided as it was.")
 @click.argument("policies", metavar="POLICIES")
-@click.option("--event", metavar="FILE|ID", help="A file with one JSON event (- is standard input), or the id of one in --events.")
-@click.option("--events", "history", metavar="FILE", help="The events before it, decided first; or those it is found among.")
-@click.option("--format", "format_", type=click.Choice(FORMATS), help="What --events are, where the ending does not say.")
-@click.option("--rule", "rules", multiple=True, metavar="R", help="Only this rule, in full (may be repeated).")
-@click.option("--all", "everything", is_flag=True, help="Every part of every rule, those that did not match too.")
+@click.option(
+    "--event",
+    metavar="FILE|ID",
+    help="A file with one JSON event (- is standard input), or the id of one in --events.",
+)
+@click.option(
+    "--events",
+    "history",
+    metavar="FILE",
+    help="The events before it, decided first; or those it is found among.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    help="What --events are, where the ending does not say.",
+)
+@click.option(
+    "--rule",
+    "rules",
+    multiple=True,
+    metavar="R",
+    help="Only this rule, in full (may be repeated).",
+)
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Every part of every rule, those that did not match too.",
+)
 @click.option("--source", is_flag=True, help="Print the Python function that the policies become.")
 @click.option("--event-type", metavar="E", help="With --source: only this event type.")
 @click.option("--json", "as_json", is_flag=True, help="The explanation as JSON.")
@@ -64,7 +89,8 @@ def explain(
         raise click.UsageError("`--event-type` belongs to `--source`")
     made = built(policies, all_fields=True)
     _check_rules(made, rules)
-    return _tell(_explained(made, event, history, format_), rules, everything, as_json)
+    answer = _explained(made, event, history, format_)
+    return _tell(made, answer, rules, everything, as_json)
 
 
 def _check_rules(made: Build, rules: tuple[str, ...]) -> None:
@@ -77,7 +103,9 @@ def _check_rules(made: Build, rules: tuple[str, ...]) -> None:
             raise click.UsageError(f"there is no rule `{rule}`" + (f": {near}" if near else ""))
 
 
-def _tell(answer: Explanation | Refused, rules: tuple[str, ...], everything: bool, as_json: bool) -> int:
+def _tell(
+    made: Build, answer: Explanation | Refused, rules: tuple[str, ...], everything: bool, as_json: bool
+) -> int:
     import msgspec
 
     from quell.engine.decision import Refused
@@ -95,9 +123,10 @@ def _tell(answer: Explanation | Refused, rules: tuple[str, ...], everything: boo
     if as_json:
         print_json(msgspec.to_builtins(answer))
     else:
-        from quell.engine.cli_explanation import print_explanation
+        from quell.engine.explain_view import print_explanation
 
-        print_explanation(answer, everything=everything or bool(rules))
+        ladder = made.analysis.symbols.ladders[answer.decision.event]
+        print_explanation(answer, ladder, full=everything, rules=rules)
     return OK
 
 
@@ -117,12 +146,14 @@ def _explained(made: Build, event: str, history: str | None, format_: Any) -> Ex
                 _catch_up(engine, history, format_, None)
             return Explainer(engine).decide(lines)
         if history is None:
-            raise Unreadable(f"there is no file {event}", "--events with the history, if this is an event's id")
+            hint = "for the id of an event, name its history with --events"
+            raise Unreadable(f"there is no file `{event}`", hint)
         found = _catch_up(engine, history, format_, event)
     except SourceError as error:
         raise Unreadable(error.message, error.hint or None) from error
     if found is None:
-        raise Unreadable(f"no event of {history} has the id {event}", "its place, such as day.jsonl:12, if it has no id")
+        hint = "an event without an id is named by its place, such as day.jsonl:12"
+        raise Unreadable(f"no event of `{history}` has the id `{event}`", hint)
     return found
 
 
@@ -136,9 +167,10 @@ def _one_event(path: str, max_bytes: int) -> Any:
         for _, payload in source:
             records.append(payload)
             if len(records) > 1:
-                raise Unreadable(f"{path} holds more than one event", "--events for the file, --event for the id")
+                hint = "give the file as --events, and the id of one event as --event"
+                raise Unreadable(f"`{path}` holds more than one event", hint)
     if not records:
-        raise Unreadable(f"{path} holds no event")
+        raise Unreadable(f"`{path}` holds no event")
     return records[0]
 
 
@@ -155,9 +187,12 @@ def _catch_up(engine: Engine, history: str, format_: Any, wanted: str | None) ->
     decoder = build.decoder
     identify = {name: build.identifier(name) for name in build.programs}
     done = 0
-    with open_source(
-        history, format=format_, columns=decoder.columns(), max_bytes=decoder.max_bytes
-    ) as source, Watch("deciding what came before", source.total) as watch:
+    with (
+        open_source(
+            history, format=format_, columns=decoder.columns(), max_bytes=decoder.max_bytes
+        ) as source,
+        Watch("deciding what came before", source.total) as watch,
+    ):
         for number, event in decoded(source, decoder):
             done += 1
             if done % _STEP == 0:
@@ -166,7 +201,8 @@ def _catch_up(engine: Engine, history: str, format_: Any, wanted: str | None) ->
                 if wanted == source.place(number):
                     return engine.refuse(event)
                 continue
-            if wanted is not None and wanted in (identify[event.event](event.e, event.at), source.place(number)):
+            names = (identify[event.event](event.e, event.at), source.place(number))
+            if wanted is not None and wanted in names:
                 watch.close()
                 return Explainer(engine).decide(event)
             engine.decide_decoded(event)

@@ -23,7 +23,7 @@ def existing(path: str, what: str, hint: str | None = None) -> Path:
         found.stat()
     except (OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError):
-            raise Unreadable(f"there is no {what} {path}", hint) from error
+            raise Unreadable(f"there is no {what} `{path}`", hint) from error
         raise Unreadable(unusable(path, error), hint) from error
     return found
 
@@ -32,7 +32,7 @@ def unusable(path: str | Path, error: Exception) -> str:
     """Why a path cannot be used, in one line."""
     if isinstance(error, OSError):
         return told_os_error(OSError(error.errno, error.strerror, str(path)))
-    return f"{path!s}: this cannot be the name of a file"
+    return f"`{path}` cannot be the name of a file"
 
 
 def read_text(path: Path, largest: int) -> str:
@@ -56,11 +56,11 @@ def read_stdin(largest: int) -> bytes:
 def decoded(data: bytes, name: str, largest: int) -> str:
     """Bytes as UTF-8 text, a byte-order mark left out."""
     if len(data) > largest:
-        raise Unreadable(f"{name}: larger than {largest:,} bytes")
+        raise Unreadable(f"`{name}` is larger than {largest:,} bytes")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Unreadable(f"{name}: not UTF-8 text (byte {error.start})", "saving it as UTF-8") from error
+        raise Unreadable(f"`{name}` is not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
 
 
 def stdin_bytes() -> IO[bytes]:
@@ -79,7 +79,7 @@ def stdout_bytes() -> IO[bytes]:
 def same_file(a: str | Path, b: str | Path) -> bool:
     """Whether two paths lead to one file that exists."""
     try:
-        return os.path.samefile(a, b)
+        return Path(a).samefile(b)
     except (OSError, ValueError):
         return False
 
@@ -89,7 +89,7 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
     """A file to write that takes its name only once all of it is written; what stood there before stays
     until then. A device or a pipe is written to directly."""
     if path.is_dir():
-        raise Unreadable(f"{path} is a folder", "the name of a file in it")
+        raise Unreadable(f"`{path}` is a folder", "name a file in it")
     try:
         if path.exists() and not path.is_file():
             with path.open("wb") as direct:
@@ -130,7 +130,7 @@ def missing_parent(path: Path) -> None:
     """Refuse a file to be written in a folder that is not there, before any work is done."""
     parent = path.parent
     if not parent.is_dir():
-        raise Unreadable(f"there is no folder {parent}", "making it first")
+        raise Unreadable(f"there is no folder `{parent}`", "make it first")
 
 
 def listing(folder: Any) -> list[Any]:

@@ -56,7 +56,8 @@ def fmt(paths: tuple[str, ...], check: bool, diff: bool) -> int:
             write_text(path, after)
             out.print(f"formatted {path}", soft_wrap=True)
     verb = "would change" if check or diff else "changed"
-    say(f"{count(changed, 'file')} {verb}, {total - changed:,} left as {'it is' if total - changed == 1 else 'they are'}")
+    left = total - changed
+    say(f"{count(changed, 'file')} {verb}, {left:,} left as {'it is' if left == 1 else 'they are'}")
     return FINDINGS if broken or (check and changed) else OK
 
 
@@ -73,7 +74,7 @@ def _files(paths: tuple[str, ...]) -> Iterator[Path]:
                 if p.is_file() and not any(part.startswith(".") for part in p.relative_to(path).parts)
             )
             if not found:
-                raise Unreadable(f"{path} has no policy files", "a folder with .quell files in it")
+                raise Unreadable(f"`{path}` has no policy files", "policy files end in .quell")
         for file in found:
             if file.resolve() not in seen:
                 seen.add(file.resolve())
@@ -92,7 +93,7 @@ def _formatted(name: str, text: str) -> tuple[str, list[str]]:
     parse(source, report)
     formatted = format_text(source)
     if formatted is None and not report.errors:
-        raise Unreadable(f"{name}: this is no policy file")
+        raise Unreadable(f"`{name}` is no policy file")
     lines = [plain(d, {name: source}) for d in report.sorted() if d.severity == "error"]
     return (text if formatted is None else formatted), lines
 
@@ -107,11 +108,11 @@ def _tell_broken(name: str, errors: list[str]) -> int:
 
 def _print_diff(out: Console, name: str, before: str, after: str) -> None:
     styles = {"+": "green", "-": "red", "@": "cyan"}
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, f"{name} (formatted)", lineterm="")
-    for line in lines:
+    old, new = before.splitlines(), after.splitlines()
+    for line in difflib.unified_diff(old, new, name, f"{name} (formatted)", lineterm=""):
         bold = line.startswith(("+++", "---"))
         out.print(line, style="bold" if bold else styles.get(line[:1]), soft_wrap=True)
-    if before.splitlines() == after.splitlines():
+    if old == new:
         out.print(f"{name}: only its line ends or its last line change", soft_wrap=True)
 
 

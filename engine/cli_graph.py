@@ -52,7 +52,8 @@ def graph(
     """
     from pathlib import Path
 
-    from quell.engine.diagram import diagram, dot, mermaid
+    from quell.engine.diagram import diagram
+    from quell.engine.diagram_text import dot, mermaid
 
     analysis = read_sound(policies)
     _known(events, analysis.symbols.schemas, "event")

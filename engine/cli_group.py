@@ -47,9 +47,12 @@ class Unreadable(click.ClickException):
 
 def say_error(message: str, hint: str | None = None) -> None:
     """Print an error to standard error, coloured where somebody looks."""
-    click.echo(f"{click.style('error', fg='red', bold=True)}: {message}", err=True, color=coloured(sys.stderr))
+    from quell.engine.cli_output import visible
+
+    bright = coloured(sys.stderr)
+    click.echo(f"{click.style('error', fg='red', bold=True)}: {visible(message)}", err=True, color=bright)
     if hint:
-        click.echo(f"  {click.style('try', fg='cyan')}: {hint}", err=True, color=coloured(sys.stderr))
+        click.echo(f"  {click.style('hint', fg='green')}: {visible(hint)}", err=True, color=bright)
 
 
 def coloured(stream: Any) -> bool:
@@ -109,7 +112,12 @@ class Commands(click.Group):
 
         def run() -> Any:
             return super(Commands, self).main(
-                args, prog_name or "quell", complete_var, False, windows_expand_args, **extra
+                args=args,
+                prog_name=prog_name or "quell",
+                complete_var=complete_var,
+                standalone_mode=False,
+                windows_expand_args=windows_expand_args,
+                **extra,
             )
 
         if not standalone_mode:
@@ -153,7 +161,7 @@ def _guarded(run: Callable[[], Any]) -> int:
 def told_os_error(error: OSError) -> str:
     """What the operating system refused, in one line."""
     reason = (error.strerror or "it cannot be used").lower()
-    return f"{error.filename}: {reason}" if error.filename else reason
+    return f"`{error.filename}`: {reason}" if error.filename else reason
 
 
 def _say_usage(error: click.UsageError) -> None:
@@ -167,13 +175,15 @@ def _say_usage(error: click.UsageError) -> None:
 
 def _say_defect(error: Exception) -> None:
     if isinstance(error, MemoryError):
-        say_error("there is not enough memory for this", "a smaller file, or `--limit`")
+        say_error(
+            "there is not enough memory for this", "a smaller file may do, or fewer events with --limit"
+        )
         return
     said = " ".join(str(error).split())
     said = said if len(said) <= 200 else said[:200] + "…"
     say_error(
         f"this is a defect of Quell, please report it: {type(error).__name__}{': ' + said if said else ''}",
-        "QUELL_DEBUG=1 and the same command, for what belongs in the report",
+        "run it again with QUELL_DEBUG=1 for what belongs in the report",
     )
 
 

@@ -67,23 +67,21 @@ def must_be_empty(target: Path) -> None:
         if not target.exists():
             return
         if not target.is_dir():
-            raise Unreadable(f"{target} is a file", "the name of a new folder")
+            raise Unreadable(f"`{target}` is a file", "name a new folder")
         held = [p.name for p in listing(target) if p.name not in _ALLOWED]
     except (OSError, ValueError) as error:
         raise Unreadable(unusable(target, error)) from error
     if held:
         more = f" and {count(len(held) - 1, 'other', 'others')}" if len(held) > 1 else ""
-        raise Unreadable(f"{target} is not empty: it holds {held[0]}{more}", "the name of a new folder")
+        raise Unreadable(f"`{target}` is not empty: it holds {held[0]}{more}", "name a new folder")
 
 
 def _tell(folder: str, written: list[str]) -> None:
     out = console()
     policies = sum(name.endswith(".quell") for name in written)
     lists = sum(name.startswith("lists/") for name in written)
-    out.print(
-        words(("made ", "green"), (folder, "bold"), f": {count(policies, 'policy file', 'policy files')}, {count(lists, 'list')}, settings and a README"),
-        soft_wrap=True,
-    )
+    what = f"{count(policies, 'policy file', 'policy files')}, {count(lists, 'list')}, settings and a README"
+    out.print(words(("made ", "green"), (folder, "bold"), f": {what}"), soft_wrap=True)
     out.print("\nwhat next:")
     steps = (
         (f"quell check {folder}", "say what is wrong, if anything"),
@@ -94,6 +92,5 @@ def _tell(folder: str, written: list[str]) -> None:
     wide = max(len(command) for command, _ in steps)
     for command, why in steps:
         out.print(words("  ", (f"{command:<{wide}}", "cyan"), f"  {why}"), soft_wrap=True)
-    out.print(
-        f"\nfirst, open {folder}/schema.quell: its paths say where your events keep their fields", soft_wrap=True
-    )
+    first = f"\nfirst, open {folder}/schema.quell: its paths say where your events keep their fields"
+    out.print(first, soft_wrap=True)

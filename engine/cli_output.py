@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 import click
 
@@ -16,6 +18,7 @@ from quell.engine.cli_group import coloured
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
+    from rich.status import Status
     from rich.table import Table
     from rich.text import Text
 
@@ -23,6 +26,8 @@ NARROW = 80
 """The width of what is piped, and the narrowest that tables are made for."""
 _GAP = 3
 """Blanks between the columns of a table."""
+_LEAST = 8
+"""What is left of a column that is cut, at least."""
 PATIENCE = 1.0
 """Seconds that a run may be silent before it shows how far it is."""
 
@@ -41,7 +46,7 @@ def console(stream: IO[str] | None = None) -> Console:
     bright = coloured(target)
     tty = bool(getattr(target, "isatty", bool)())
     return Console(
-        file=target,
+        file=target if bright else cast(IO[str], _Trimmed(target)),
         highlight=False,
         markup=False,
         emoji=False,
@@ -50,6 +55,30 @@ def console(stream: IO[str] | None = None) -> Console:
         width=None if tty else NARROW,
         legacy_windows=False,
     )
+
+
+class _Trimmed:
+    """A stream that leaves out blanks at the ends of lines, which tables and wrapped text have."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self.encoding = getattr(stream, "encoding", None)
+
+    def write(self, text: str) -> int:
+        self._stream.write(_BLANKS.sub("", text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+
+_BLANKS = re.compile(r"[ ]+$", re.MULTILINE)
 
 
 def print_json(data: Any, stream: IO[str] | None = None) -> None:
@@ -80,10 +109,10 @@ def count(number: int, one: str, many: str = "") -> str:
 def percent(hits: float, of: float, digits: int = 1) -> str:
     """A share as a percentage, or a dash where there is nothing to share."""
     if not of:
-        return "–"
+        return "-"
     share = 100 * hits / of
     shown = f"{share:.{digits}f}"
-    if 0 < share and float(shown) == 0:
+    if share > 0 and float(shown) == 0:
         return f"<{10**-digits:.{digits}f}%"
     if share < 100 and float(shown) == 100:
         return f">{100 - 10**-digits:.{digits}f}%"
@@ -102,7 +131,7 @@ def seconds(amount: float) -> str:
 def rate(number: int, amount: float) -> str:
     """How many a second, to three digits."""
     if amount <= 0 or not number:
-        return "–"
+        return "-"
     per = number / amount
     scale = 10 ** max(0, len(str(int(per))) - 3)
     return f"{int(per / scale + 0.5) * scale:,}/s"
@@ -165,8 +194,8 @@ def verdict_style(rank: int, of: int) -> str:
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, width: int = NARROW, header: bool = True
 ) -> Table:
-    """A plain table: a column whose name ends in `>` is right-aligned, one in `~` is cut so that the table
-    fits in `width`, and any other keeps its width."""
+    """A plain table: a column whose name ends in `>` is right-aligned, those in `~` are cut so that the table
+    fits in `width`, the widest first, and any other keeps its width."""
     from rich import box
     from rich.cells import cell_len
     from rich.table import Table
@@ -178,9 +207,10 @@ def table(
         for i, title in enumerate(titles)
     ]
     over = sum(wide) + _GAP * (len(wide) - 1) - width
-    for i, name in enumerate(columns):
-        if name.endswith("~") and over > 0:
-            wide[i], over = max(8, wide[i] - over), 0
+    flexible = [i for i, name in enumerate(columns) if name.endswith("~")]
+    while over > 0 and any(wide[i] > _LEAST for i in flexible):
+        wide[max(flexible, key=wide.__getitem__)] -= 1
+        over -= 1
     made = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, _GAP - 1, 0, 0), show_edge=False, show_header=header
     )
@@ -238,9 +268,10 @@ class Watch:
     def _open(self) -> tuple[Progress, TaskID]:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-        columns = [TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[note]}")]
+        columns = [TextColumn("{task.description}"), BarColumn(bar_width=24)]
         if self._total is not None:
-            columns[2:2] = [TaskProgressColumn(), TimeRemainingColumn(compact=True)]
+            columns += [TaskProgressColumn(), TimeRemainingColumn(compact=True)]
+        columns.append(TextColumn("{task.fields[note]}"))
         progress = Progress(*columns, console=console(sys.stderr), transient=True)
         progress.start()
         return progress, progress.add_task(self._what, total=self._total, note="")
@@ -258,3 +289,31 @@ class Watch:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Busy:
+    """A sign of life for a run that cannot say how far it is: shown like `Watch`, once it takes long."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._status: Status | None = None
+        self._timer = threading.Timer(PATIENCE, self._show)
+        self._timer.daemon = True
+
+    def _show(self) -> None:
+        self._status = console(sys.stderr).status(self._what)
+        self._status.start()
+
+    def __enter__(self) -> Self:
+        if bool(getattr(sys.stderr, "isatty", bool)()):
+            self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        if self._timer.is_alive():
+            self._timer.join()
+        if self._status is not None:
+            self._status.stop()

@@ -71,7 +71,8 @@ def _as_data(row: Function) -> dict[str, Any]:
         "signature": row.spelled(),
         "doc": row.doc,
         "parameters": [
-            {"name": p.name, "type": str(p.type), "literal": p.literal, "default": p.default} for p in row.parameters
+            {"name": p.name, "type": str(p.type), "literal": p.literal, "default": p.default}
+            for p in row.parameters
         ],
         "result": str(row.result),
         "attribute": row.attribute,
@@ -133,7 +134,9 @@ def _print_one(out: Console, row: Function) -> None:
     for p in row.parameters:
         if p.literal or p.default is not None:
             default = "" if p.default is None else f", {p.default!r} unless given".replace("'", '"')
-            out.print(f"  {p.name}: {'written out in the policy' if p.literal else 'may be left out'}{default}")
+            out.print(
+                f"  {p.name}: {'written out in the policy' if p.literal else 'may be left out'}{default}"
+            )
     for example in row.examples:
         out.print(words("  ", (example.expression, "cyan"), ("  is  ", "dim"), example.value), soft_wrap=True)
     out.print(words((f"\n  group {row.group}; about {row.cost:g} µs a call", "dim")))
@@ -180,7 +183,9 @@ def codes(code: str | None, as_json: bool) -> int:
         raise click.UsageError(f"there is no code `{code}`: {near or '`quell codes` lists all'}")
     chosen = CODES if code is None else {code: CODES[code]}
     if as_json:
-        print_json([{"code": c, "severity": row.severity, "meaning": row.meaning} for c, row in chosen.items()])
+        print_json(
+            [{"code": c, "severity": row.severity, "meaning": row.meaning} for c, row in chosen.items()]
+        )
         return OK
     from rich.table import Table
 

@@ -21,6 +21,7 @@ from quell.engine.decision_summary import RuleCount, Summary, by_count, ordered
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 MOST_ROWS = 40
 """Rows of a table; what is beyond is counted."""
@@ -76,10 +77,10 @@ def print_rules(out: Console, summary: Summary) -> None:
     if hit:
         shadow, held = any(r.shadow for r in hit), any(r.held for r in hit)
         columns = ["rule", "fired>", "share>", *["shadow>"] * shadow, *["held back>"] * held, "asked for~"]
-        rows = []
+        rows: list[list[str | Text]] = []
         for rule in hit[:MOST_ROWS]:
             share = percent(rule.fired, summary.decided, 2) if rule.fired else ""
-            cells = [visible(rule.rule, 50), f"{rule.fired:,}" if rule.fired else "–", share]
+            cells = [visible(rule.rule, 50), f"{rule.fired:,}" if rule.fired else "-", share]
             cells += [f"{rule.shadow:,}" if rule.shadow else ""] * shadow
             cells += [f"{rule.held.total():,}" if rule.held else ""] * held
             rows.append([*cells, _asked(rule, summary)])
@@ -93,11 +94,14 @@ def print_rules(out: Console, summary: Summary) -> None:
         out.print(words(("\nnever matched: ", "dim"), shown))
 
 
-def _asked(rule: RuleCount, summary: Summary) -> str:
-    asked = [v for v in reversed(summary.order) if rule.asked[v]]
+def _asked(rule: RuleCount, summary: Summary) -> Text:
+    """The verdicts a rule asked for, the gravest first; else its mode, or what it does beside."""
     if rule.mode != "live":
-        return f"({rule.mode})"
-    return ", ".join(asked)
+        return words((f"({rule.mode})", "magenta"))
+    asked = [v for v in reversed(summary.order) if rule.asked[v]]
+    if asked:
+        return words(", ".join(asked))
+    return words((", ".join(kind for kind in rule.does if kind != "verdict"), "dim"))
 
 
 def _print_effects(out: Console, summary: Summary) -> None:
@@ -117,7 +121,9 @@ def print_trouble(out: Console, summary: Summary) -> None:
         share = percent(trouble.count, summary.total, 2)
         meaning = KINDS.get(trouble.kind, "deciding failed inside Quell")
         out.print(
-            words(("\nrefused ", "red"), f"{trouble.count:,} ({share}) ", (trouble.kind, "bold"), f": {meaning}"),
+            words(
+                ("\nrefused ", "red"), f"{trouble.count:,} ({share}) ", (trouble.kind, "bold"), f": {meaning}"
+            ),
             soft_wrap=True,
         )
         for place, message in trouble.samples:
@@ -126,13 +132,22 @@ def print_trouble(out: Console, summary: Summary) -> None:
     for (event, name, kind), trouble in worst[:MOST_ROWS]:
         what = f"{event}.{name}" if name else "other fields"
         out.print(
-            words(("\nmissing ", "yellow"), f"{trouble.count:,} × ", (what, "bold"), f" counts as missing ({kind})"),
+            words(
+                ("\nmissing ", "yellow"),
+                f"{trouble.count:,} × ",
+                (what, "bold"),
+                f" counts as missing ({kind})",
+            ),
             soft_wrap=True,
         )
         place, message = trouble.samples[0]
         out.print(f"  {visible(place, 80)}  {visible(message, 300)}", style="dim", soft_wrap=True)
     for counter, n in list(ordered(summary.late).items())[:MOST_ROWS]:
         out.print(
-            words(("\nlate ", "yellow"), f"{count(n, 'event')} counted as of a later time in ", (counter, "bold")),
+            words(
+                ("\nlate ", "yellow"),
+                f"{count(n, 'event')} counted as of a later time in ",
+                (counter, "bold"),
+            ),
             soft_wrap=True,
         )

@@ -25,6 +25,7 @@ from quell.engine.lower_all import lower_everything
 from quell.engine.lower_rules import lower_rules
 from quell.engine.lowered import LoweredRule, NamedValue
 from quell.engine.order import Stage, effect_nodes, order
+from quell.engine.policy_test_checks import check_tests
 from quell.engine.python_backend import Program, generate
 from quell.engine.resolve import resolve
 from quell.engine.symbols import Symbols
@@ -95,18 +96,28 @@ def analyse(
     cache: ParseCache | None = None,
     injected: frozenset[str] = frozenset(),
     lints: bool = True,
+    extend: Callable[[Lowerer], None] | None = None,
+    lists: dict[str, PolicyList] | None = None,
 ) -> Analysis:
-    """Read and check a bundle. `injected` names values that a test supplies."""
+    """Read and check a bundle.
+
+    The runner of tests analyses it once more: with `injected`, the names whose value a test supplies, with
+    `extend`, which lowers what tests look at before counters are put in order, and with the `lists` that
+    are already loaded.
+    """
     report = report if report is not None else Report()
-    parsed = (cache or ParseCache()).parse(files, report)
+    cache = cache or ParseCache()
+    parsed = cache.parse(files, report)
     symbols = resolve(parsed, report)
     refuse_unsupported(symbols, report)
-    lists = load_lists(symbols, files, report, lints)
+    lists = load_lists(symbols, files, report, lints) if lists is None else lists
     lowerer = Lowerer(symbols, report, injected)
     analysis = Analysis(files, report, symbols, lowerer, lists)
     try:
         analysis.rules = lower_rules(lowerer)
         analysis.values = lower_everything(lowerer)
+        if extend is not None:
+            extend(lowerer)
     except TooLarge as error:
         report.add("too-costly", str(error), NOWHERE, hint="split the policy, or share parts with let")
         return analysis
@@ -115,6 +126,8 @@ def analyse(
         analysis.stages[event] = order(event, lowerer.graph(event), rules, lowerer.stores, report)
     if lints:
         lint(analysis)
+    if extend is None and not injected:
+        check_tests(analysis, lambda names: analyse(files, None, cache, names, lints=False, lists=lists))
     return analysis
 
 

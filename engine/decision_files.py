@@ -144,7 +144,7 @@ def _refused_row(refused: Refused, place: str) -> dict[str, Any]:
     return {
         "event": refused.event,
         "verdict": refused.verdict,
-        **dict.fromkeys(("fired", "shadow", "held", "labels", "sends", "problems", "late"), []),
+        **{column: [] for column in ("fired", "shadow", "held", "labels", "sends", "problems", "late")},
         "refused": True,
         "kind": refused.kind,
         "message": refused.message,

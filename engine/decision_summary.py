@@ -12,6 +12,7 @@ from typing import Any
 
 from quell.engine.decision import Decision, Refused
 from quell.engine.symbols import Symbols
+from quell.grammar import tree
 
 SAMPLES = 3
 """How many refusals and problems of each kind are kept to show."""
@@ -21,11 +22,13 @@ MOST_KINDS = 1_000
 
 @dataclass(slots=True)
 class RuleCount:
-    """How often a rule fired, would have fired in shadow, or was held back, and by what."""
+    """How often a rule fired, would have fired in shadow, or was held back, and by what. `does` names the
+    kinds of effects it has."""
 
     rule: str
     events: tuple[str, ...]
     mode: str
+    does: tuple[str, ...]
     fired: int = 0
     shadow: int = 0
     held: Counter[str] = field(default_factory=Counter)
@@ -53,6 +56,15 @@ class Trouble:
             self.samples.append((place, message))
 
 
+_KINDS: dict[type, str] = {
+    tree.Verdict: "verdict",
+    tree.SetLabel: "label",
+    tree.RemoveLabel: "unlabel",
+    tree.Send: "send",
+    tree.Exempt: "exempt",
+}
+
+
 class Summary:
     """Counts answers as they come, in the order of the events."""
 
@@ -68,7 +80,12 @@ class Summary:
         self.first: int | None = None
         self.last: int | None = None
         self.rules = {
-            name: RuleCount(name, events_of(rule.events, symbols), rule.mode.name if rule.mode else "live")
+            name: RuleCount(
+                name,
+                events_of(rule.events, symbols),
+                rule.mode.name if rule.mode else "live",
+                tuple(dict.fromkeys(_KINDS[type(e)] for e in rule.effects)),
+            )
             for name, rule in symbols.rules.items()
         }
 

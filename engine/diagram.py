@@ -1,15 +1,15 @@
 """The evaluation graph as a picture: fields and signals on the left, rules on the right.
 
-`diagram` chooses what to show, each shared node once, and `mermaid` and `dot` write it down. Operations
-that have no name and are needed in one place only are left out: their inputs lead straight to what is
-made of them.
+`diagram` chooses what to show, each shared node once; `quell.engine.diagram_text` writes it down.
+Operations that have no name and are needed in one place only are left out: their inputs lead straight to
+what is made of them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from quell.engine.compile import Analysis
@@ -21,7 +21,9 @@ from quell.grammar.literals import spell_number
 from quell.signals.show import show_duration
 
 Detail = Literal["names", "conditions", "all"]
-Kind = Literal["field", "counter", "list", "label", "fired", "value", "shared", "condition", "operation", "rule"]
+Kind = Literal[
+    "field", "counter", "list", "label", "fired", "value", "shared", "condition", "operation", "rule"
+]
 
 LONGEST_LABEL = 60
 """Characters of an expression that a node shows."""
@@ -100,7 +102,26 @@ def diagram(
     for drawer in drawers.values():
         wanted.update(dict.fromkeys(drawer.draw_rules()))
     _feed(analysis, drawers, wanted)
+    _settle(picture)
     return picture
+
+
+def _settle(picture: Diagram) -> None:
+    """Give what only one event type has to do with to that event type."""
+    beside: dict[str, list[str]] = {}
+    for arrow in picture.arrows:
+        beside.setdefault(arrow.start, []).append(arrow.end)
+        beside.setdefault(arrow.end, []).append(arrow.start)
+    todo = [key for key, shape in picture.shapes.items() if not shape.event]
+    while todo:
+        left = []
+        for key in todo:
+            events = {picture.shapes[other].event for other in beside.get(key, ())} - {""}
+            if len(events) == 1:
+                picture.shapes[key] = replace(picture.shapes[key], event=events.pop())
+            elif not events:
+                left.append(key)
+        todo = left if len(left) < len(todo) else []
 
 
 def _feed(analysis: Analysis, drawers: Mapping[str, _Drawer], wanted: dict[str, None]) -> None:
@@ -316,104 +337,3 @@ def _exemptions(rule: LoweredRule) -> list[str]:
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
-
-
-# ------------------------------------------------------------------------------- writing it down
-
-_MERMAID: dict[Kind, tuple[str, str]] = {
-    "field": ("([", "])"),
-    "counter": ("[(", ")]"),
-    "list": ("[/", "/]"),
-    "label": (">", "]"),
-    "fired": ("[[", "]]"),
-    "value": ("[", "]"),
-    "shared": ("(", ")"),
-    "condition": ("{{", "}}"),
-    "operation": ("(", ")"),
-    "rule": ("[[", "]]"),
-}
-_DOT: dict[Kind, str] = {
-    "field": "oval",
-    "counter": "cylinder",
-    "list": "parallelogram",
-    "label": "cds",
-    "fired": "box",
-    "value": "box",
-    "shared": "box",
-    "condition": "hexagon",
-    "operation": "box",
-    "rule": "box",
-}
-_FILLS: dict[Kind, str] = {
-    "field": "#e8f1fb",
-    "counter": "#fdf0dc",
-    "list": "#eef6e6",
-    "label": "#f3e9f7",
-    "fired": "#fbe4e2",
-    "value": "#f4f4f4",
-    "shared": "#ffffff",
-    "condition": "#ffffff",
-    "operation": "#ffffff",
-    "rule": "#fbe4e2",
-}
-
-
-def mermaid(picture: Diagram) -> str:
-    """The picture as a Mermaid flowchart."""
-    keys = {key: f"n{i}" for i, key in enumerate(picture.shapes)}
-    lines = ["flowchart LR"]
-    for event in ["", *picture.events()]:
-        shapes = [s for s in picture.shapes.values() if s.event == event]
-        if event and shapes:
-            lines.append(f'  subgraph e_{keys[shapes[0].key]}["{_mermaid_text(event)}"]')
-        pad = "    " if event else "  "
-        for shape in shapes:
-            opening, closing = _MERMAID[shape.kind]
-            text = "<br/>".join(_mermaid_text(line) for line in shape.lines)
-            lines.append(f'{pad}{keys[shape.key]}{opening}"{text}"{closing}:::{shape.kind}')
-        if event and shapes:
-            lines.append("  end")
-    for arrow in picture.arrows:
-        line = "-.->" if arrow.dashed else "-->"
-        label = f'|"{_mermaid_text(arrow.label)}"|' if arrow.label else ""
-        lines.append(f"  {keys[arrow.start]} {line}{label} {keys[arrow.end]}")
-    for kind in dict.fromkeys(s.kind for s in picture.shapes.values()):
-        lines.append(f"  classDef {kind} fill:{_FILLS[kind]},stroke:#777,color:#222")
-    return "\n".join(lines) + "\n"
-
-
-def _mermaid_text(text: str) -> str:
-    """Text inside double quotes: Mermaid knows character codes and nothing else."""
-    return "".join(c if c.isalnum() or c in " _.,:()=+-/…×−" else f"#{ord(c)};" for c in text)
-
-
-def dot(picture: Diagram) -> str:
-    """The picture as a Graphviz digraph."""
-    keys = {key: f"n{i}" for i, key in enumerate(picture.shapes)}
-    lines = [
-        f"digraph {_quoted(picture.title)} {{",
-        "  rankdir=LR;",
-        '  node [fontname="Helvetica", fontsize=10, style=filled, color="#777777"];',
-        '  edge [fontname="Helvetica", fontsize=8, color="#777777"];',
-    ]
-    for number, event in enumerate(["", *picture.events()]):
-        shapes = [s for s in picture.shapes.values() if s.event == event]
-        if event:
-            lines += [f"  subgraph cluster_{number} {{", f"    label={_quoted(event)};", '    color="#cccccc";']
-        for shape in shapes:
-            label = _quoted("\n".join(shape.lines))
-            style = f'shape={_DOT[shape.kind]}, fillcolor="{_FILLS[shape.kind]}"'
-            style += ", peripheries=2" if shape.kind == "rule" else ""
-            lines.append(f"  {'  ' * bool(event)}{keys[shape.key]} [label={label}, {style}];")
-        lines += ["  }"] * bool(event)
-    for arrow in picture.arrows:
-        said = [f"label={_quoted(arrow.label)}"] if arrow.label else []
-        said += ["style=dashed"] if arrow.dashed else []
-        lines.append(f"  {keys[arrow.start]} -> {keys[arrow.end]}" + (f" [{', '.join(said)}]" if said else "") + ";")
-    return "\n".join([*lines, "}"]) + "\n"
-
-
-def _quoted(text: str) -> str:
-    """A string of the DOT language."""
-    shown = "".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" for c in text)
-    return '"' + shown.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

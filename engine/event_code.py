@@ -182,6 +182,8 @@ class _Writer:
             return f"{_EAGER[kind.kind]}({x})"
         if kind.kind == "entity" and inside and f.required and kind is f.type:
             return f"named({x})"
+        if node.kind == "plain":
+            return x
         if kind.kind in ("text", "entity") or (kind.kind == "enum" and enum_has_integers(kind)):
             return f"str({x}) if {x}.__class__ is int else {x}"
         return x
@@ -236,7 +238,7 @@ class _Writer:
     def finish(self, constants: Mapping[str, str]) -> EventCode:
         at = next(f for f in self.fields if f.name == self.schema.at)
         lines, leaves = [], dict[str, str]()
-        converted: set[Path] = {at.path}
+        converted: set[Path] = set()
         for f in self.fields:
             if self.is_at(f):
                 leaves[f.name] = "at"

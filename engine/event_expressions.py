@@ -86,7 +86,7 @@ def _sound(node: Node, x: str, path: tuple[str, ...] | None) -> list[str]:
     """The lines for a node that is present at `x`; `path` leads to it from the record, unless a list
     stands between."""
     if node.role == "leaf":
-        return [f"fit({x})"] if node.kind == "text" or node.kind.startswith("enum") else []
+        return [f"fit({x})"] if node.kind in ("text", "plain") or node.kind.startswith("enum") else []
     if node.role == "list":
         if path is None:
             raise _Nested

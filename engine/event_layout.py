@@ -27,6 +27,9 @@ _LARGEST = 1.7976931348623157e308
 _FINITE: Any = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
 """JSON has no other numbers; the bounds are for those of Python."""
 
+_ID = re.compile(
+    r"(?:^|[_\-.])(?:id|ids|key|number|no|num|code|zip|ref)s?$|[a-z](?:Id|ID|Ids|IDs|Number|Code)$"
+)
 _WHOLE = re.compile(r"-?[1-9][0-9]{0,17}|0")
 
 
@@ -68,6 +71,10 @@ class Node:
     def leaf(self, kind: str, annotation: Any) -> None:
         """Make this a place for one scalar."""
         self._become("leaf")
+        if self.kind == "plain" and kind == "text":
+            self.kind = ""  # a text and an id in one place: what both accept
+        if self.kind == "text" and kind == "plain":
+            return
         if self.kind not in ("", kind):
             raise Clash
         self.kind, self.annotation = kind, annotation
@@ -115,8 +122,17 @@ def _add_type(node: Node, kind: Type, declared: Field) -> None:
         node._become("object")
         for inner in declared.record:
             add_field(node, inner)
+    elif kind.kind == "text" and declared.type is kind and not _like_an_id(declared):
+        node.leaf("plain", str)
     else:
         node.leaf(*_leaf(kind))
+
+
+def _like_an_id(declared: Field) -> bool:
+    """Whether a text may well arrive as an integer, going by the name of its place. Other texts that do
+    are read the slow way, to the same value: the fast way is spared looking at the class of each."""
+    keys = [s for s in declared.path if isinstance(s, str)]
+    return bool(keys) and _ID.search(keys[-1]) is not None
 
 
 def _leaf(kind: Type) -> tuple[str, Any]:

@@ -142,7 +142,7 @@ def _field(declared: Field) -> Read:
         try:
             value = get(record, where, bad, problems)
         except Misfit as error:
-            bad.append(error.problem(declared.name))
+            _note(bad, error, declared)
             return default
         if value is not None:
             return value
@@ -152,6 +152,12 @@ def _field(declared: Field) -> Read:
         return default
 
     return read
+
+
+def _note(bad: Problems, error: Misfit, declared: Field) -> None:
+    """Add a problem, if there is still interest in more."""
+    if len(bad) < MAX_PROBLEMS:
+        bad.append(error.problem(declared.name))
 
 
 def _single(declared: Field) -> Read:
@@ -208,7 +214,7 @@ def _collector(declared: Field) -> Read:
                 if inner is not None:
                     inner = convert(inner, (*here, i, *rest), bad, problems)
             except Misfit as error:
-                bad.append(error.problem(declared.name))
+                _note(bad, error, declared)
                 continue
             if inner is not None:
                 found.append(inner)
@@ -259,7 +265,7 @@ def _list(element: Type, declared: Field) -> Read:
             try:
                 inner = convert(inner, (*where, i), bad, problems)
             except Misfit as error:
-                bad.append(error.problem(declared.name))
+                _note(bad, error, declared)
                 continue
             if inner is not None:
                 found.append(inner)
@@ -277,7 +283,7 @@ def _record(declared: Field) -> Read:
             return None
         wrong: Problems = []
         found = {name: read(record, where, wrong, problems) for name, read in inner}
-        bad += wrong
+        bad += wrong[: max(0, MAX_PROBLEMS - len(bad))]
         return None if wrong else found
 
     return read

@@ -20,13 +20,14 @@ from quell.engine.events import Decoded, Refusal
 from quell.engine.explain_missing import why_missing
 from quell.engine.explain_notes import tell
 from quell.engine.explain_parts import PartMaker, Piece
-from quell.engine.explain_roles import deciding, settle
+from quell.engine.explain_roles import settle
 from quell.engine.explanation import (
     OUTCOMES,
     EffectResult,
     Explanation,
     FieldValue,
     Outcome,
+    Part,
     RuleResult,
     Value,
 )
@@ -124,6 +125,7 @@ class Account:
         order = list(OUTCOMES)
         self.rules = sorted(rules, key=lambda r: (order.index(r.outcome), r.rule))
         self.values = self._values()
+        self.looked_at: dict[int, Part] = {}
 
     def explanation(self, decision: Decision) -> Explanation:
         """The whole of it, with the decision."""
@@ -140,9 +142,13 @@ class Account:
             [f"`{name}` took the event as of a later time, its key's newest" for name in decision.late],
         )
 
-    def rule(self, name: str) -> RuleResult | None:
-        """What came of one rule, or None when it is not on this event or is off."""
-        return next((r for r in self.rules if r.rule == name), None)
+    def look_at(self, key: int, condition: tree.Expr, scope: Scope) -> None:
+        """Take one more condition apart, to be found in `looked_at`; its named values join the others."""
+        piece = self.maker.piece(condition, scope)
+        costs = self._explainer.costs(self.event)
+        settle(piece, self.maker.value, lambda n: _cost(costs, n), lambda n: _cost(costs, n))
+        self.looked_at[key] = self.maker.part(piece)
+        self.values = self._values()
 
     # --------------------------------------------------------------- values
 
@@ -200,9 +206,10 @@ class Account:
             tags=[t.plain or "" for t in written.tags],
             owner=written.owner.plain if written.owner is not None else None,
             severity=written.severity.name if written.severity is not None else None,
+            does=[f"{e.kind} {e.name}" for e in rule.effects],
         )
         if value is not True:
-            result.decided = deciding(piece).text
+            result.decided = result.deciding().text
             return result
         result.because = interpreter.value(rule.because) if rule.because is not None else None
         result.rollout = self._rollout(rule)
@@ -220,10 +227,7 @@ class Account:
             asked = [c for c in conjuncts(graph, node) if self.maker.value(c)[1] is not True] or [node]
             return min((places[c] for c in asked if c in places), default=-1)
 
-        def inner(node: int | None) -> float:
-            return -1 if node is None else costs.cost(node)
-
-        settle(piece, self.maker.value, rank, inner)
+        settle(piece, self.maker.value, rank, lambda n: _cost(costs, n))
 
     def _rollout(self, rule: LoweredRule) -> str:
         if rule.share is None or rule.rule.rollout is None:
@@ -252,7 +256,12 @@ class Account:
         return out
 
     def _effect(
-        self, rule: LoweredRule, effect: LoweredEffect, written: tree.Effect, limit: LimitStore | None, held: bool
+        self,
+        rule: LoweredRule,
+        effect: LoweredEffect,
+        written: tree.Effect,
+        limit: LimitStore | None,
+        held: bool,
     ) -> EffectResult:
         values = effect_values(self.interpreter, effect)
         result = EffectResult(effect.kind, self.maker.spell_node(written), done=False)
@@ -281,6 +290,10 @@ class Account:
             until = None if effect.lasts is None else self.interpreter.decoded.at + effect.lasts
             return {"on": ready(value, type_), "until": None if until is None else shown_until(until)}
         return effect.name
+
+
+def _cost(costs: Costs, node: int | None) -> float:
+    return -1 if node is None else costs.cost(node)
 
 
 def _outcome(rule: LoweredRule, value: bool | None, held: str | None) -> Outcome:

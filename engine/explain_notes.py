@@ -121,7 +121,7 @@ def _any(interpreter: Interpreter, node: Node) -> str:
     if found is None or type_ is None:
         return ""
     wanted = node.op == "any"
-    held = [tell(element, type_) for element, body in found if body is wanted]
+    held = [_element(interpreter, node, i) for i, (_, body) in enumerate(found) if body is wanted]
     if held:
         return f"{'true' if wanted else 'false'} for {_some(held)}"
     if not found:
@@ -129,6 +129,18 @@ def _any(interpreter: Interpreter, node: Node) -> str:
     missing = sum(body is None for _, body in found)
     gone = f", {missing} of them missing" if missing else ""
     return f"{'true for none' if wanted else 'false for none'} of {len(found)}{gone}"
+
+
+def _element(interpreter: Interpreter, node: Node, index: int) -> str:
+    """An element of the list that an `any` goes through; of a list of conditions, what the condition is about."""
+    graph, source = interpreter.graph, interpreter.graph[node.args[0]]
+    if source.op == "map" and source.type.element is not None and source.type.element.kind == "bool":
+        present = [element for element, body in interpreter.elements(source.id) or [] if body is not None]
+        inner = graph[source.args[0]].type.element
+        if inner is not None:
+            return tell(present[index], inner)
+    assert source.type.element is not None
+    return tell(interpreter.value(source.id)[index], source.type.element)
 
 
 def _some(shown: list[str]) -> str:

@@ -61,22 +61,3 @@ def _gather(piece: Piece, op: str) -> None:
             _gather(child, op)
     if piece.children and all(c.role == "not needed" for c in piece.children):
         piece.role = "not needed"
-
-
-def deciding(piece: Piece) -> Piece:
-    """The innermost part that decided, or the whole when none did alone."""
-    if piece.role == "not needed":
-        return piece
-    for child in piece.children:
-        found = _decided(child)
-        if found is not None:
-            return found
-    return piece
-
-
-def _decided(piece: Piece) -> Piece | None:
-    if piece.role == "decided":
-        return deciding(piece)
-    if piece.role == "not needed":
-        return None
-    return next((found for child in piece.children if (found := _decided(child)) is not None), None)

@@ -12,6 +12,7 @@ from quell.engine.symbols import Ladder
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
     from rich.tree import Tree
 
@@ -64,7 +65,10 @@ def _print_head(out: Console, explanation: Explanation, ladder: Ladder) -> None:
     for change in decision.labels:
         until = f" until {change.until}" if change.until is not None else ""
         verb = "label" if change.on else "unlabel"
-        out.print(f'  {verb} {change.entity} "{visible(change.id, 60)}" "{change.label}"{until} ({change.rule})', soft_wrap=True)
+        out.print(
+            f'  {verb} {change.entity} "{visible(change.id, 60)}" "{change.label}"{until} ({change.rule})',
+            soft_wrap=True,
+        )
     for sent in decision.sends:
         out.print(f'  send "{sent.sink}" {_payload(sent.payload)} ({sent.rule})', soft_wrap=True)
     for problem in explanation.problems:
@@ -75,34 +79,29 @@ def _print_head(out: Console, explanation: Explanation, ladder: Ladder) -> None:
 
 def _print_fields(out: Console, explanation: Explanation) -> None:
     out.print()
-    rows = [(f.name, visible(f.shown, LONGEST), "magenta" if f.value is None else "", f.why) for f in explanation.fields]
+    rows = [
+        (f.name, visible(f.shown, LONGEST), "magenta" if f.value is None else "", f.why)
+        for f in explanation.fields
+    ]
     _print_rows(out, rows)
 
 
 def _print_rows(out: Console, rows: list[tuple[str, str, str, str]]) -> None:
     """Names with their values, and what there is to say of each."""
-    width = max((len(name) for name, *_ in rows), default=0)
+    made = grid()
     for name, shown, style, more in rows:
         tail = f"  {visible(more, 300)}" if more else ""
-        line = words((f"  {name.ljust(width)}  ", "dim"), (shown, style), (tail, "dim"))
-        out.print(_hanging(out, line, width + 4))
+        made.add_row(words((f"  {name}", "dim")), words((shown, style), (tail, "dim")))
+    out.print(made)
 
 
-def _hanging(out: Console, line: Text, indent: int) -> Text:
-    """Text whose further lines stand under the first one's value."""
-    from rich.text import Text
+def grid() -> Table:
+    """Two columns without lines: names, and what stands beside them."""
+    from rich.table import Table
 
-    lines = line.wrap(out, max(20, out.width - 1))
-    if len(lines) < 2:
-        return line
-    whole = " ".join("" for _ in range(indent + 1))
-    rest = line[len(lines[0].plain) :]
-    rest = Text(rest.plain.lstrip(), spans=[s.move(-(len(rest.plain) - len(rest.plain.lstrip()))) for s in rest.spans])
-    wrapped = rest.wrap(out, max(20, out.width - indent - 1))
-    made = Text.assemble(lines[0].plain if not lines[0].spans else lines[0])
-    for each in wrapped:
-        made.append("\n" + whole)
-        made.append_text(each)
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(no_wrap=True)
+    made.add_column(overflow="fold")
     return made
 
 
@@ -139,7 +138,7 @@ def print_rule(out: Console, rule: RuleResult) -> None:
 def _indented(tree: Tree) -> Any:
     from rich.padding import Padding
 
-    return Padding(tree, (0, 0, 0, 2))
+    return Padding(tree, (0, 0, 0, 2), expand=False)
 
 
 def _grow(out: Console, tree: Tree, part: Part, seen: dict[str, None]) -> None:
@@ -152,22 +151,30 @@ def _grow(out: Console, tree: Tree, part: Part, seen: dict[str, None]) -> None:
         for child in inner.parts:
             _grow(out, branch, child, seen)
         return
-    if part.kind == "score":
-        for line in part.parts:
-            _grow(out, branch, line, seen)
-        return
     for child in inner.parts:
-        if child.state and child.kind != "field":
+        if child.kind == "score" and child.parts and child.text not in seen:
+            _score(out, branch, child, seen)
+        elif child.state and child.kind != "field":
             _grow(out, branch, child, seen)
         else:
             for text in _details(child, seen):
                 branch.add(text)
 
 
+def _score(out: Console, tree: Tree, part: Part, seen: dict[str, None]) -> None:
+    """A score and what each of its lines adds."""
+    seen[part.text] = None
+    branch = tree.add(words((f"{visible(part.text, 120)} ", "dim"), f"= {part.shown}"))
+    for line in part.parts:
+        _grow(out, branch, line, seen)
+
+
 def _condition(out: Console, part: Part) -> Text:
     """One line about a condition."""
     if part.role == "not needed":
-        return words((f"{_mark(out, 'skipped')} {visible(part.text, 300)}", "dim"), ("  not needed", "dim italic"))
+        return words(
+            (f"{_mark(out, 'skipped')} {visible(part.text, 300)}", "dim"), ("  not needed", "dim italic")
+        )
     pieces: list[str | tuple[str, str]] = [(f"{_mark(out, part.state)} ", _STATES[part.state])]
     if part.points is not None:
         adds = part.points if part.state == "true" else 0
@@ -187,7 +194,12 @@ def _condition(out: Console, part: Part) -> Text:
 
 def _mark(out: Console, state: str) -> str:
     good = utf8(out.file)
-    return {"true": "✓" if good else "+", "false": "✗" if good else "-", "missing": "?", "skipped": "·" if good else "."}.get(state, "=")
+    return {
+        "true": "✓" if good else "+",
+        "false": "✗" if good else "-",
+        "missing": "?",
+        "skipped": "·" if good else ".",
+    }.get(state, "=")
 
 
 def _details(part: Part, seen: dict[str, None]) -> Iterator[Text]:
@@ -210,7 +222,9 @@ def _effect(out: Console, effect: EffectResult) -> Text:
     style = "" if effect.done else "dim"
     pieces: list[str | tuple[str, str]] = [(f"  {arrow} {visible(effect.text, 300)}", style)]
     if not effect.done:
-        pieces.append((f"  not done{': ' + effect.why if effect.why else ''}", "yellow" if effect.why else "dim"))
+        pieces.append(
+            (f"  not done{': ' + effect.why if effect.why else ''}", "yellow" if effect.why else "dim")
+        )
     return words(*pieces)
 
 
@@ -226,25 +240,20 @@ def _print_closed(out: Console, rules: list[RuleResult], outcome: str) -> None:
         return
     what, style = _OUTCOMES[outcome]
     out.print(words((f"\n{what}", style)))
-    width = min(32, max(len(r.rule) for r in rules))
+    made = grid()
     for rule in rules:
-        part = _find(rule.condition, rule.decided) or rule.condition
+        part = rule.deciding()
         told = [f"{c.text} = {c.shown}" for c in _leaf_values(part)][:3]
         reason = part.why if outcome == "missing" else "; ".join(told) or part.note
-        line = words(
-            f"  {rule.rule.ljust(width)}  ",
-            (f"{_mark(out, part.state)} ", _STATES[part.state]),
-            visible(part.text, 120),
-            (f"  {visible(reason, 200)}" if reason else "", "dim"),
+        made.add_row(
+            f"  {rule.rule}",
+            words(
+                (f"{_mark(out, part.state)} ", _STATES[part.state]),
+                visible(part.text, 120),
+                (f"  {visible(reason, 200)}" if reason else "", "dim"),
+            ),
         )
-        out.print(_hanging(out, line, width + 6))
-
-
-def _find(part: Part, text: str) -> Part | None:
-    """The part that decided, by its text."""
-    if part.text == text and part.role != "not needed":
-        return part
-    return next((found for c in part.parts if (found := _find(c, text)) is not None), None)
+    out.print(made)
 
 
 def _leaf_values(part: Part) -> Iterator[Part]:

@@ -5,6 +5,7 @@ Everywhere `value` is the value as JSON has it (missing is null) and `shown` as 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -40,8 +41,8 @@ class Part(msgspec.Struct, omit_defaults=True):
     `state` is true, false or missing for conditions. In a condition, `role` says whether this part
     decided, or was not needed because parts that are asked earlier had decided. `note` tells more (a
     counter's key, the list's element that made it true), `why` why the value is missing. `points` is what
-    a line of a score adds, `reading` how a counter was read. A named value that is not opened here is among the
-    explanation's `values`.
+    a line of a score adds, `reading` how a counter was read. A named value that is not opened here is
+    among the explanation's `values`.
     """
 
     text: str
@@ -93,7 +94,8 @@ class RuleResult(msgspec.Struct, omit_defaults=True):
     """One rule on the event.
 
     `because` is the message of a rule that matched. `held` says what holds it back, `rollout` where its
-    key stands. `decided` is the text of the part that decided a rule which did not match.
+    key stands. `decided` is the text of the part that decided a rule which did not match. `does` are the
+    effects that the rule has: `verdict block`, `label spammer`, `send mod-queue`.
     """
 
     rule: str
@@ -109,6 +111,24 @@ class RuleResult(msgspec.Struct, omit_defaults=True):
     tags: list[str] = []
     owner: str | None = None
     severity: str | None = None
+    does: list[str] = []
+
+    def deciding(self) -> Part:
+        """The innermost part that decided, or the whole condition when none did alone."""
+        part = self.condition
+        while True:
+            inner = next((p for p in _asked(part) if p.role == "decided"), None)
+            if inner is None:
+                return part
+            part = inner
+
+
+def _asked(part: Part) -> Iterator[Part]:
+    """The conditions inside that were asked for, outer before inner."""
+    for child in part.parts:
+        if child.state and child.role != "not needed":
+            yield child
+            yield from _asked(child)
 
 
 class Explanation(msgspec.Struct, omit_defaults=True):

@@ -468,11 +468,11 @@ def _quantified_value(x: Expressions, node: Node) -> str:
     source, body = node.args
     each = f"x{node.data[0] % 64}"
     if not x.graph[body].type.optional:
-        function, inner = node.op, x.true(body)
-    else:
-        function = x.names.take("helper", f"kleene_{node.op}_of", f"{node.op}_of")
-        inner = x.value(body)
-    return _over(x, source, lambda xs: f"{function}({inner} for {each} in {xs})")
+        inner = x.true(body)
+        return _over(x, source, lambda xs: f"{node.op}({inner} for {each} in {xs})")
+    function = x.names.take("helper", f"kleene_{node.op}_of", f"{node.op}_of")
+    inner = x.value(body)
+    return _over(x, source, lambda xs: f"{function}([{inner} for {each} in {xs}])")
 
 
 def _over(x: Expressions, source: int, held: Callable[[str], str]) -> str:

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from quell.engine.compile import Build
 from quell.engine.events import Decoded
 from quell.engine.graph import Graph, Node
 from quell.engine.link import all_of, any_of, make_store, present_of
@@ -22,6 +21,9 @@ from quell.engine.settle import Hit
 from quell.signals.counters import CountStore, DistinctStore, each, keys_of
 from quell.signals.patterns import search
 from quell.signals.state import State
+
+if TYPE_CHECKING:
+    from quell.engine.compile import Build
 
 Leaf = Callable[[Node, Sequence[Any]], Any]
 """The value of a node that no row of `operations` can give, from the values of its arguments."""
@@ -218,7 +220,11 @@ class Interpreter(Evaluator):
         if node.op == "fired":
             return self.fired(node.data[0], shadow=node.data[1])
         if node.op == "injected":
-            return self.injected[node.data[0]] if node.data[0] in self.injected else (values[0] if values else None)
+            return (
+                self.injected[node.data[0]]
+                if node.data[0] in self.injected
+                else (values[0] if values else None)
+            )
         if node.op == "counter":
             return self._counter(node, values)
         if node.op == "reaches":
@@ -251,10 +257,14 @@ class Interpreter(Evaluator):
         for i, key in enumerate(keys):
             if self.graph[node.args[i]].type.kind == "list":
                 every = each(key)
-                return [self.reading(identity, [*keys[:i], k, *keys[i + 1 :]], at, within, before) for k in every]
+                return [
+                    self.reading(identity, [*keys[:i], k, *keys[i + 1 :]], at, within, before) for k in every
+                ]
         return self.reading(identity, keys, at, within, before)
 
-    def reading(self, identity: str, parts: Sequence[Any], at: int, within: int | None, before: int | str) -> Any:
+    def reading(
+        self, identity: str, parts: Sequence[Any], at: int, within: int | None, before: int | str
+    ) -> Any:
         """What a counter says under one key: `within` microseconds back (None: ever), the window ending
         `before` microseconds ago, or `"this"` for all but the present event."""
         store, key = self.store(identity), parts[0] if len(parts) == 1 else tuple(parts)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from quell.engine.graph import Node
-from quell.engine.lints_facts import COMPARISONS, FALSE, MISSING, TRUE, Facts, World
-from quell.engine.lints_parts import Finding, examine
+from quell.engine.lints_facts import MISSING, TRUE, Facts, World
+from quell.engine.lints_parts import Finding, alone, examine
 from quell.engine.lints_written import Texts, bare, parts
 from quell.engine.symbols import Symbols
 from quell.grammar import tree
@@ -56,7 +56,7 @@ class Reading:
     def read(self, root: tree.Expr) -> Found:
         """Everything that is idle in a condition."""
         node = self.node(root)
-        if node is None:
+        if node is None or self.world.graph[node].type.kind != "bool":
             return {}
         if isinstance(bare(root), tree.Bool):
             self._literal(root)
@@ -75,7 +75,7 @@ class Reading:
         """`when true` is how one says always; `when false` is not how one says never."""
         inner = bare(root)
         if self.where == "rule" and isinstance(inner, tree.Bool) and not inner.value:
-            self._add("never-true", "`false` is never true", root.span, tail=_NEVER["rule"], hint="write mode off")
+            self._add("never-true", "`false` is never true", root.span, "write mode off", tail=_NEVER["rule"])
 
     # ------------------------------------------------------------- the walk
 
@@ -94,12 +94,9 @@ class Reading:
 
     def _single(self, part: Part) -> None:
         """A condition that is not made of others."""
-        outcomes = self.world.outcomes(part.node)
-        kind = "never" if not outcomes & TRUE else "always" if outcomes == TRUE else None
-        if outcomes == TRUE | MISSING:
-            kind = "there"
-        if kind is not None:
-            self._tell(Finding(kind, 0), [part], "and" if kind == "never" else "or", [], part.written, top=True)
+        for finding in alone(self.world, 0, part.node):
+            op: Literal["and", "or"] = "and" if finding.kind == "never" else "or"
+            self._tell(finding, [part], op, [], part.written, top=True)
 
     def _junction(self, written: tree.Junction, around: Facts, near: Sequence[Part], *, top: bool) -> None:
         here: list[Part] = []
@@ -118,7 +115,7 @@ class Reading:
                 self._tell(finding, here, written.op, near, written, top=top)
         idle = {f.index for f in found}
         facts, beside = around, list(near)
-        if written.op == "and" and any(isinstance(bare(p.written), tree.Junction) for p in here):
+        if written.op == "and" and self.world.related([p.node for p in here]):
             facts, beside = self._beside(here, idle, around, near)
         for i, part in enumerate(here):
             if i not in idle and isinstance(bare(part.written), tree.Junction | tree.Unary):
@@ -164,6 +161,8 @@ class Reading:
             tail = _ALWAYS.get(self.where) if code == "always-true" else None
             if finding.kind == "exhausted":
                 span = whole.span
+                unsure = self.world.outcomes(self.nodes[(self.world.graph.event, id(whole))]) & MISSING
+                tail = "unless something in it is missing" if unsure else tail
             self._add(code, *self._always(finding, part, other, shown, span), tail=tail)
         elif finding.kind == "there":
             code = "always-true" if top and len(here) == 1 else "constant-condition"
@@ -192,7 +191,8 @@ class Reading:
             place = span if replacement is None else _right(part.written)
             return f"`{shown}` is never true{why}", place, hint, (), replacement
         if other is None:
-            return f"`{shown}` is never true beside the other conditions", span, "if either will do, write or", (), None
+            message = f"`{shown}` is never true beside the other conditions"
+            return message, span, "if either will do, write or", (), None
         said = self.texts.shown(bare(other.written).span)
         related = (Related(bare(other.written).span, "the other one"),)
         return f"`{shown}` is never true beside `{said}`", span, self._either(part, other), related, None
@@ -240,6 +240,8 @@ class Reading:
     def _reason(self, part: Part) -> tuple[str, str | None, str | None]:
         """Why a comparison comes to the same whatever the event, a hint, and what would mend it."""
         inner = bare(part.written)
+        while isinstance(inner, tree.Unary) and inner.op == "not":
+            inner = bare(inner.operand)
         if isinstance(inner, tree.Fired):
             return self._unseen(inner.rule.name), None, None
         if not isinstance(inner, tree.Compare) or len(inner.rest) != 1:
@@ -251,7 +253,8 @@ class Reading:
             if known is None or known.op == "const" or known.type.kind not in ("number", "duration"):
                 continue
             why = self._extent(known, self.texts.shown(term.span))
-            if why and isinstance(edge, tree.Number) and not edge.percent and 1 < edge.value <= 100 and known.bounds == (0, 1):
+            share = known.bounds == (0, 1) and isinstance(edge, tree.Number) and not edge.percent
+            if share and isinstance(edge, tree.Number) and 1 < edge.value <= 100:
                 percent = spell_percent(edge.value / 100)
                 return why, f"write {percent}", percent
             return why, None, None
@@ -263,7 +266,7 @@ class Reading:
         low = spell(values.low) if abs(values.low) < 2**53 else None  # type: ignore[arg-type]  # whole where a duration
         high = spell(values.high) if abs(values.high) < 2**53 else None  # type: ignore[arg-type]  # whole where a duration
         if node.op == "counter" and low == "1":
-            return f": `{shown}` counts the present event too, so it is at least 1"
+            return f": `{shown}` is never below 1, since it counts the present event too"
         if low is not None and high is not None:
             return f": `{shown}` lies between {low} and {high}"
         if low is not None:
@@ -314,6 +317,3 @@ def common(runs: Iterable[Found]) -> Found:
         if not out:
             return {}
     return out or {}
-
-
-__all__ = ["COMPARISONS", "FALSE", "Found", "Part", "Reading", "Where", "common", "replace"]

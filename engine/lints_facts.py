@@ -9,7 +9,7 @@ missing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from quell.engine.graph import Graph, Node
@@ -21,11 +21,19 @@ TRUE, FALSE, MISSING = 1, 2, 4
 """What a condition can come to; sets of them are sums."""
 NOT_TRUE, NOT_FALSE = FALSE | MISSING, TRUE | MISSING
 COMPARISONS = frozenset(FLIPPED)
+_JOINED = frozenset(("and", "or", "not"))
 _LESS, _EQUAL, _MORE = 1, 2, 4
-_RELATION = {"eq": _EQUAL, "ne": _LESS | _MORE, "lt": _LESS, "le": _LESS | _EQUAL, "gt": _MORE, "ge": _MORE | _EQUAL}
+_RELATION = {
+    "eq": _EQUAL,
+    "ne": _LESS | _MORE,
+    "lt": _LESS,
+    "le": _LESS | _EQUAL,
+    "gt": _MORE,
+    "ge": _MORE | _EQUAL,
+}
 MAX_DEPTH = 100
 MAX_STEPS = 200_000
-"""Conditions looked at in one bundle; beyond it nothing more is concluded, so that no policy is slow to check."""
+"""Conditions looked at in one bundle; beyond it nothing more is concluded, so that none is slow to check."""
 
 
 class Enough(Exception):
@@ -104,14 +112,69 @@ class World:
 
     def outcomes(self, condition: int) -> int:
         """What a condition can come to by itself."""
-        known = self._outcomes.get(condition)
-        if known is None:
-            node = self.graph[condition]
-            known = self.first_outcomes(node)
-            if node.op in _ACT:
-                known = sum(o for o in (TRUE, FALSE, MISSING) if known & o and Facts(self).assume(condition, o))
-            self._outcomes[condition] = known
-        return known
+        if condition in self._outcomes:
+            return self._outcomes[condition]
+        for inner in self.conditions(condition, self._outcomes):
+            node = self.graph[inner]
+            known = self._quick_outcomes(node)
+            if known is None:
+                known = self.first_outcomes(node)
+                if node.op in _ACT:
+                    likely = [o for o in (TRUE, FALSE, MISSING) if known & o]
+                    known = sum(o for o in likely if Facts(self).assume(inner, o))
+            self._outcomes[inner] = known
+        return self._outcomes[condition]
+
+    def conditions(self, condition: int, known: Collection[int] = ()) -> list[int]:
+        """A condition and the conditions it is joined of that are not known yet, inner before outer: so that
+        policies may nest as deeply as they like."""
+        if self.graph[condition].op not in _JOINED:
+            return [condition]
+        found: list[int] = []
+        stack = [condition]
+        while stack:
+            top = stack.pop()
+            if top not in known:
+                found.append(top)
+                node = self.graph[top]
+                if node.op in _JOINED:
+                    stack.extend(node.args)
+        return sorted(set(found))
+
+    def _quick_outcomes(self, node: Node) -> int | None:
+        """The same without gathering facts, for conditions so plain that there is nothing to gather."""
+        if node.op in ("and", "or"):
+            of = [self.outcomes(a) for a in node.args]
+            return None if self.related(node.args) else _joined(node.op, of)
+        if node.op == "not":
+            return _turned(self.outcomes(node.args[0]))
+        if node.op in TEXT_OPS:
+            plain = self.values(node.args[0]).allowed is None and self.graph[node.args[1]].data != ("",)
+            return self.first_outcomes(node) if plain else None
+        if node.op not in COMPARISONS:
+            return None
+        edge, term = self.graph[node.args[1]], self.graph[node.args[0]]
+        if edge.op != "const" or edge.data[0] is None or term.op == "const" or term.type.kind == "bool":
+            return None
+        values = self.values(node.args[0])
+        if values.allowed is not None:
+            return None
+        if type(edge.data[0]) in (int, float):
+            low, high = _sides(node.op, values, edge.data[0])
+            return (TRUE if low else 0) | (FALSE if high else 0) | (MISSING if node.type.optional else 0)
+        return self.first_outcomes(node)
+
+    def related(self, conditions: Sequence[int]) -> bool:
+        """Whether two conditions speak of one thing, so that it is worth while to hold them together."""
+        seen: set[object] = set()
+        count = 0
+        for condition in conditions:
+            subjects = self.subjects(condition)
+            seen |= subjects
+            count += len(subjects)
+            if len(seen) < count or ("missing" in seen and len(conditions) > 1):
+                return True
+        return False
 
     def first_outcomes(self, node: Node) -> int:
         """What a condition can come to, going by its kind alone."""
@@ -126,10 +189,10 @@ class World:
 
     def subjects(self, condition: int) -> frozenset[object]:
         """What a condition speaks of: two that share no subject say nothing about each other."""
-        known = self._subjects.get(condition)
-        if known is None:
-            known = self._subjects[condition] = self._find_subjects(self.graph[condition])
-        return known
+        if condition not in self._subjects:
+            for inner in self.conditions(condition, self._subjects):
+                self._subjects[inner] = self._find_subjects(self.graph[inner])
+        return self._subjects[condition]
 
     def _find_subjects(self, node: Node) -> frozenset[object]:
         if node.op == "const":
@@ -249,8 +312,7 @@ class Facts:
 
     def negation(self, node: Node, left: int) -> bool:
         """`not`."""
-        turned = (left & MISSING) | (TRUE if left & FALSE else 0) | (FALSE if left & TRUE else 0)
-        return self.assume(node.args[0], turned)
+        return self.assume(node.args[0], _turned(left))
 
     def lack(self, node: Node, left: int) -> bool:
         """`is missing`."""
@@ -345,7 +407,8 @@ class Facts:
         out: list[tuple[int, bool]] = []
         for other in self.values:
             of = graph[other]
-            if of.op == "counter" and other != term and (of.data[0], of.data[2], of.args) == (node.data[0], 0, node.args):
+            same = of.op == "counter" and (of.data[0], of.data[2], of.args) == (node.data[0], 0, node.args)
+            if same and other != term:
                 out.append((other, _span(of.data[1]) >= _span(node.data[1])))
         return out
 
@@ -431,6 +494,36 @@ def needs(node: Node) -> tuple[int, ...]:
     if not row.strict:
         return ()
     return node.args[:1] if row.binds else node.args
+
+
+def _turned(outcomes: int) -> int:
+    """What `not` makes of outcomes."""
+    return (outcomes & MISSING) | (TRUE if outcomes & FALSE else 0) | (FALSE if outcomes & TRUE else 0)
+
+
+def _joined(op: str, of: list[int]) -> int:
+    """What `and` or `or` of conditions that have nothing to do with each other can come to."""
+    neutral, decisive = (TRUE, FALSE) if op == "and" else (FALSE, TRUE)
+    out = neutral if all(o & neutral for o in of) else 0
+    if any(o & decisive for o in of):
+        out |= decisive
+    if any(o & MISSING for o in of) and all(o & (neutral | MISSING) for o in of):
+        out |= MISSING
+    return out
+
+
+def _sides(op: str, values: Values, edge: float) -> tuple[bool, bool]:
+    """Whether a comparison with a number can hold, and whether it can fail."""
+    low, high = values.low, values.high
+    below = low < edge or (low == edge == -math.inf)
+    above = high > edge
+    at = low <= edge <= high
+    if op in ("eq", "ne"):
+        fails = below or above
+        return (at, fails) if op == "eq" else (fails, at)
+    holds = {"lt": below, "le": below or at, "gt": above, "ge": above or at}[op]
+    fails = {"lt": above or at, "le": above, "gt": below or at, "ge": below}[op]
+    return holds, fails
 
 
 def _holds(left: int) -> bool | None:

@@ -9,14 +9,22 @@ uses.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from quell.engine.lints_written import Texts, bare
 from quell.engine.symbols import Symbols
 from quell.grammar import tree
 from quell.grammar.diagnostics import Related, Report
-from quell.grammar.literals import MICROS, LiteralError, spell_duration, spell_number, spell_percent, split_text
+from quell.grammar.literals import (
+    MICROS,
+    LiteralError,
+    spell_duration,
+    spell_number,
+    spell_percent,
+    split_text,
+)
 from quell.grammar.source import Span
 
 _DIGIT = re.compile("[0-9]")
@@ -26,11 +34,11 @@ _UNITS = {
     "h": "h", "hr": "h", "hrs": "h", "hour": "h", "hours": "h",
     "d": "d", "day": "d", "days": "d", "w": "w", "week": "w", "weeks": "w",
 }  # fmt: skip
+_SPELLED = "|".join(sorted((u for u in _UNITS if len(u) > 1), key=lambda u: (-len(u), u)))
 _NUMERAL = re.compile(
     r"(?<![\w.,:/#$€£§-])(?P<number>[0-9]{1,3}(?:[,_][0-9]{3})+|[0-9]+(?:\.[0-9]+)?)"
-    r"(?:(?P<percent> ?%)|(?P<unit>[ -]?(?:" + "|".join(sorted(_UNITS, key=len, reverse=True)) + r")\b))?"
-    r"(?![\w%:/]|[.,][0-9])",
-    re.IGNORECASE,
+    rf"(?:(?P<percent> ?%)|(?P<unit>[smhdw]\b|[ -]?(?i:{_SPELLED})\b))?"
+    r"(?![\w%:/]|[.,][0-9])"
 )
 _THRESHOLD = re.compile(
     r"(?:\b(?:than|over|above|below|under|exceed(?:s|ed|ing)?|least|most|reach(?:es|ed)?|beyond|limit|"
@@ -43,7 +51,9 @@ _PERIOD = re.compile(
     re.IGNORECASE,
 )
 _AFTER = re.compile(r"\s*(?:or more|or fewer|or less|or older|or younger|\+)", re.IGNORECASE)
-_LATER = re.compile(r"\b(?:again|will|wait|until|expire[sd]?|unlocks?|come back|lasts?|for|review(?:ed)?)\b", re.IGNORECASE)
+_LATER = re.compile(
+    r"\b(?:again|will|wait|until|expire[sd]?|unlocks?|come back|lasts?|for|review(?:ed)?)\b", re.IGNORECASE
+)
 _NEXT_WORD = re.compile(r"\s+([A-Za-z]+)")
 
 
@@ -80,7 +90,7 @@ class Messages:
     symbols: Symbols
     texts: Texts
     report: Report
-    _names: dict[str, Constants] = field(default_factory=dict)
+    _names: dict[str, tuple[Constants, list[str]]] = field(default_factory=dict)
 
     def lint(self) -> None:
         """Report every doubtful number in reasons and in what is sent."""
@@ -98,8 +108,8 @@ class Messages:
         doubtful = [t for t in told if any(isinstance(p, str) and _DIGIT.search(p) for p in t.parts)]
         if not doubtful:
             return
-        known = self._of(condition, set())
-        around = self._of(whole, set())
+        known = self._of(condition)
+        around = self._of(whole, {id(t) for t in told})
         for text in doubtful:
             for number in numerals(text, self.texts):
                 meant = _meant(number, known, around)
@@ -119,64 +129,91 @@ class Messages:
 
     # -------------------------------------------------- constants of a condition
 
-    def _of(self, node: tree.Node, inside: set[str]) -> Constants:
-        """The constants below a node; `inside` are the names being worked out, in case they form a ring."""
-        out = Constants()
-        for part in tree.walk(node):
-            if isinstance(part, tree.Number):
-                out.numbers |= {part.value, part.value * 100} if part.percent else {part.value}
-            elif isinstance(part, tree.Duration):
-                out.durations.add(part.micros)
-            elif isinstance(part, tree.Points):
-                out.numbers.add(part.points)
-            elif isinstance(part, tree.Limit):
-                out.numbers.add(part.count)
-            elif isinstance(part, tree.Rollout):
-                out.numbers |= {part.share, part.share * 100}
-            elif isinstance(part, tree.Text | tree.Regex):
-                out.numbers |= {float(n) for n in re.findall(r"[0-9]{1,15}", _plain(part))} if part is not node else set()
-            elif isinstance(part, tree.Name | tree.Call):
-                name = part.name if isinstance(part, tree.Name) else part.function.name
-                self._name(name, inside, out)
-            self._threshold(part, out)
+    def _of(self, node: tree.Node, told: Collection[int] = ()) -> Constants:
+        """The constants of a node, but for those in the messages `told`, and of every name it uses."""
+        out, names = _direct(node, told)
+        seen: set[str] = set()
+        stack = [*names]
+        while stack:
+            name = stack.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            declared = self.symbols.lets.get(name) or self.symbols.scores.get(name)
+            if declared is not None:
+                if name not in self._names:
+                    self._names[name] = _direct(declared)
+                out.take(self._names[name][0])
+                stack.extend(self._names[name][1])
         return out
 
-    def _name(self, name: str, inside: set[str], out: Constants) -> None:
-        declared = self.symbols.lets.get(name) or self.symbols.scores.get(name)
-        if declared is None or name in inside:
-            return
-        if name not in self._names:
-            self._names[name] = self._of(declared, inside | {name})
-        out.take(self._names[name])
 
-    def _threshold(self, part: tree.Node, out: Constants) -> None:
-        if isinstance(part, tree.Compare):
-            sides = [part.first, *(e for _, e in part.rest)]
-            for term, edge in (*zip(sides, sides[1:], strict=False), *zip(sides[1:], sides, strict=False)):
-                self._edge(term, edge, out)
-        elif isinstance(part, tree.Word) and part.op == "reaches":
-            self._edge(part.left, part.right, out)
-        elif isinstance(part, tree.Counter) and isinstance(part.within, tree.Duration):
-            out.thresholds.append(Threshold("duration", part.within.micros, part.within.span, frozenset()))
-
-    def _edge(self, term: tree.Expr, edge: tree.Expr, out: Constants) -> None:
-        value = bare(edge)
-        if isinstance(value, tree.Number):
-            kind = "percent" if value.percent else "number"
-            out.thresholds.append(Threshold(kind, value.value, edge.span, _words(term)))
-        elif isinstance(value, tree.Duration):
-            out.thresholds.append(Threshold("duration", value.micros, edge.span, _words(term)))
+def _direct(node: tree.Node, told: Collection[int] = ()) -> tuple[Constants, list[str]]:
+    """The constants that stand in a node, and the names."""
+    out = Constants()
+    names: dict[str, None] = {}
+    for part in tree.walk(node):
+        if id(part) not in told:
+            out.numbers.update(_numbers(part))
+        if isinstance(part, tree.Duration):
+            out.durations.add(part.micros)
+        elif isinstance(part, tree.Name):
+            names[part.name] = None
+        elif isinstance(part, tree.Call):
+            names[part.function.name] = None
+        _threshold(part, out)
+    return out, list(names)
 
 
-def _plain(node: tree.Text | tree.Regex) -> str:
-    return node.pattern if isinstance(node, tree.Regex) else " ".join(p for p in node.parts if isinstance(p, str))
+def _threshold(part: tree.Node, out: Constants) -> None:
+    if isinstance(part, tree.Compare):
+        sides = [part.first, *(e for _, e in part.rest)]
+        for left, right in pairwise(sides):
+            _edge(left, right, out)
+            _edge(right, left, out)
+    elif isinstance(part, tree.Word) and part.op == "reaches":
+        _edge(part.left, part.right, out)
+    elif isinstance(part, tree.Counter) and isinstance(part.within, tree.Duration):
+        out.thresholds.append(Threshold("duration", part.within.micros, part.within.span, frozenset()))
+
+
+def _edge(term: tree.Expr, edge: tree.Expr, out: Constants) -> None:
+    value = bare(edge)
+    if isinstance(value, tree.Number):
+        kind = "percent" if value.percent else "number"
+        out.thresholds.append(Threshold(kind, value.value, edge.span, _words(term)))
+    elif isinstance(value, tree.Duration):
+        out.thresholds.append(Threshold("duration", value.micros, edge.span, _words(term)))
+
+
+def _numbers(part: tree.Node) -> Iterable[float]:
+    """The numbers that a node says by itself, also inside texts and durations."""
+    if isinstance(part, tree.Number):
+        return (part.value, part.value * 100) if part.percent else (part.value,)
+    if isinstance(part, tree.Points):
+        return (part.points,)
+    if isinstance(part, tree.Limit):
+        return (part.count,)
+    if isinstance(part, tree.Rollout):
+        return part.share, part.share * 100
+    if isinstance(part, tree.Text):
+        return _inside(" ".join(p for p in part.parts if isinstance(p, str)))
+    if isinstance(part, tree.Regex):
+        return _inside(part.pattern)
+    return _inside(part.text) if isinstance(part, tree.Duration) else ()
+
+
+def _inside(text: str) -> list[float]:
+    return [float(n) for n in re.findall("[0-9]{1,15}", text)]
 
 
 def _words(term: tree.Expr) -> frozenset[str]:
     """The words of the names in an expression, without a plural's s."""
     found: set[str] = set()
     for part in tree.walk(term):
-        name = part.name if isinstance(part, tree.Name) else part.function.name if isinstance(part, tree.Call) else ""
+        name = part.name if isinstance(part, tree.Name) else ""
+        if isinstance(part, tree.Call):
+            name = part.function.name
         found |= {w.rstrip("s") for w in re.findall("[a-z]+", name.lower()) if len(w) > 2}
     return frozenset(found)
 
@@ -205,7 +242,7 @@ def numerals(text: tree.Text, texts: Texts) -> Iterator[Numeral]:
     plain = [p for p in text.parts if isinstance(p, str)]
     for part, (start, exact) in zip(plain, places, strict=True):
         for match in _NUMERAL.finditer(part):
-            made = _numeral(match, part)
+            made = _numeral(match)
             if made is None:
                 continue
             kind, value, unit = made
@@ -223,16 +260,17 @@ def _places(text: tree.Text, texts: Texts) -> list[tuple[int, bool]]:
     """Where each plain part begins in its file, and whether its characters stand there as they are."""
     source = texts.at(text.span)
     try:
-        pieces = [(offset, chars) for kind, offset, chars in split_text(source) if kind == "text"] if source else []
+        split = split_text(source) if source else []
     except LiteralError:
-        pieces = []
+        split = []
+    pieces = [(offset, chars) for kind, offset, chars in split if kind == "text"]
     plain = [p for p in text.parts if isinstance(p, str)]
     if len(pieces) != len(plain):
         return [(text.span.start, False)] * len(plain)
     return [(text.span.start + at, source[at : at + len(chars)] == chars) for at, chars in pieces]
 
 
-def _numeral(match: re.Match[str], part: str) -> tuple[str, float, str] | None:
+def _numeral(match: re.Match[str]) -> tuple[str, float, str] | None:
     value = float(match["number"].replace(",", "").replace("_", ""))
     if len(match["number"]) > 15:
         return None
@@ -263,8 +301,7 @@ def _stands(number: Numeral, around: Constants) -> bool:
     near = {number.value - 1, number.value, number.value + 1} if number.kind == "number" else {number.value}
     if number.kind == "percent":
         return any(abs(number.value * k - n) < 1e-9 for n in around.numbers for k in (1, 100))
-    faces = {d / size for d in around.durations for unit, size in MICROS.items() if d % size == 0}
-    return bool(near & around.numbers) or number.value in faces
+    return bool(near & around.numbers)
 
 
 def _spelled(meant: Threshold, number: Numeral) -> str:
@@ -273,7 +310,10 @@ def _spelled(meant: Threshold, number: Numeral) -> str:
     if meant.kind == "number":
         return spell_number(meant.value)
     size = MICROS[number.unit]
-    if meant.value % size == 0:
-        tail = number.shown.lstrip("0123456789.,_")
-        return f"{spell_number(meant.value // size)}{tail}"
-    return spell_duration(int(meant.value))
+    if meant.value % size:
+        return spell_duration(int(meant.value))
+    count, tail = meant.value // size, number.shown.lstrip("0123456789.,_")
+    word = tail.strip(" -")
+    if len(word) > 3 and not tail.startswith("-"):
+        tail = tail.rstrip("s") + ("" if count == 1 else "s")
+    return f"{spell_number(count)}{tail}"

@@ -144,7 +144,9 @@ def _tell(symbols: Symbols, rule: tree.Rule, fields: Mapping[str, str], report: 
         f"`{rule.name.name}` never fires when {told} missing",
         rule.name.span,
         hint=f"say what a missing one means: {first} is present and …, or ({first} ?? …)",
-        related=[Related(span, f"`{f}` may be missing") for f, e in fields.items() for span in _declared(symbols, f, e)],
+        related=[
+            Related(at, f"`{f}` may be missing") for f, e in fields.items() for at in _declared(symbols, f, e)
+        ],
     )
 
 

@@ -31,9 +31,11 @@ Label = tuple[str, str]
 
 def lint_names(symbols: Symbols, written: Written, report: Report) -> None:
     """Report declarations that nothing reaches."""
-    mentions = {_ident(d.declaration).name: d.names for d in written.declared if not isinstance(d.declaration, _ROOTS)}
-    mentioned = set().union(*mentions.values()) if mentions else set()
-    used = _reached((d.names for d in written.declared if isinstance(d.declaration, _ROOTS)), mentions)
+    roots = [d.names for d in written.declared if isinstance(d.declaration, _ROOTS)]
+    others = [d for d in written.declared if not isinstance(d.declaration, _ROOTS)]
+    mentions = {_ident(d.declaration).name: d.names for d in others}
+    mentioned = {name for names in mentions.values() for name in names}
+    used = _reached(roots, mentions)
     for declared in written.declared:
         declaration = declared.declaration
         kind = next((k for cls, k in _KINDS if isinstance(declaration, cls)), None)
@@ -42,7 +44,9 @@ def lint_names(symbols: Symbols, written: Written, report: Report) -> None:
         ident = _ident(declaration)
         if ident.name not in used:
             by_unused = ident.name in mentioned
-            message = f"the {kind} `{ident.name}` is used only by names that nothing uses" if by_unused else f"nothing uses the {kind} `{ident.name}`"
+            message = f"nothing uses the {kind} `{ident.name}`"
+            if by_unused:
+                message = f"the {kind} `{ident.name}` is used only by names that nothing uses"
             report.add("unused-name", message, ident.span, hint="take it away, or use it")
         if isinstance(declaration, tree.Let):
             _parameters(declaration, declared.names, report)
@@ -102,7 +106,8 @@ def lint_labels(
     known |= {label for graph in graphs.values() for label in _graph_labels(graph)}
     known |= {label for test in symbols.tests for label in _test_labels(test)}
     lowered_rules = {r.name for lowered in rules.values() for r in lowered}
-    texts = {t for name, rule in symbols.rules.items() if name not in lowered_rules for t in _written_labels(rule)}
+    left_out = [rule for name, rule in symbols.rules.items() if name not in lowered_rules]
+    texts = {text for rule in left_out for text in _written_labels(rule)}
     for entity in symbols.entities.values():
         for label in entity.labels:
             plain = label.plain or ""

@@ -31,39 +31,27 @@ def examine(
 ) -> list[Finding]:
     """The idle parts of an `and` or `or`. `around` holds what must be true for it to matter, which the
     conditions `near` say."""
-    found = [f for i, n in enumerate(nodes) for f in _alone(world, i, n)]
+    found = [f for i, n in enumerate(nodes) for f in alone(world, i, n)]
     settled: Kind = "never" if op == "and" else "always"
     if any(f.kind == settled for f in found):
         return [f for f in found if f.kind == settled]
     idle = {f.index for f in found}
     order = [i for i in range(min(len(nodes), MAX_PARTS)) if i not in idle]
-    if _related(world, [*(nodes[i] for i in order), *near]):
+    if world.related([*(nodes[i] for i in order), *near]):
         order.sort(key=lambda i: world.graph[nodes[i]].op in ("and", "or"))
         together = _all_of if op == "and" else _one_of
         found += together(nodes, order, around, near)
     return found
 
 
-def _alone(world: World, index: int, node: int) -> list[Finding]:
+def alone(world: World, index: int, node: int) -> list[Finding]:
+    """What is idle about a condition by itself."""
     outcomes = world.outcomes(node)
     if not outcomes & TRUE:
         return [Finding("never", index)]
     if outcomes == TRUE:
         return [Finding("always", index)]
     return [Finding("there", index)] if outcomes == TRUE | MISSING else []
-
-
-def _related(world: World, nodes: Sequence[int]) -> bool:
-    """Whether two of them speak of one thing, so that it is worth while to hold them together."""
-    seen: set[object] = set()
-    count = 0
-    for node in nodes:
-        subjects = world.subjects(node)
-        seen |= subjects
-        count += len(subjects)
-        if len(seen) < count or ("missing" in seen and len(nodes) > 1):
-            return True
-    return False
 
 
 def _tells(world: World, node: int) -> bool:

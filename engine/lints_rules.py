@@ -103,7 +103,8 @@ def lint_duplicates(lowered: Lowered, report: Report) -> None:
 
 
 def _meaning(rule: LoweredRule) -> tuple[object, ...]:
-    exempt = tuple(sorted((t.kind, t.name) for e in rule.rule.effects if isinstance(e, tree.Exempt) for t in e.targets))
+    exempting = [e for e in rule.rule.effects if isinstance(e, tree.Exempt)]
+    exempt = tuple(sorted((t.kind, t.name) for e in exempting for t in e.targets))
     effects = frozenset(rule.effects)
     return rule.condition, effects, exempt, rule.live, rule.share, rule.bucket, rule.exempt_by
 
@@ -148,8 +149,8 @@ def lint_verdicts(symbols: Symbols, lowered: Lowered, graphs: Mapping[str, Graph
     for name, found in outdone.items():
         if len(found) == counts[name]:
             _tell_outdone(*found[0], report)
-    for rule in symbols.rules.values():
-        _lowest(symbols, rule, report)
+    for declared in symbols.rules.values():
+        _lowest(symbols, declared, report)
 
 
 def _verdict(rule: LoweredRule) -> str | None:
@@ -225,7 +226,8 @@ def lint_tests(symbols: Symbols, report: Report) -> None:
 
 def _named(test: tree.Test) -> Iterator[str]:
     for step in test.steps:
-        if isinstance(step, tree.ExpectVerdict | tree.ExpectFired | tree.ExpectMessage) and step.rule is not None:
+        by_rule = isinstance(step, tree.ExpectVerdict | tree.ExpectFired | tree.ExpectMessage)
+        if by_rule and step.rule is not None:
             yield step.rule.name
 
 

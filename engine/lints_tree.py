@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from quell.engine.symbols import Symbols
 from quell.grammar import tree
 
+_LEAVES = frozenset(
+    (tree.Ident, tree.Name, tree.Number, tree.Duration, tree.Bool, tree.Missing, tree.Regex, tree.Path)
+)
+_NO_NUMBER = (tree.Text, tree.Bool, tree.Duration, tree.ListLiteral)
 _LITERALS = (tree.Number, tree.Duration, tree.Bool, tree.Missing)
 
 
@@ -15,7 +19,8 @@ _LITERALS = (tree.Number, tree.Duration, tree.Bool, tree.Missing)
 class Declared:
     """What stands in one declaration: every name it mentions, and what its conditions are made of.
 
-    `sites` are conditions inside expressions: those after `where`. `equals` are comparisons with ``==``.
+    `sites` are conditions inside expressions: those after `where`. `equals` are comparisons with ``==`` that
+    may be of numbers.
     """
 
     declaration: tree.Declaration
@@ -82,10 +87,12 @@ def _walk(stack: list[tree.Node], here: Declared, out: Written) -> None:
     children, notes = tree.children, _NOTES
     while stack:
         top = stack.pop()
-        note = notes.get(type(top))
+        kind = type(top)
+        note = notes.get(kind)
         if note is not None:
             note(top, here, out)
-        stack.extend(children(top))
+        if kind not in _LEAVES:
+            stack.extend(children(top))
 
 
 def _name(node: tree.Name, here: Declared, out: Written) -> None:
@@ -117,7 +124,8 @@ def _site(node: tree.Counter | tree.Filter, here: Declared, out: Written) -> Non
 
 
 def _compare(node: tree.Compare, here: Declared, out: Written) -> None:
-    if len(node.rest) == 1 and node.rest[0][0] == "==":
+    sides = (node.first, node.rest[0][1])
+    if len(node.rest) == 1 and node.rest[0][0] == "==" and not any(isinstance(s, _NO_NUMBER) for s in sides):
         here.equals.append(node)
 
 

@@ -115,7 +115,9 @@ class Values:
         if math.isfinite(high) and abs(high) < 2**53:
             high = math.ceil(high) - 1 if self.high_open else math.floor(high)
         low_open = self.low_open and low == self.low
-        return replace(self, low=low, high=high, low_open=low_open, high_open=self.high_open and high == self.high)
+        return replace(
+            self, low=low, high=high, low_open=low_open, high_open=self.high_open and high == self.high
+        )
 
     def _text(self, op: str, piece: str, holds: bool) -> Values | None:
         if self.allowed is not None:

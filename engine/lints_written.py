@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from quell.engine.lower import EXTENT, Lowerer, Scope
@@ -31,8 +31,10 @@ class Recorder(Lowerer):
 
 
 def recorder(low: Lowerer) -> Recorder:
-    """A recorder over the graphs and stores of a lowerer that is done."""
-    return Recorder(low.symbols, Report(), low.injected, graphs=low.graphs, stores=low.stores)
+    """A recorder over the graphs, stores and lets of a lowerer that is done."""
+    return Recorder(
+        low.symbols, Report(), low.injected, graphs=low.graphs, stores=low.stores, _lets=low._lets
+    )
 
 
 def parameters(low: Lowerer, let: tree.Let, event: str) -> dict[str, int] | None:
@@ -84,9 +86,3 @@ class Texts:
         """The text of a span on one line and not too long, for a message."""
         line = " ".join(self.at(span).split())
         return line if len(line) <= MAX_SHOWN else line[: MAX_SHOWN - 1].rstrip() + "…"
-
-
-def declarations(symbols_lists: Mapping[str, Mapping[str, tree.Declaration]]) -> Iterator[tree.Declaration]:
-    """Every declaration of several tables, in order of table and name."""
-    for table in symbols_lists.values():
-        yield from table.values()

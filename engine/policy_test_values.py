@@ -42,7 +42,9 @@ class ValueReader:
     lowerer: Lowerer
     report: Report
 
-    def record(self, written: tree.Record, event: str, fields: tuple[Field, ...], what: str) -> dict[str, Written]:
+    def record(
+        self, written: tree.Record, event: str, fields: tuple[Field, ...], what: str
+    ) -> dict[str, Written]:
         """The values of a record by field; what does not fit is reported and left out."""
         known = {f.name: f for f in fields}
         out: dict[str, Written] = {}
@@ -55,9 +57,13 @@ class ValueReader:
             seen.add(ident.name)
             if field is None:
                 hint = did_you_mean(ident.name, known) or f"it has {', '.join(f'`{n}`' for n in known)}"
-                self.report.add("unknown-field", f"`{what}` has no field `{ident.name}`", ident.span, hint=hint)
+                self.report.add(
+                    "unknown-field", f"`{what}` has no field `{ident.name}`", ident.span, hint=hint
+                )
                 continue
-            value = self._value(expr, field.type if not field.has_default else field.type.maybe(), event, field)
+            value = self._value(
+                expr, field.type if not field.has_default else field.type.maybe(), event, field
+            )
             if value is not None:
                 out[ident.name] = value
         return out
@@ -72,7 +78,9 @@ class ValueReader:
         if isinstance(expr, tree.Record):
             if wanted.kind == "record":
                 return self.record(expr, event, field.record, wanted.name)
-            self.report.add("type-mismatch", f"`{field.name}` is a {wanted.present()}, not a record", expr.span)
+            self.report.add(
+                "type-mismatch", f"`{field.name}` is a {wanted.present()}, not a record", expr.span
+            )
             return None
         return self.scalar(expr, wanted, event, field.name)
 
@@ -98,7 +106,9 @@ class ValueReader:
         if not _takes(wanted, given):
             self._unfit(expr, wanted, str(given.present()), what)
             return None
-        if wanted.kind == "enum" and not (graph.is_const(node) and graph.value(node) in (*wanted.values, None)):
+        if wanted.kind == "enum" and not (
+            graph.is_const(node) and graph.value(node) in (*wanted.values, None)
+        ):
             self._unfit(expr, wanted, "text", what)
             return None
         return node
@@ -111,7 +121,9 @@ class ValueReader:
             if not (clock or here.op in ("const", "element") or here.operation.pure):
                 name = f"`{here.data[0]}`" if here.op == "field" else "this"
                 message = f"a value in a test is written out, and {name} is known only on an event"
-                hint = f'for text write "{here.data[0]}"' if here.op == "field" else "only `now` may stand in it"
+                hint = (
+                    f'for text write "{here.data[0]}"' if here.op == "field" else "only `now` may stand in it"
+                )
                 self.report.add("bad-test", message, expr.span, hint=hint)
                 return False
         return True
@@ -132,7 +144,9 @@ class ValueReader:
         elif wanted.kind in ("text", "entity") and given == "number":
             hint = "put it in quotes"
         said = f'"{expr.plain}"' if isinstance(expr, tree.Text) and expr.plain is not None else f"a {given}"
-        self.report.add("type-mismatch", f"`{what}` is a {wanted.present()}, and this is {said}", expr.span, hint=hint)
+        self.report.add(
+            "type-mismatch", f"`{what}` is a {wanted.present()}, and this is {said}", expr.span, hint=hint
+        )
 
 
 def _takes(wanted: Type, given: Type) -> bool:
@@ -154,7 +168,9 @@ def clock_evaluator(graph: Graph, clock: int) -> Evaluator:
     return Evaluator(graph, leaf)
 
 
-def values_of(schema: EventSchema, written: Mapping[str, Written], graph: Graph, clock: int, number: int) -> dict[str, Any]:
+def values_of(
+    schema: EventSchema, written: Mapping[str, Written], graph: Graph, clock: int, number: int
+) -> dict[str, Any]:
     """The run-time values of an event's fields at a time; `number` tells events apart."""
     evaluator = clock_evaluator(graph, clock)
     out = _record(schema.fields, written, evaluator.value, clock, f"e{number}")
@@ -166,7 +182,11 @@ def values_of(schema: EventSchema, written: Mapping[str, Written], graph: Graph,
 
 
 def _record(
-    fields: tuple[Field, ...], written: Mapping[str, Written], value: Callable[[int], Any], clock: int, id: str
+    fields: tuple[Field, ...],
+    written: Mapping[str, Written],
+    value: Callable[[int], Any],
+    clock: int,
+    id: str,
 ) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for field in fields:

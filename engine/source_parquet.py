@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from quell.engine.event_pick import refuse_size
-from quell.engine.event_problems import Unread
 from quell.engine.source_base import Payload, Source, SourceError
+from quell.engine.source_columns import python_values
 from quell.engine.source_streams import BROKEN, broken
 
 BATCH_ROWS = 2048
@@ -99,21 +99,7 @@ def _nest(row: dict[str, Any], paths: dict[str, tuple[str, ...]]) -> None:
 def _values(column: pa.Array) -> list[Any]:
     """A column as Python values; a value that Python cannot hold as `Unread`."""
     exact = _python_type(column.type)
-    if not exact.equals(column.type):
-        column = column.cast(exact, safe=False)
-    try:
-        return list(column.to_pylist(maps_as_pydicts="lossy"))
-    except (ValueError, OverflowError, ArithmeticError, pa.ArrowException):
-        return [_value(column, i) for i in range(len(column))]
-
-
-def _value(column: pa.Array, index: int) -> Any:
-    try:
-        return column[index].as_py(maps_as_pydicts="lossy")
-    except (ValueError, OverflowError, ArithmeticError, pa.ArrowException):
-        return Unread(
-            "bad-time" if pa.types.is_temporal(column.type) else "wrong-type", "what Python cannot hold"
-        )
+    return python_values(column if exact.equals(column.type) else column.cast(exact, safe=False))
 
 
 def _longest(column: pa.Array) -> int:

@@ -92,7 +92,9 @@ class Base:
     def _plain(self, token: Token) -> tree.Text:
         text = self._text(token)
         if text.plain is None:
-            raise BuildError("bad-text", "this text must be plain, without braces", text.span, "write {{ for a brace")
+            raise BuildError(
+                "bad-text", "this text must be plain, without braces", text.span, "write `{{` for a brace"
+            )
         return text
 
     def _count(self, token: Token, least: int) -> int:
@@ -119,7 +121,6 @@ class Base:
 
     def names(self, items: Items) -> tuple[Any, ...]:
         return tuple(items[::2])
-
 
     def texts(self, items: Items) -> tuple[tree.Text, ...]:
         return tuple(self._plain(t) for t in items[::2])
@@ -278,7 +279,9 @@ class Expressions(Base):
         last = -1
         for key, content, span in clauses:
             if key in said:
-                raise BuildError("repeated-clause", f"this counter has `{key}` twice", span, f"keep one `{key}`")
+                raise BuildError(
+                    "repeated-clause", f"this counter has `{key}` twice", span, f"keep one `{key}`"
+                )
             if key == "ever" and "within" in said:
                 raise BuildError(
                     "repeated-clause", "this counter has both `within` and `ever`", span, "keep one of them"
@@ -288,7 +291,7 @@ class Expressions(Base):
                     "counter-order",
                     f"`{key}` stands too late in this counter",
                     span,
-                    "the order is by, as, per, within (or ever), before, where",
+                    "the order is `by`, `as`, `per`, `within` (or `ever`), `before`, `where`",
                 )
             last = _COUNTER_ORDER.index(key)
             said[key] = content

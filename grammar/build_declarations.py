@@ -59,7 +59,9 @@ class Builder(Expressions):
     columns = Expressions.names
 
     def list(self, items: Items) -> tree.ListDecl:
-        return tree.ListDecl(items[1], self._plain(items[3]), items[5], items[7] or (), span=self._span(items))
+        return tree.ListDecl(
+            items[1], self._plain(items[3]), items[5], items[7] or (), span=self._span(items)
+        )
 
     def model_input(self, items: Items) -> Part:
         return Part("input", (items[0], items[2]), self._span(items))
@@ -112,7 +114,9 @@ class Builder(Expressions):
         return tree.Verdict(items[0], limit=items[1], span=self._span(items))
 
     def set_label(self, items: Items) -> tree.SetLabel:
-        return tree.SetLabel(items[1], self._plain(items[2]), items[4], limit=items[5], span=self._span(items))
+        return tree.SetLabel(
+            items[1], self._plain(items[2]), items[4], limit=items[5], span=self._span(items)
+        )
 
     def remove_label(self, items: Items) -> tree.RemoveLabel:
         return tree.RemoveLabel(items[1], self._plain(items[2]), limit=items[3], span=self._span(items))

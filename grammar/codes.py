@@ -106,6 +106,6 @@ CODES: dict[str, Code] = {
         shadowed_name="a parameter or element with the name of something else",
         missing_test="a rule that no test names",
         empty_list="a list file without entries",
-        unreachable_verdict="a verdict that nothing asks for in place of a higher one",
+        unreachable_verdict="a verdict that a rule asks for and that can never be the answer",
     ),
 }

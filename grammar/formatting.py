@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 
 from quell.grammar import tree
 from quell.grammar.diagnostics import Report
@@ -129,9 +130,7 @@ class _Attached:
 
     def with_comments(self, comments: list[Span]) -> str:
         """The new text with `comments`, which stand in the source, and its blank lines."""
-        blank = [
-            (m.start() + self._chunk.start + 1, "") for m in _BLANK_LINES.finditer(self._chunk.text)
-        ]
+        blank = [(m.start() + self._chunk.start + 1, "") for m in _BLANK_LINES.finditer(self._chunk.text)]
         spans = [(c.start, self._source[c.start : c.end].rstrip()) for c in comments]
         for at, text in sorted([*blank, *spans]):
             self._place(at, text)
@@ -197,7 +196,7 @@ def _align_run(run: list[_Entry]) -> None:
     rows = []
     for entry in run:
         cuts = [0, *_columns(entry.node, entry.text), len(entry.text)]
-        rows.append([entry.text[a:b].rstrip() for a, b in zip(cuts, cuts[1:], strict=False)])
+        rows.append([entry.text[a:b].rstrip() for a, b in pairwise(cuts)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
     for entry, row in zip(run, rows, strict=True):
         padded = [f"{cell:{wide}}" for cell, wide in zip(row, widths, strict=False)]

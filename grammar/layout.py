@@ -8,9 +8,22 @@ formatting twice changes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from quell.grammar import tree
-from quell.grammar.spelling import AND, COALESCE, COMPARE, NEGATE, NOT, OR, POSTFIX, Speller, is_op, level, word_op
+from quell.grammar.spelling import (
+    AND,
+    COALESCE,
+    COMPARE,
+    NEGATE,
+    NOT,
+    OR,
+    POSTFIX,
+    Speller,
+    is_op,
+    level,
+    word_op,
+)
 
 WIDTH = 100
 """Columns of a line, where there is a choice."""
@@ -34,9 +47,7 @@ class Layout(Speller):
         """For each operand after the first, whether the source breaks the line before it."""
         if self._source is None:
             return [False] * (len(junction.items) - 1)
-        gaps = (
-            self._source[a.span.end : b.span.start] for a, b in zip(junction.items, junction.items[1:], strict=False)
-        )
+        gaps = (self._source[a.span.end : b.span.start] for a, b in pairwise(junction.items))
         return ["\n" in gap or "\r" in gap for gap in gaps]
 
     def broken(self, expr: tree.Node) -> bool:
@@ -52,7 +63,13 @@ class Layout(Speller):
     # ------------------------------------------------------------- layout
 
     def lines(
-        self, expr: tree.Expr, col: int, base: int, tail: int = 0, least: int = OR, next_col: int | None = None
+        self,
+        expr: tree.Expr,
+        col: int,
+        base: int,
+        tail: int = 0,
+        least: int = OR,
+        next_col: int | None = None,
     ) -> list[str]:
         """`expr`, beginning at column `col`, with `tail` columns to follow its last line.
 
@@ -70,14 +87,15 @@ class Layout(Speller):
             case tree.Group():
                 return self._join(["(", (expr.inner, OR), ")"], col, col + 1, tail)
             case tree.ListLiteral() if expr.items:
-                return self._bracketed("[", [[(item, OR)] for item in expr.items], "]", base, ",", True)
+                return self._bracketed("[", [[(item, OR)] for item in expr.items], "]", base)
             case tree.Record() if expr.pairs:
-                pairs: list[list[Piece]] = [[f"{self.name(name)}: ", (value, OR)] for name, value in expr.pairs]
-                return self._bracketed("{", pairs, "}", base, ",")
+                pairs = [(f"{self.name(name)}: ", (value, OR)) for name, value in expr.pairs]
+                return self._bracketed("{", pairs, "}", base)
             case tree.Call() if expr.args:
-                return self._bracketed(f"{self.name(expr.function)}(", [[(a, OR)] for a in expr.args], ")", base, ",")
+                args = [[(arg, OR)] for arg in expr.args]
+                return self._bracketed(f"{self.name(expr.function)}(", args, ")", base)
             case tree.Counter() | tree.Filter():
-                return self._parts(expr, base)
+                return self._parts(expr, col, base, tail)
         return self._operation_lines(expr, col, base, tail, flat)
 
     def _operation_lines(self, expr: tree.Expr, col: int, base: int, tail: int, flat: str) -> list[str]:
@@ -113,7 +131,10 @@ class Layout(Speller):
         breaks = self._breaks(expr)
         if any(breaks):
             as_written = self._segments(expr, breaks, col, next_col, tail)
-            if all(len(line) <= self._width for line in as_written[1:]) and col + len(as_written[0]) <= self._width:
+            if (
+                all(len(line) <= self._width for line in as_written[1:])
+                and col + len(as_written[0]) <= self._width
+            ):
                 return as_written
         return self._segments(expr, [True] * len(breaks), col, next_col, tail)
 
@@ -166,39 +187,56 @@ class Layout(Speller):
     # ----------------------------------------------------------- brackets
 
     def _bracketed(
-        self, before: str, parts: list[list[Piece]], after: str, base: int, comma: str, fill: bool = False
+        self, before: str, parts: Sequence[Sequence[Piece]], after: str, base: int, between: str = ","
     ) -> list[str]:
-        """Parts on lines of their own, two columns further in than the closing bracket."""
+        """Parts two columns further in than the closing bracket, as many on a line as fit."""
         inner = base + 2
         out = [before]
+        alone = True  # the line so far takes no more
         for i, part in enumerate(parts):
-            end = comma if i + 1 < len(parts) else ""
+            end = between if i + 1 < len(parts) else ""
             flat = "".join(p if isinstance(p, str) else self.flat(*p) for p in part) + end
-            if fill and i and len(out[-1]) + 1 + len(flat) <= self._width and not any(
-                self.broken(p[0]) for p in part if not isinstance(p, str)
-            ):
+            broken = any(self.broken(p[0]) for p in part if not isinstance(p, str))
+            if not alone and not broken and len(out[-1]) + 1 + len(flat) <= self._width:
                 out[-1] += " " + flat
                 continue
-            out.append(" " * inner)
-            if len(part) == 1 and not isinstance(part[0], str):
-                _append(out, self.lines(part[0][0], inner, inner, len(end), next_col=inner + 4))
-            else:
-                _append(out, self._join(part, inner, inner, len(end)))
+            lines = self._part(part, inner, len(end))
+            alone = len(lines) > 1
+            out.append(" " * inner + lines[0])
+            out += lines[1:]
             out[-1] += end
         return [*out, " " * base + after]
 
-    def _parts(self, expr: tree.Counter | tree.Filter, base: int) -> list[str]:
-        """A counter or a filter, each of its parts on a line of its own."""
+    def _part(self, part: Sequence[Piece], col: int, tail: int) -> list[str]:
+        first = part[0]
+        if len(part) == 1 and not isinstance(first, str):
+            return self.lines(first[0], col, col, tail, next_col=col + 4)
+        return self._join(part, col, col, tail)
+
+    def _parts(self, expr: tree.Counter | tree.Filter, col: int, base: int, tail: int) -> list[str]:
+        """A counter or a filter: broken before its `where` if that is enough, else at every part."""
+        if isinstance(expr, tree.Counter):
+            before, after, condition = f"{self.name(expr.function)}(", ")", expr.where
+            flat = self.counter_parts(expr)
+            parts: list[list[Piece]] = [[part] for part in (flat if condition is None else flat[:-1])]
+        else:
+            before, after, condition = "[", "]", expr.condition
+            parts = [[f"{self.name(expr.variable)} of ", (expr.source, OR)]]
+        if condition is None:
+            return self._bracketed(before, parts, after, base, "")
         inner = base + 2
-        flat = self.counter_parts(expr) if isinstance(expr, tree.Counter) else self.filter_parts(expr)
-        condition = expr.where if isinstance(expr, tree.Counter) else expr.condition
-        out = [f"{self.name(expr.function)}(" if isinstance(expr, tree.Counter) else "["]
-        out += [" " * inner + part for part in (flat if condition is None else flat[:-1])]
-        if condition is not None:
-            column = inner + len("where ")
-            out.append(" " * inner + "where ")
-            _append(out, self.lines(condition, column, column))
-        return [*out, " " * base + (")" if isinstance(expr, tree.Counter) else "]")]
+        column = inner + len("where ")
+        head = before + " ".join(
+            "".join(p if isinstance(p, str) else self.flat(*p) for p in part) for part in parts
+        )
+        where = self.lines(condition, column, column, tail + 1)
+        where = [" " * inner + "where " + where[0], *where[1:]]
+        simple = isinstance(expr, tree.Counter) or not self.broken(expr.source)
+        if simple and col + len(head) <= self._width and all(len(line) <= self._width for line in where):
+            return [head, *where[:-1], where[-1] + after]
+        opened = self._bracketed(before, parts, after, base, "")
+        where = self.lines(condition, column, column)
+        return [*opened[:-1], " " * inner + "where " + where[0], *where[1:], opened[-1]]
 
 
 def _laid_out(expr: tree.Node) -> list[tree.Node]:
@@ -206,7 +244,7 @@ def _laid_out(expr: tree.Node) -> list[tree.Node]:
     if isinstance(expr, tree.Counter):
         return [] if expr.where is None else [expr.where]
     if isinstance(expr, tree.Filter):
-        return [] if expr.condition is None else [expr.condition]
+        return [expr.source] if expr.condition is None else [expr.source, expr.condition]
     return [] if isinstance(expr, tree.Text) else tree.children(expr)
 
 

@@ -103,7 +103,9 @@ def duration(text: str) -> int:
         else:
             total += int(digits) * MICROS[unit]
     if total > LARGEST_DURATION:
-        raise LiteralError("bad-number", f"`{text}` is too long to be a duration", hint="the longest is 100000d")
+        raise LiteralError(
+            "bad-number", f"`{text}` is too long to be a duration", hint="the longest is `100000d`"
+        )
     return total
 
 
@@ -169,7 +171,10 @@ def _escape(quoted: str, at: int, end: int) -> tuple[str, int]:
     if match is None:
         shown = f"\\{kind}" if kind.isprintable() else "\\"
         raise LiteralError(
-            "bad-text", f"`{shown}` is no escape", at, hint='write \\n \\t \\" \\\\ or \\u{1f600}; for a backslash \\\\'
+            "bad-text",
+            f"`{shown}` is no escape",
+            at,
+            hint='write `\\n`, `\\t`, `\\"`, `\\u{1f600}`, or for a backslash `\\\\`',
         )
     point = int(match[1] or match[2], 16)
     if point > 0x10FFFF or 0xD800 <= point <= 0xDFFF:
@@ -182,17 +187,19 @@ def _closing(quoted: str, at: int, end: int) -> int:
     close = inside.end() if inside else at + 1
     if close >= end or quoted[close] != "}":
         if quoted[close : close + 1] == "{":
-            raise LiteralError("bad-text", "braces cannot stand in these braces", close, hint="write {{ for a brace")
+            raise LiteralError(
+                "bad-text", "braces cannot stand in these braces", close, hint="write `{{` for a brace"
+            )
         if quoted[close : close + 1] == '"' and "}" in quoted[close:end]:
             raise LiteralError(
                 "bad-text",
                 "the text in these braces does not close, or nests too deeply",
                 close,
-                hint="give it a name with let",
+                hint="give it a name with `let`",
             )
-        raise LiteralError("bad-text", "this brace does not close", at, hint="write {{ for a brace")
+        raise LiteralError("bad-text", "this brace does not close", at, hint="write `{{` for a brace")
     if not quoted[at + 1 : close].strip():
-        raise LiteralError("bad-text", "nothing stands in these braces", at, hint="write {{ for a brace")
+        raise LiteralError("bad-text", "nothing stands in these braces", at, hint="write `{{` for a brace")
     return close
 
 
@@ -212,7 +219,7 @@ def text_fault(line: str) -> LiteralError:
                 at += 1
         except LiteralError as error:
             return error
-    return LiteralError("bad-text", "this text does not close on its line", 0, hint='end it with "')
+    return LiteralError("bad-text", "this text does not close on its line", 0, hint='end it with `"`')
 
 
 def quote(text: str, *, braces: bool = True) -> str:

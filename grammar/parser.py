@@ -9,38 +9,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
-from importlib.resources import files
-from threading import RLock
-from typing import Any
 
-from lark import Lark, Token
-from lark.exceptions import UnexpectedInput, UnexpectedToken
-from lark.lark import PostLex
-from lark.lexer import PatternStr
-from lark.parsers.lalr_interactive_parser import InteractiveParser
+from lark.exceptions import UnexpectedInput
 
 from quell.grammar import tree
 from quell.grammar.build import BuildError
-from quell.grammar.build_declarations import Builder
 from quell.grammar.diagnostics import Report
-from quell.grammar.literals import split_text
+from quell.grammar.reader import STARTS as STARTS
+from quell.grammar.reader import reader
 from quell.grammar.source import Source, Span
-from quell.grammar.syntax_errors import Fault, explain, shown, unknown_declaration
+from quell.grammar.syntax_errors import unknown_declaration
+from quell.grammar.syntax_mistake import Fault, shown
 
-STARTS = ("entity", "shape", "event", "let", "list", "model", "score", "rule", "verdicts", "test")
 MAX_FILE = 2_000_000
 """Characters in one policy file; a larger one is refused."""
 MAX_DECLARATION = 100_000
 """Characters in one declaration."""
 MAX_DEPTH = 120
 """How deeply the nodes of a declaration may nest."""
+MAX_DECLARATIONS = 20_000
+"""Declarations in one file; what follows is refused."""
 MAX_ERRORS = 500
 """Declarations of one file that may fail to parse before the rest is left unread."""
 
-_MAX_KEYWORD_NAMES = 300  # in one declaration: each costs a look at all that could stand in its place
-_EFFECT = "UNLABEL"  # the terminal that can stand only where an effect begins
-_MAX_BRACES = 8  # deeper than policy.lark's STRING lets text nest in braces in text
 _WORD = re.compile(r"[^\s(){}\[\]=<>\"'.,:#]+")
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
@@ -54,174 +45,27 @@ class Chunk:
     doc: str
 
 
-class _WholeWords(PostLex):
-    """Lets the lexer read a name everywhere, so that `order` is never the keyword `or` and a rest."""
-
-    always_accept = ("NAME",)
-
-    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
-        """The tokens as they are."""
-        return stream
-
-
-class Reader:
-    """Lark and the builder it calls while it parses. One text at a time: the lock sees to that."""
-
-    def __init__(self) -> None:
-        self.builder = Builder(self._nested)
-        self.lark = Lark(
-            files("quell.grammar").joinpath("policy.lark").read_text(encoding="utf-8"),
-            parser="lalr",
-            lexer="contextual",
-            start=[*STARTS, "expr"],
-            transformer=self.builder,
-            keep_all_tokens=True,
-            maybe_placeholders=True,
-            postlex=_WholeWords(),
-            lexer_callbacks={"COMMENT": self._comment},
-        )
-        for rule in self.lark.rules:  # as read they are tokens, which compare slowly: a tenth of the time
-            rule.origin.name = str(rule.origin.name)
-        self.lock = RLock()
-        self._level = 0
-        self._names_left = 0
-
-    def read(self, text: str, start: str, file: str, offset: int) -> tuple[Any, list[Span]]:
-        """The node that `text` says, and its comments. Raises UnexpectedInput or BuildError."""
-        with self.lock:
-            builder = self.builder
-            before = builder.file, builder.offset, builder.comments
-            builder.file, builder.offset, builder.comments = file, offset, []
-            try:
-                self._names_left = _MAX_KEYWORD_NAMES
-                return self.lark.parse(text, start=start, on_error=self._as_name), builder.comments
-            finally:
-                builder.file, builder.offset, builder.comments = before
-
-    @cached_property
-    def keywords(self) -> dict[str, str]:
-        """The words that are reserved somewhere, and the names of their terminals."""
-        words = {t.pattern.value: t.name for t in self.lark.terminals if isinstance(t.pattern, PatternStr)}
-        return {word: name for word, name in words.items() if word.isidentifier()}
-
-    @cached_property
-    def _keyword_types(self) -> frozenset[str]:
-        return frozenset(self.keywords.values())
-
-    def reserved(self, text: str, start: str) -> set[int]:
-        """The numbers of the reserved names in `text`, where names stand as `` `name\0number` ``.
-
-        A keyword is one only where the parser can take it, so a name needs its backquotes just where
-        the parser, about to read the name, could take the keyword.
-        """
-        found: set[int] = set()
-        with self.lock:
-            parser = self.lark.parse_interactive(text, start=start)
-            for token in parser.iter_parse():
-                if token.type == "QUOTED" and "\0" in token:
-                    name, number = token.strip("`").split("\0")
-                    accepts = parser.accepts()
-                    keyword = self.keywords[name]
-                    if keyword in accepts or (_EFFECT in accepts and keyword in parser.choices()):
-                        found.add(int(number))
-                elif token.type == "STRING" and "\0" in token:
-                    for kind, _, piece in split_text(token):
-                        found |= self.reserved(piece, "expr") if kind == "expression" else set()
-        return found
-
-    def _as_name(self, error: UnexpectedInput) -> bool:
-        """Read a keyword as a name where only that can stand.
-
-        The lexer chooses by the parser's state, and one state serves a name wherever it stands: behind
-        `with actor` it takes a field called `from` for the keyword that may follow other names. Among a
-        rule's effects any name may stand, as a verdict, and there the keyword is rather a mistake.
-        """
-        if not isinstance(error, UnexpectedToken) or error.token.type not in self._keyword_types:
-            return False
-        self._names_left -= 1
-        accepts = error.interactive_parser.accepts() if self._names_left >= 0 else set()
-        if "NAME" not in accepts or _EFFECT in accepts:
-            return False
-        token = error.token
-        error.interactive_parser.feed_token(Token.new_borrow_pos("NAME", token.value, token))
-        return True
-
-    def explain(self, error: UnexpectedInput, text: str, start: str) -> Fault:
-        """What to say about an error that `read` raised."""
-        with self.lock:
-            at = error.pos_in_stream
-            whole = at is None or (isinstance(error, UnexpectedToken) and error.token.type == "$END")
-            parser = self.until(text if whole else text[:at], start)
-            return explain(error, parser, text, start)
-
-    def until(self, text: str, start: str) -> InteractiveParser:
-        """The parser as it stands behind `text`, which is the beginning of a `start`.
-
-        Where parsing failed, the parser has already closed what the wrong token made it close; this one
-        has not, and so knows all that could have stood there.
-        """
-        parser = self.lark.parse_interactive(text, start=start)
-        while True:
-            token = None
-            try:
-                for token in parser.lexer_thread.lex(parser.parser_state):
-                    parser.feed_token(token)
-                return parser
-            except UnexpectedToken:
-                if token is None or token.type not in self._keyword_types or "NAME" not in parser.accepts():
-                    return parser
-                parser.feed_token(Token.new_borrow_pos("NAME", token.value, token))
-
-    def _comment(self, token: Token) -> Token:
-        if self._level:
-            raise BuildError("bad-text", "a comment cannot stand in braces", self.builder.at(token))
-        self.builder.comments.append(self.builder.at(token))
-        return token
-
-    def _nested(self, text: str, offset: int) -> tree.Expr:
-        """An expression in braces; raises BuildError with the place in the file."""
-        file = self.builder.file
-        span = Span(file, offset, offset + len(text))
-        if self._level >= _MAX_BRACES:
-            raise BuildError("too-deep", "text nests too deeply here", span, "give it a name with let")
-        self._level += 1
-        try:
-            node: tree.Expr = self.read(text, "expr", file, offset)[0]
-        except UnexpectedInput as error:
-            fault = self.explain(error, text, "expr")
-            place = Span(file, offset + fault.offset, offset + fault.offset + fault.length)
-            raise BuildError(fault.code, fault.message, place, fault.hint, fault.replacement) from None
-        finally:
-            self._level -= 1
-        return node
-
-
-@cache
-def reader() -> Reader:
-    """The one reader, made when it is first needed: that takes a quarter of a second."""
-    return Reader()
-
-
 def parse(source: Source, report: Report) -> tree.PolicyFile:
     """All declarations of a file that parse; what does not is reported."""
     if not is_readable(source, report):
         return tree.PolicyFile(source.name, ())
-    out = []
+    out: list[tree.Declaration] = []
     failed = 0
     for chunk in split(source, report):
-        declaration = parse_chunk(source.name, chunk, report)
-        if declaration is not None:
-            out.append(declaration)
-            continue
-        failed += 1
-        if failed == MAX_ERRORS:
-            report.add(
-                "syntax",
-                f"{MAX_ERRORS} declarations of this file do not read, and the rest is left unread",
-                Span(source.name, chunk.start, chunk.start),
-                hint="is this a policy file?",
+        if failed == MAX_ERRORS or len(out) == MAX_DECLARATIONS:
+            many, hint = (
+                (f"{failed} declarations of this file do not read", "is this a policy file?")
+                if failed == MAX_ERRORS
+                else (f"this file has more than {len(out):,} declarations", "split it")
             )
+            place = Span(source.name, chunk.start, chunk.start)
+            report.add("unreadable-file", f"{many}, and the rest is left unread", place, hint=hint)
             break
+        declaration = parse_chunk(source.name, chunk, report)
+        if declaration is None:
+            failed += 1
+        else:
+            out.append(declaration)
     return tree.PolicyFile(source.name, tuple(out))
 
 
@@ -312,27 +156,32 @@ def parse_chunk(
         )
         return None
     node, found = _parse(chunk.text, word, file, chunk.start, report)
-    if not isinstance(node, tree.Declaration) or _too_deep(node, "declaration", place, report):
+    if not isinstance(node, tree.Declaration) or _too_deep(node, report):
         return None
     if comments is not None:
         comments.extend(found)
     return replace(node, doc=chunk.doc) if chunk.doc else node
 
 
-def parse_expression(text: str, file: str = "", offset: int = 0, report: Report | None = None) -> tree.Expr | None:
+def parse_expression(
+    text: str, file: str = "", offset: int = 0, report: Report | None = None
+) -> tree.Expr | None:
     """An expression by itself, or None with the reason reported."""
     report = Report() if report is None else report
     node, _ = _parse(text, "expr", file, offset, report)
-    place = Span(file, offset, offset + len(text))
-    if not isinstance(node, tree.Expr) or _too_deep(node, "expression", place, report):
+    if not isinstance(node, tree.Expr) or _too_deep(node, report):
         return None
     return node
 
 
-def _too_deep(node: tree.Node, what: str, place: Span, report: Report) -> bool:
-    if tree.depth(node) <= MAX_DEPTH:
+def _too_deep(node: tree.Node, report: Report) -> bool:
+    deep = tree.deeper_than(node, MAX_DEPTH)
+    if deep is None:
         return False
-    report.add("too-deep", f"this {what} nests too deeply to be read", place, hint="give its parts names with let")
+    place = Span(deep.span.file, deep.span.start, deep.span.start + 1)
+    report.add(
+        "too-deep", f"this nests more than {MAX_DEPTH} deep", place, hint="give parts of it names with `let`"
+    )
     return True
 
 

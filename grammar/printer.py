@@ -14,6 +14,7 @@ from quell.grammar.spelling import ADD, OR, POSTFIX
 
 _NAME_COLUMN = 8, 24
 _TYPE_COLUMN = 6, 9
+_PATH_COLUMN = 0, 32
 """The least and largest width of a column. The least lets neighbours with short names line up; one
 entry longer than the largest stands out rather than push the others apart."""
 
@@ -63,7 +64,10 @@ class _Printer(Layout):
             case tree.Model():
                 return self._model(node)
             case tree.Score():
-                return [f"score {self.name(node.name)}", *(line for p in node.items for line in self._points(p))]
+                return [
+                    f"score {self.name(node.name)}",
+                    *(line for p in node.items for line in self._points(p)),
+                ]
             case tree.Rule():
                 return self._rule(node)
             case tree.Verdicts():
@@ -112,13 +116,30 @@ class _Printer(Layout):
     def _fields(self, fields: Sequence[tree.FieldDecl]) -> list[str]:
         names = [self.name(f.name) for f in fields]
         types = [self.type(f.type) for f in fields]
-        names_wide, types_wide = _column(names, *_NAME_COLUMN), _column(types, *_TYPE_COLUMN)
+        least, largest = _TYPE_COLUMN
+        if self._aligned(fields):
+            largest = max(len(t) for t in types)
+        names_wide, types_wide = _column(names, *_NAME_COLUMN), _column(types, least, largest)
+        paths = [literals.spell_path(f.path.segments) for f in fields]
+        defaulted = [path for path, field in zip(paths, fields, strict=True) if field.default is not None]
+        paths_wide = _column(defaulted, *_PATH_COLUMN)
         out = []
-        for field, name, kind in zip(fields, names, types, strict=True):
-            default = f"  default {self._literal(field.default)}" if field.default is not None else ""
-            path = literals.spell_path(field.path.segments)
-            out.append(f"  {name:{names_wide}}  {kind:{types_wide}} = {path}{default}")
+        for field, name, kind, path in zip(fields, names, types, paths, strict=True):
+            line = f"  {name:{names_wide}}  {kind:{types_wide}} = "
+            default = "" if field.default is None else self._literal(field.default)
+            out.append(f"{line}{path:{paths_wide}}  default {default}" if default else line + path)
         return out
+
+    def _aligned(self, fields: Sequence[tree.FieldDecl]) -> bool:
+        """Whether the writer had all of the paths one below the other, whatever the types' lengths."""
+        source = self._source
+        if source is None:
+            return False
+        starts = [f.path.span.start for f in fields]
+        return (
+            len({start - max(source.rfind("\n", 0, start), source.rfind("\r", 0, start)) for start in starts})
+            == 1
+        )
 
     def _literal(self, node: tree.Expr) -> str:
         """A literal of a field's default, which has no expressions but negative numbers."""
@@ -142,7 +163,9 @@ class _Printer(Layout):
     def _let(self, node: tree.Let) -> list[str]:
         head = f"let {self.name(node.name)}"
         if node.parameters is not None:
-            head += "(" + ", ".join(f"{self.name(p.name)}: {self.type(p.type)}" for p in node.parameters) + ")"
+            head += (
+                "(" + ", ".join(f"{self.name(p.name)}: {self.type(p.type)}" for p in node.parameters) + ")"
+            )
         return self._hanging(f"{head} = ", node.body, 2)
 
     def _columns(self, columns: Sequence[tree.Column]) -> list[str]:
@@ -225,7 +248,9 @@ class _Printer(Layout):
             case tree.Send():
                 out = self._send(before, node)
             case tree.Exempt():
-                out = self._flow(f"{before}exempt from", [self.target(t) for t in node.targets], len(before) + 2)
+                out = self._flow(
+                    f"{before}exempt from", [self.target(t) for t in node.targets], len(before) + 2
+                )
             case _:
                 raise TypeError(f"{type(node).__name__} is no effect of the tree")
         return out if node.limit is None else self._after(out, self.limit(node.limit), len(before) + 2)
@@ -259,7 +284,11 @@ class _Printer(Layout):
                 return [f"{expect} message {self.text(node.message)} by {self.name(node.rule)}{where}"]
         head = f"{expect} value "
         lines = self.lines(node.condition, len(head), len(head), len(where), OR)
-        return [head + lines[0], *lines[1:-1], lines[-1] + where] if len(lines) > 1 else [head + lines[0] + where]
+        return (
+            [head + lines[0], *lines[1:-1], lines[-1] + where]
+            if len(lines) > 1
+            else [head + lines[0] + where]
+        )
 
     def _given(self, node: tree.GivenEvent) -> list[str]:
         head = f"  given {self.name(node.event)}"
@@ -275,7 +304,9 @@ class _Printer(Layout):
         if not clauses:
             return out
         together = self._after(out, " ".join(clauses), 4)
-        return together if len(together[-1]) <= self._width else [*out, *("    " + clause for clause in clauses)]
+        return (
+            together if len(together[-1]) <= self._width else [*out, *("    " + clause for clause in clauses)]
+        )
 
 
 def _column(entries: Sequence[str], least: int, largest: int) -> int:
@@ -285,6 +316,3 @@ def _column(entries: Sequence[str], least: int, largest: int) -> int:
 def _times(times: int | None) -> str:
     spelled: dict[int | None, str] = {None: "", 0: " never", 1: " once"}
     return spelled.get(times, f" {times} times")
-
-
-

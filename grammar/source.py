@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 _LINE_END = re.compile(r"\r\n?|\n")
 
@@ -43,7 +44,11 @@ class Source:
     _starts: list[int] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
-        self._starts = [0, *(end.end() for end in _LINE_END.finditer(self.text))]
+        if "\r" in self.text:
+            self._starts = [0, *(end.end() for end in _LINE_END.finditer(self.text))]
+        else:
+            sizes = map(len, self.text.split("\n"))
+            self._starts = list(accumulate(map((1).__add__, sizes), initial=0))[:-1]
 
     def position(self, offset: int) -> Position:
         """The line and column of a character."""

@@ -13,7 +13,7 @@ from lark.exceptions import UnexpectedInput
 
 from quell.grammar import literals, tree
 from quell.grammar.build import BuildError
-from quell.grammar.parser import reader
+from quell.grammar.reader import reader
 from quell.grammar.source import Span
 
 OR, AND, NOT, COMPARE, COALESCE, ADD, MULTIPLY, NEGATE, POSTFIX, ATOM = range(10)
@@ -119,7 +119,9 @@ class Speller:
         """Text in quotes, with its expressions in braces."""
         raw = self._raw_parts(node)
         parts = (
-            (raw[i] if raw else literals.quote(part)[1:-1]) if isinstance(part, str) else f"{{{self.flat(part)}}}"
+            (raw[i] if raw else literals.quote(part)[1:-1])
+            if isinstance(part, str)
+            else f"{{{self.flat(part)}}}"
             for i, part in enumerate(node.parts)
         )
         return '"' + "".join(parts) + '"'
@@ -179,7 +181,9 @@ class Speller:
             case tree.ListLiteral():
                 return f"[{self.exprs(expr.items)}]"
             case tree.Record():
-                return "{ " + ", ".join(self.pair(*pair) for pair in expr.pairs) + " }" if expr.pairs else "{}"
+                return (
+                    "{ " + ", ".join(self.pair(*pair) for pair in expr.pairs) + " }" if expr.pairs else "{}"
+                )
             case tree.Filter():
                 return "[" + " ".join(self.filter_parts(expr)) + "]"
             case tree.Call():

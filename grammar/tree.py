@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from functools import cache
 from typing import Literal
 
 from quell.grammar.source import NOWHERE, Span
@@ -582,7 +581,9 @@ class PolicyFile:
     declarations: tuple[Declaration, ...]
 
 
-@cache
+_places_of: dict[type[Node], tuple[str, ...]] = {}
+
+
 def _places(kind: type[Node]) -> tuple[str, ...]:
     """The names of a class's fields that may hold nodes, in the order of their places in a policy."""
     if kind is Counter:
@@ -594,7 +595,11 @@ def _places(kind: type[Node]) -> tuple[str, ...]:
 def children(node: Node) -> list[Node]:
     """The nodes directly inside `node`, in order of place."""
     out: list[Node] = []
-    for name in _places(type(node)):
+    kind = type(node)
+    names = _places_of.get(kind)
+    if names is None:
+        names = _places_of[kind] = _places(kind)
+    for name in names:
         value = getattr(node, name)
         if isinstance(value, Node):
             out.append(value)
@@ -628,3 +633,13 @@ def depth(node: Node) -> int:
         levels += 1
         level = [child for each in level for child in children(each)]
     return levels
+
+
+def deeper_than(node: Node, limit: int) -> Node | None:
+    """The first node inside `node` that nests more than `limit` deep, if there is one."""
+    level = [node]
+    for _ in range(limit):
+        level = [child for each in level for child in children(each)]
+        if not level:
+            return None
+    return level[0]

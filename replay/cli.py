@@ -40,7 +40,12 @@ def _version(ctx: click.Context, option: click.Parameter, asked: bool) -> None:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Say the version and exit."
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Say the version and exit.",
 )
 def main() -> None:
     """Detection policies for trust and safety: write rules, test them, decide events.

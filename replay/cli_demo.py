@@ -26,7 +26,14 @@ SEED = 7
 
 
 @click.command("demo", short_help="Decide a simulated day, and see how well that went.")
-@click.option("--events", type=int, default=EVENTS, show_default=True, metavar="N", help="How long a day: 8,000 or more.")
+@click.option(
+    "--events",
+    type=int,
+    default=EVENTS,
+    show_default=True,
+    metavar="N",
+    help="How long a day: 8,000 or more.",
+)
 @click.option("--seed", type=int, default=SEED, show_default=True, metavar="S", help="Which day.")
 @click.option("--keep", metavar="DIR", help="Keep the events, their truth, the decisions and the policies.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON.")

@@ -19,7 +19,9 @@ from quell.engine.decision import Decision, Refused
 from quell.engine.decision_summary import Summary
 from quell.engine.engine import Engine
 from quell.replay.quality import Quality, Tally
-from quell.replay.simulate import ABUSE_KINDS, Campaign, Event, describe, simulate
+from quell.replay.simulate import ABUSE_KINDS, describe, simulate
+from quell.replay.simulate_campaigns import Campaign
+from quell.replay.simulate_world import Event
 
 CHUNK = 1_000
 """Events that are made, then decided, then judged together, so that each of the three can be timed."""

@@ -22,11 +22,13 @@ from quell.engine.decision_summary import ordered
 from quell.grammar.tree import Exempt
 from quell.replay.demo import Day, KindResult, TrapResult, kind_results, trap_results
 from quell.replay.quality import Rate
-from quell.replay.simulate import DEFAULT_START, Campaign, describe
+from quell.replay.simulate import DEFAULT_START, describe
+from quell.replay.simulate_campaigns import Campaign
 from quell.signals.show import show_duration, show_time
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from quell.engine.engine import Engine
 
@@ -57,9 +59,8 @@ def _print_heading(out: Console, engine: Engine, day: Day) -> None:
     out.print(
         words(("One day of a community platform, decided by the starter bundle", "bold")), soft_wrap=True
     )
-    out.print(
-        f"{summary.total:,} simulated events (seed {day.seed}), {count(rules, 'live rule')}, bundle {engine.version}"
-    )
+    what = f"{summary.total:,} simulated events (seed {day.seed}), {count(rules, 'live rule')}"
+    out.print(f"{what}, bundle {engine.version}")
     out.print(
         words(
             (f"decided in {seconds(day.deciding)}, {rate(summary.total, day.deciding)}", "bold cyan"),
@@ -100,7 +101,9 @@ def _print_mix(out: Console, day: Day) -> None:
 
 
 def _print_abuse(out: Console, day: Day) -> None:
-    _heading(out, f"Abuse: what was caught ({', '.join(day.positive[:-1])} or {day.positive[-1]}), and how fast")
+    _heading(
+        out, f"Abuse: what was caught ({', '.join(day.positive[:-1])} or {day.positive[-1]}), and how fast"
+    )
     rows = []
     for kind in kind_results(day):
         share = kind.caught / kind.events
@@ -139,14 +142,14 @@ def _print_traps(out: Console, traps: Sequence[TrapResult]) -> None:
 
 def _print_rules(out: Console, engine: Engine, day: Day) -> None:
     _heading(out, "Rules: how often each fired, and how much of that was abuse")
-    rows = []
+    rows: list[tuple[str | Text, ...]] = []
     for rule in day.summary.hit_rules:
         if not rule.fired:
             continue
         quality = day.quality.rule(rule.rule)
         exempts = any(isinstance(e, Exempt) for e in _effects(engine, rule.rule))
         if quality is None or exempts:
-            rows.append((rule.rule, f"{rule.fired:,}", words(("–", "dim")), "", words(("exempts", "dim"))))
+            rows.append((rule.rule, f"{rule.fired:,}", words(("-", "dim")), "", words(("exempts", "dim"))))
             continue
         precision = quality.precision
         rows.append(
@@ -167,17 +170,17 @@ def _effects(engine: Engine, rule: str) -> Sequence[Any]:
     return engine.bundle.analysis.symbols.rules[rule].effects
 
 
-def _share(of: Rate) -> Any:
+def _share(of: Rate) -> Text:
     value = of.value
     if value is None:
-        return words(("–", "dim"))
+        return words(("-", "dim"))
     style = "green" if value >= 0.9 else "yellow" if value >= 0.5 else "red"
     return words((percent(of.hits, of.of), style))
 
 
-def _interval(of: Rate) -> Any:
+def _interval(of: Rate) -> Text:
     low, high = of.interval
-    return words((f"{100 * low:.0f}–{100 * high:.0f}", "dim"))
+    return words((f"{100 * low:.0f}-{100 * high:.0f}", "dim"))
 
 
 def _mostly(kinds: Mapping[str, int]) -> str:
@@ -197,7 +200,7 @@ def _print_quality(out: Console, day: Day) -> None:
     for name, of, what in parts:
         low, high = of.interval
         digits = 3 if name == "false alarms" else 1
-        bounds = f"95%: {100 * low:.{digits}f}–{100 * high:.{digits}f}"
+        bounds = f"95%: {100 * low:.{digits}f}-{100 * high:.{digits}f}"
         rows.append((name, words((percent(of.hits, of.of, digits), "bold")), what, words((bounds, "dim"))))
     out.print(table(("", ">", "", ""), rows, header=False))
 

@@ -15,17 +15,23 @@ import unicodedata2
 LIST_CAP = 10_000
 """Elements in a list that a function makes from one text; what follows is left out."""
 TEXT_CAP = 2_000_000
-"""Characters in a text that a function makes; a longer one is missing."""
+"""Characters in a text that a function makes; a longer one ends there."""
 
-SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
 """What counts as white space: the 29 characters that ``str.isspace`` knows in every version."""
 
 category: Callable[[str], str] = unicodedata2.category
 normalize: Callable[[str, str], str] = unicodedata2.normalize
 
 _INVISIBLE = frozenset(
-    [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0]
-    + [*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]
+    (
+        *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0),
+        *range(0x180B, 0x1810),
+        *range(0xFE00, 0xFE10),
+        *range(0xE0100, 0xE01F0),
+    )
 )
 _TABLE_LIMIT = 50_000
 
@@ -59,7 +65,7 @@ HIDDEN = "\x01"
 MARK = "\x02"
 """Stands in a shape for a combining mark."""
 _OTHER = "\x03"
-_LIKE = {"。": ".", "｡": ".", "．": ".", "’": "'", "ʼ": "'", "‐": "-", "‑": "-"}
+_LIKE = {"\u3002": ".", "\uff61": ".", "\u2019": "'", "\u02bc": "'", "\u2010": "-", "\u2011": "-"}
 
 
 def _shape_of(char: str) -> str:
@@ -107,13 +113,13 @@ def visible(text: str) -> str:
 
 
 def lower(text: str) -> str:
-    """Each character in lower case, one for one, whatever stands around it (``Σ`` is always ``σ``).
+    """Each character in lower case, one for one, whatever stands around it (a final sigma is a sigma).
 
     ``str.lower`` looks around a sigma, with tables that change between versions of Python, and makes two
     characters of ``İ``; without those two it agrees with DuckDB's lower on every character.
     """
     if not text.isascii() and ("Σ" in text or "İ" in text):
-        text = text.replace("Σ", "σ").replace("İ", "i")
+        text = text.replace("Σ", "\u03c3").replace("İ", "i")
     return text.lower()
 
 

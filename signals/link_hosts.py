@@ -22,11 +22,12 @@ LONGEST = 8_192
 _MAX_HOST = 253
 _MAX_LABEL = 63
 
-_DOTS = re.compile(r"[。．｡]|\[\.\]|\(\.\)|\{\.\}|\[dot\]|\(dot\)|\{dot\}", re.IGNORECASE)
+_DOTS = re.compile(r"[\u3002\uff0e\uff61]|\[\.\]|\(\.\)|\{\.\}|\[dot\]|\(dot\)|\{dot\}", re.IGNORECASE)
 _ATS = re.compile(r"\[at\]|\(at\)|\{at\}", re.IGNORECASE)
-# A scheme, then slashes either way; some schemes need no slashes. `hxxp` and `[:]` are how people defang links.
+# A scheme, then slashes either way; some schemes need none. `hxxp` and `[:]` are how people defang links.
 _SCHEME = re.compile(
-    r"\s*(?:(mailto):|(?:https?|h(?:xx|\*\*)ps?|ftps?)(?:\[:\]|:)[/\\]*|[a-z][a-z0-9+.-]{1,19}(?:\[:\]|:)[/\\]{2}|[/\\]{2})",
+    r"\s*(?:(mailto):|(?:https?|h(?:xx|\*\*)ps?|ftps?)(?:\[:\]|:)[/\\]*"
+    r"|[a-z][a-z0-9+.-]{1,19}(?:\[:\]|:)[/\\]{2}|[/\\]{2})",
     re.IGNORECASE | re.ASCII,
 )
 _AUTHORITY_END = re.compile(r"[/\\?#]")
@@ -36,8 +37,9 @@ _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
 
 
 def parts(link: str) -> tuple[str, str, bool] | None:
-    """A link's host in one spelling, the rest behind it, and whether a scheme stood in front; None for what is
-    no link, e-mail address or host. Without a scheme a host needs a dot."""
+    """A link's host in one spelling, the rest behind it, and whether a scheme stood in front.
+
+    None for what is no link, e-mail address or host; without a scheme a host needs a dot."""
     link = link[:LONGEST]
     plain = shape(link)
     scheme = _SCHEME.match(plain)
@@ -96,21 +98,20 @@ def _is_label(label: str) -> bool:
 
 
 def _decoded(label: str) -> str:
-    """The characters that an `xn--` label stands for; the label itself when it stands for nothing readable."""
+    """The characters that an `xn--` label stands for; the label itself when those make no name."""
     if not label.startswith("xn--"):
         return label
     try:
         found = label[4:].encode("ascii").decode("punycode")
-        back = found.encode("punycode").decode("ascii")
     except (UnicodeError, OverflowError, ValueError):
         return label
-    good = back == label[4:] and not found.isascii() and _is_label(found) and lower(normalize("NFKC", found)) == found
+    good = not found.isascii() and _is_label(found) and lower(normalize("NFKC", found)) == found
     return found if good else label
 
 
 def _ipv4(labels: list[str]) -> str | None:
-    """An IPv4 address from one to four numbers, in decimal, octal (0…) or hexadecimal (0x…): the last one fills
-    the places that are left, as in the WHATWG URL standard."""
+    """An IPv4 address from one to four numbers, in decimal, octal (0…) or hexadecimal (0x…): the last one
+    fills the places that are left, as in the WHATWG URL standard."""
     numbers = [_ipv4_number(label) for label in labels]
     if len(numbers) > 4 or None in numbers:
         return None
@@ -144,7 +145,7 @@ def _suffixes() -> tuple[PublicSuffixList, PublicSuffixList]:
 def registered(host: str) -> str | None:
     """The registered domain of a host in one spelling: an address is its own; None for a bare suffix. A
     private suffix itself (github.io) is the domain of those who run it."""
-    if ":" in host or host[-1].isdigit() and ip(host):
+    if ":" in host or (host[-1].isdigit() and ip(host)):
         return host
     whole, registries = _suffixes()
     found = whole.privatesuffix(host)
@@ -155,8 +156,8 @@ def registered(host: str) -> str | None:
 
 @lru_cache(maxsize=8_192)
 def has_listed_suffix(host: str) -> bool:
-    """Whether a host lies below a suffix that the list names, so that it is a name on the internet."""
-    return _suffixes()[1].privatesuffix(host) is not None
+    """Whether a host lies below a suffix of the internet, or below one of those kept for tests (RFC 2606)."""
+    return host.endswith((".test", ".example")) or _suffixes()[1].privatesuffix(host) is not None
 
 
 def warm() -> None:

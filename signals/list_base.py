@@ -94,7 +94,7 @@ class PolicyList(ABC):
 
     @abstractmethod
     def entries(self) -> list[str]:
-        """All entries in the order of the file, in the spelling in which they are compared."""
+        """All entries in the order of the file. Domains are spelled as they are compared."""
 
     @abstractmethod
     def found(self, text: str) -> list[str]:
@@ -126,7 +126,7 @@ class KeyedList(PolicyList):
         return len(self._lines)
 
     def entries(self) -> list[str]:
-        """All entries in the order of the file, in the spelling in which they are compared."""
+        """All entries in the order of the file. Domains are spelled as they are compared."""
         return list(self._lines)
 
     def found(self, text: str) -> list[str]:

@@ -114,16 +114,9 @@ def load_domains(source: Source) -> DomainList:
     lines: dict[str, int] = {}
     rows: dict[str, Row] = {}
     for line, entry, row in source.keyed():
-        host = (
-            entry
-            if _PLAIN.fullmatch(entry) and len(entry) <= MAX_HOST and "xn--" not in entry
-            else listed_host(entry)
-        )
-        fault = _fault(entry, host)
-        if fault is not None:
-            source.problems.add(line, *fault)
+        host = _entry(source, line, entry)
+        if host is None:
             continue
-        assert host is not None
         first = lines.setdefault(host, line)
         if first != line:
             source.twice(line, host, first, same=rows.get(host) == row)
@@ -134,6 +127,18 @@ def load_domains(source: Source) -> DomainList:
         covered = ((entry, line, made.wider(entry)) for entry, line in lines.items() if "." in entry)
         source.covered([(line, entry, by, lines[by]) for entry, line, by in covered if by is not None])
     return made
+
+
+def _entry(source: Source, line: int, entry: str) -> str | None:
+    """The host that an entry names; None when what is wrong with it is told."""
+    if _PLAIN.fullmatch(entry) and len(entry) <= MAX_HOST and "xn--" not in entry and not entry[-1].isdigit():
+        return entry
+    host = listed_host(entry)
+    fault = _fault(entry, host)
+    if fault is not None:
+        source.problems.add(line, *fault)
+        return None
+    return host
 
 
 def _fault(entry: str, host: str | None) -> tuple[str, str | None] | None:

@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def half_away(x: float) -> float:
-    """The nearest whole number, halves away from zero. `x - trunc(x)` is exact, so nothing is rounded twice."""
+    """The nearest whole number, halves away from zero. `x - int(x)` is exact, so nothing is rounded twice."""
     if isinstance(x, int) or abs(x) >= _WHOLE:
         return x
     whole = int(x)
@@ -111,7 +111,7 @@ ROWS: tuple[Function, ...] = (
         result=_ORDERED,
         call=min,
         variadic=True,
-        cost=0.1,
+        cost=0.13,
         examples=(Example("min(3, 1, 2)", "1"), Example("min(90s, 1h)", "90s")),
     ),
     Function(
@@ -122,32 +122,37 @@ ROWS: tuple[Function, ...] = (
         result=_ORDERED,
         call=max,
         variadic=True,
-        cost=0.1,
+        cost=0.13,
         examples=(Example("max(3, 1, 2)", "3"), Example("max(90s, 1h)", "1h")),
     ),
     Function(
         name="clamp",
         group="numbers",
-        doc="The value itself, or the end of the range `low` to `high` that it lies beyond. Where `low` is above"
-        " `high`, it is `high`.",
+        doc="The value itself, or the end of the range `low` to `high` that it lies beyond. Where `low` is"
+        " above `high`, it is `high`.",
         parameters=(Parameter("x", _ORDERED), Parameter("low", _ORDERED), Parameter("high", _ORDERED)),
         result=_ORDERED,
         call=clamp,
-        cost=0.2,
+        cost=0.3,
         examples=(Example("clamp(120, 0, 100)", "100"), Example("clamp(5m, 10m, 1h)", "10m")),
     ),
     Function(
         name="round",
         group="numbers",
-        doc="The nearest whole number, or the nearest number of `digits` decimals (0 to 15, written out). Halves go"
-        " away from zero: 2.5 is 3 and -2.5 is -3. With decimals the number is multiplied by a power of ten, rounded"
-        " and divided again, in doubles; numbers too large to have such decimals stay as they are.",
+        doc="The nearest whole number, or the nearest number of `digits` decimals (0 to 15, written out)."
+        " Halves go away from zero: 2.5 is 3 and -2.5 is -3. With decimals the number is multiplied by a"
+        " power of ten, rounded and divided again, in doubles; numbers too large to have such decimals stay"
+        " as they are.",
         parameters=(_X, Parameter("digits", NUMBER, literal=True, default=0)),
         result=NUMBER,
         prepare=rounder,
-        cost=0.2,
+        cost=0.3,
         signature="round(x: number, digits: number = 0) -> number",
-        examples=(Example("round(2.5)", "3"), Example("round(-2.5)", "-3"), Example("round(3.14159, 2)", "3.14")),
+        examples=(
+            Example("round(2.5)", "3"),
+            Example("round(-2.5)", "-3"),
+            Example("round(3.14159, 2)", "3.14"),
+        ),
     ),
     Function(
         name="floor",
@@ -172,14 +177,18 @@ ROWS: tuple[Function, ...] = (
     Function(
         name="log",
         group="numbers",
-        doc="The natural logarithm; missing for zero and below. For another base divide: `log(x) / log(10)`. It is"
-        " computed from the basic operations alone, so that every machine gives the same last digit.",
+        doc="The natural logarithm; missing for zero and below. For another base divide: `log(x) / log(10)`."
+        " It is computed from the basic operations alone, so that every machine gives the same last digit.",
         parameters=(_X,),
         result=NUMBER.maybe(),
         call=log,
-        cost=1.2,
+        cost=0.8,
         bounds=(-745.2, 709.8),
-        examples=(Example("log(1)", "0"), Example("log(0)", "missing"), Example("round(log(100), 6)", "4.60517")),
+        examples=(
+            Example("log(1)", "0"),
+            Example("log(0)", "missing"),
+            Example("round(log(100), 6)", "4.60517"),
+        ),
     ),
     Function(
         name="sqrt",
@@ -195,12 +204,13 @@ ROWS: tuple[Function, ...] = (
     Function(
         name="number",
         group="numbers",
-        doc="The number that a text spells: digits, with a sign, a decimal point or an exponent, white space around"
-        " it allowed. Anything else (`1,000`, `0x1f`, `12 km`) is missing, as is what no double can hold.",
+        doc="The number that a text spells: digits, with a sign, a decimal point or an exponent, white space"
+        " around it allowed. Anything else (`1,000`, `0x1f`, `12 km`) is missing, as is what no double can"
+        " hold.",
         parameters=(Parameter("x", TEXT),),
         result=NUMBER.maybe(),
         call=number,
-        cost=0.6,
+        cost=0.55,
         examples=(
             Example('number("12.50")', "12.5"),
             Example('number("1e3")', "1000"),

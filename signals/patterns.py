@@ -308,8 +308,6 @@ def _chunks(members: Sequence[_Member]) -> list[list[_Member]]:
 
 
 def _ready(members: Sequence[_Member]) -> list[_Chunk | _Alone]:
-    if len(members) == 1 and members[0].size > _CHUNK_PROGRAM // 2:
-        return [_Alone(members[0])]
     chunk = _Chunk(members)
     if chunk.ready:
         return [chunk]

@@ -41,18 +41,19 @@ ROWS: tuple[Function, ...] = (
         result=NUMBER,
         call=len,
         inline="len({0})",
-        cost=0.03,
+        cost=0.05,
         bounds=(0, 2**53),
         examples=(Example("size([4, 5, 6])", "3"), Example("size([])", "0")),
     ),
     Function(
         name="first",
         group="lists",
-        doc="The first element of a list; missing when it is empty. (Of a counter's events: `first(E by …)`.)",
+        doc="The first element of a list; missing when it is empty. (Of a counter's events: `first(E by"
+        " …)`.)",
         parameters=(Parameter("list", list_of(_ANY)),),
         result=_ANY.maybe(),
         call=first,
-        cost=0.06,
+        cost=0.08,
         examples=(Example("first([4, 5, 6])", "4"), Example("first([])", "missing")),
     ),
     Function(
@@ -62,7 +63,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(Parameter("list", list_of(_ANY)),),
         result=_ANY.maybe(),
         call=last,
-        cost=0.06,
+        cost=0.08,
         examples=(Example("last([4, 5, 6])", "6"), Example("last([])", "missing")),
     ),
     Function(
@@ -72,7 +73,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(Parameter("list", list_of(_VALUE)),),
         result=list_of(_VALUE),
         call=distinct_of,
-        cost=0.5,
+        cost=0.6,
         examples=(Example("distinct_of([2, 1, 2])", "[2, 1]"),),
     ),
     Function(

@@ -55,7 +55,8 @@ def _least(plain: str) -> list[int]:
     raw = plain.encode("utf-32-le")
     width = 4 * PIECE
     # A CRC alone is linear in its input; the product spreads its bits upwards, where the bin is taken.
-    found = sorted([crc32(raw[at : at + width]) * _GOLDEN & _MASK for at in range(0, len(raw) - width + 1, 4)])
+    pieces = range(0, len(raw) - width + 1, 4)
+    found = sorted([crc32(raw[at : at + width]) * _GOLDEN & _MASK for at in pieces])
     bins = []
     at = 0
     for edge in _EDGES:
@@ -87,20 +88,21 @@ ROWS: tuple[Function, ...] = (
     Function(
         name="bands",
         group="text",
-        doc=f"{BANDS} keys of the text, of which near-duplicates share one or more: use the list as a counter's key or"
-        " value, and ask whether any of its counts is high. Letters and digits of the normalised text are compared by"
-        f" pieces of {PIECE}; of texts with half of their pieces in common about two in three pairs share a key, with"
-        f" four fifths in common nearly all, with one fifth 6 in 100. Texts under {SHORTEST} letters and digits have"
-        f" no keys; those past the first {LONGEST:,} are not looked at.",
+        doc=f"{BANDS} keys of the text, of which near-duplicates share one or more: use the list as a"
+        " counter's key or value, and ask whether any of its counts is high. Letters and digits of the"
+        f" normalised text are compared by pieces of {PIECE}; of texts with half of their pieces in common"
+        " about two in three pairs share a key, with four fifths in common nearly all, with one fifth 6 in"
+        f" 100. Texts under {SHORTEST} letters and digits have no keys; those past the first {LONGEST:,} are"
+        " not looked at.",
         parameters=(Parameter("x", TEXT),),
         result=list_of(TEXT),
         call=bands,
         prepare=_prepare,
-        cost=60.0,
+        cost=50,
         examples=(
             Example('size(bands("win a free gift card today, friends"))', str(BANDS)),
             Example(
-                'overlap(bands("win a free gift card today, friends"), bands("Win a FREE gift card today friends!!")) == 8',
+                'overlap(bands("win a free gift card today"), bands("Win a FREE gift card today!")) >= 1',
                 "true",
             ),
             Example('bands("hello")', "[]"),

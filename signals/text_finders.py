@@ -41,7 +41,7 @@ def words(text: str) -> list[str]:
 
 def mentions(text: str) -> list[str]:
     """The names or ids that the text mentions."""
-    if "@" not in text and "＠" not in text:
+    if "@" not in text and "\uff20" not in text:
         return []
     plain = shape(text)
     return _found(text, plain, (match.span(match.lastindex or 0) for match in _MENTION.finditer(plain)))
@@ -49,7 +49,7 @@ def mentions(text: str) -> list[str]:
 
 def hashtags(text: str) -> list[str]:
     """The hashtags of the text, without their sign."""
-    if "#" not in text and "＃" not in text:
+    if "#" not in text and "\uff03" not in text:
         return []
     plain = shape(text)
     return _found(text, plain, (match.span(1) for match in _HASHTAG.finditer(plain)))
@@ -61,9 +61,11 @@ AT = r"(?:@|\[at\]|\(at\)|\{at\})"
 DOT = r"(?:\.|\[\.\]|\(\.\)|\{\.\}|\[dot\]|\(dot\)|\{dot\})"
 _LABEL = r"[A-Za-z0-9][A-Za-z0-9\x01\x02-]*+"
 _EMAIL = re.compile(
-    r"(?<![A-Za-z0-9._%+\x02-])(?<!//)[A-Za-z0-9_%+][A-Za-z0-9._%+\x01\x02-]*+" + AT + rf"({_LABEL}(?:{DOT}{_LABEL})++)",
+    r"(?<![A-Za-z0-9._%+\x02-])(?<!//)[A-Za-z0-9_%+][A-Za-z0-9._%+\x01\x02-]*+"
+    rf"{AT}({_LABEL}(?:{DOT}{_LABEL})++)",
     re.IGNORECASE | re.ASCII,
 )
+_BRACKETED_AT = re.compile(r"[\[({][Aa][Tt][\])}]")
 _LAST_LABEL = re.compile(r"[A-Za-z][A-Za-z0-9-]*[A-Za-z]\Z")
 LOCAL_CAP = 64
 """Characters before the sign of an e-mail address."""
@@ -72,7 +74,7 @@ LOCAL_CAP = 64
 def emails(text: str) -> list[str]:
     """The e-mail addresses in the text as they stand, those with a bracketed [at] or [dot] too."""
     plain = shape(text)
-    if "@" not in plain and "at" not in plain and "AT" not in plain:
+    if "@" not in plain and not _BRACKETED_AT.search(plain):
         return []
     return _found(text, plain, (match.span() for match in _EMAIL.finditer(plain) if _is_email(match)))
 
@@ -89,7 +91,10 @@ _PHONE = re.compile(
     r"(?<![A-Za-z0-9_.,:=&#$+/-])(\+?)(\(?[0-9]++(?:[ ./()\x01-]{1,3}+[0-9]++)*+)(?![A-Za-z_%$]|[,:][0-9])"
 )
 _GROUP = re.compile("[0-9]+")
-_DATE = re.compile(r"(?:19|20)[0-9]{2}[ ./-][01]?[0-9][ ./-][0-3]?[0-9](?![0-9])|[0-3]?[0-9][./-][01]?[0-9][./-](?:19|20)[0-9]{2}")
+_DATE = re.compile(
+    r"(?:19|20)[0-9]{2}[ ./-][01]?[0-9][ ./-][0-3]?[0-9](?![0-9])"
+    r"|[0-3]?[0-9][./-][01]?[0-9][./-](?:19|20)[0-9]{2}"
+)
 _THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(?:[ .][0-9]{3})+")
 _ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _LONGEST_PHONE = 40
@@ -176,54 +181,56 @@ ROWS: tuple[Function, ...] = (
     Function(
         name="words",
         group="text",
-        doc="The words of the text as they stand: runs of letters, digits and underscores of any script, with"
-        f" apostrophes inside. In scripts without spaces a run can be a sentence. {_FIRST}",
+        doc="The words of the text as they stand: runs of letters, digits and underscores of any script,"
+        f" with apostrophes inside. In scripts without spaces a run can be a sentence. {_FIRST}",
         parameters=(_X,),
         result=list_of(TEXT),
         call=words,
-        cost=4.0,
+        cost=3.0,
         examples=(Example('words("Don\'t panic: it is 42!")', '["Don\'t", "panic", "it", "is", "42"]'),),
     ),
     Function(
         name="emails",
         group="text",
-        doc="The e-mail addresses in the text as they stand, in order; also written with a bracketed `[at]` or `(dot)`."
-        f" {_FIRST}",
+        doc="The e-mail addresses in the text as they stand, in order; also written with a bracketed `[at]`"
+        f" or `(dot)`. {_FIRST}",
         parameters=(_X,),
         result=list_of(TEXT),
         call=emails,
-        cost=1.0,
+        cost=4.0,
         examples=(
             Example(
-                'emails("write to ann@mail.test or bob[at]mail[dot]test")', '["ann@mail.test", "bob[at]mail[dot]test"]'
+                'emails("write to ann@mail.test or bob[at]mail[dot]test")',
+                '["ann@mail.test", "bob[at]mail[dot]test"]',
             ),
         ),
     ),
     Function(
         name="phones",
         group="text",
-        doc="The phone numbers in the text, each as its digits alone so that spellings agree: international ones (`+` or"
-        " `00`, 8 to 15 digits) with a `+` in front, national ones when written in groups (9 to 12 digits). Dates,"
-        f" amounts and IP addresses are left out. {_FIRST}",
+        doc="The phone numbers in the text, each as its digits alone so that spellings agree: international"
+        " ones (`+` or `00`, 8 to 15 digits) with a `+` in front, national ones when written in groups (9 to"
+        f" 12 digits). Dates, amounts and IP addresses are left out. {_FIRST}",
         parameters=(_X,),
         result=list_of(TEXT),
         call=phones,
-        cost=2.0,
+        cost=3.5,
         examples=(
             Example(
-                'phones("call +44 20 7946 0958 or (212) 555-0123, since 2026-01-01")', '["+442079460958", "2125550123"]'
+                'phones("call +44 20 7946 0958 or (212) 555-0123, since 2026-01-01")',
+                '["+442079460958", "2125550123"]',
             ),
         ),
     ),
     Function(
         name="mentions",
         group="text",
-        doc="Whom the text mentions: the names after `@`, and the ids in `<@…>`, without the signs, in order, with"
-        f" repeats. E-mail addresses are none. {_FIRST}",
+        doc="Whom the text mentions: the names after `@`, and the ids in `<@…>`, without the signs, in"
+        f" order, with repeats. E-mail addresses are none. {_FIRST}",
         parameters=(_X,),
         result=list_of(TEXT),
         call=mentions,
-        cost=0.3,
+        cost=1.0,
         examples=(Example('mentions("@ann and <@1234>: ask bob@mail.test")', '["ann", "1234"]'),),
     ),
     Function(
@@ -233,14 +240,15 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X,),
         result=list_of(TEXT),
         call=hashtags,
-        cost=0.3,
+        cost=0.2,
         examples=(Example('hashtags("#Free #nitro at #1")', '["Free", "nitro"]'),),
     ),
     Function(
         name="emojis",
         group="text",
-        doc="The emoji of the text in order, with repeats; one joined of several is one. Signs that show as text unless"
-        f" asked (©, ☺) count when asked. {_FIRST} Only the first {EMOJI_CAP:,} characters are looked at.",
+        doc="The emoji of the text in order, with repeats; one joined of several is one. Signs that show as"
+        f" text unless asked (©, ☺) count when asked. {_FIRST} Only the first {EMOJI_CAP:,} characters are"
+        " looked at.",
         parameters=(_X,),
         result=list_of(TEXT),
         call=emojis,

@@ -19,7 +19,7 @@ from quell.signals.exact import log2
 from quell.signals.registry import Example, Function, Parameter
 
 COMPARED = 5_000
-"""Characters of each text that `similarity` and `edit_distance` compare: their time grows with the product."""
+"""Characters of each text that `similarity` and `edit_distance` compare: time grows with the product."""
 REPEATED = 1_000
 """Characters that `repeat_ratio` looks at. In longer texts pieces repeat by chance."""
 _PIECE = 3
@@ -183,27 +183,31 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X,),
         result=NUMBER,
         call=digit_ratio,
-        cost=0.5,
+        cost=0.4,
         bounds=(0, 1),
         examples=(Example('digit_ratio("ab12")', "0.5"),),
     ),
     Function(
         name="repeat_ratio",
         group="text",
-        doc="How much a text repeats itself, from 0 to 1: the share of its pieces of three characters that it has had"
-        f" before, case aside. Ordinary sentences stay below 0.2. It looks at the first {REPEATED:,} characters.",
+        doc="How much a text repeats itself, from 0 to 1: the share of its pieces of three characters that"
+        " it has had before, case aside. Ordinary sentences stay below 0.2. It looks at the first"
+        f" {REPEATED:,} characters.",
         parameters=(_X,),
         result=NUMBER,
         call=repeat_ratio,
-        cost=6.0,
+        cost=7.0,
         bounds=(0, 1),
-        examples=(Example('repeat_ratio("abcabcabc")', "0.5714285714285714"), Example('repeat_ratio("hello")', "0")),
+        examples=(
+            Example('repeat_ratio("abcabcab")', "0.5"),
+            Example('repeat_ratio("hello")', "0"),
+        ),
     ),
     Function(
         name="entropy",
         group="text",
-        doc="How mixed the characters of a text are, in bits per character (Shannon's entropy): 0 when all are the"
-        " same, about 4 for a sentence, 5 and more for random characters.",
+        doc="How mixed the characters of a text are, in bits per character (Shannon's entropy): 0 when all"
+        " are the same, about 4 for a sentence, 5 and more for random characters.",
         parameters=(_X,),
         result=NUMBER,
         call=entropy,
@@ -214,12 +218,12 @@ ROWS: tuple[Function, ...] = (
     Function(
         name="similarity",
         group="text",
-        doc="How alike two texts are, from 0 to 1: 1 less their edit distance over the longer length. Normalise both"
-        f" to look past tricks. It compares the first {COMPARED:,} characters.",
+        doc="How alike two texts are, from 0 to 1: 1 less their edit distance over the longer length."
+        f" Normalise both to look past tricks. It compares the first {COMPARED:,} characters.",
         parameters=_PAIR,
         result=NUMBER,
         call=similarity,
-        cost=1.5,
+        cost=2.5,
         bounds=(0, 1),
         examples=(
             Example('similarity("harbour", "harbuor")', "0.7142857142857143"),
@@ -229,20 +233,20 @@ ROWS: tuple[Function, ...] = (
     Function(
         name="edit_distance",
         group="text",
-        doc="The least number of characters to put in, take out or change to make one text the other (Levenshtein)."
-        f" It compares the first {COMPARED:,} characters.",
+        doc="The least number of characters to put in, take out or change to make one text the other"
+        f" (Levenshtein). It compares the first {COMPARED:,} characters.",
         parameters=_PAIR,
         result=NUMBER,
         call=edit_distance,
-        cost=1.2,
+        cost=2.0,
         bounds=(0, COMPARED),
         examples=(Example('edit_distance("kitten", "sitting")', "3"),),
     ),
     Function(
         name="script",
         group="text",
-        doc="The script that most letters of the text are in: `Latin`, `Cyrillic`, `Han`, `Arabic` and so on, by"
-        " Unicode's names. Missing when it has no letters.",
+        doc="The script that most letters of the text are in: `Latin`, `Cyrillic`, `Han`, `Arabic` and so"
+        " on, by Unicode's names. Missing when it has no letters.",
         parameters=(_X,),
         result=TEXT.maybe(),
         call=script,
@@ -253,13 +257,13 @@ ROWS: tuple[Function, ...] = (
     Function(
         name="scripts",
         group="text",
-        doc="All scripts that letters of the text are in, the most frequent first. A word in two of them may be"
-        " imitating another (Japanese is written in three: `Han`, `Hiragana`, `Katakana`).",
+        doc="All scripts that letters of the text are in, the most frequent first. A word in two of them may"
+        " be imitating another (Japanese is written in three: `Han`, `Hiragana`, `Katakana`).",
         parameters=(_X,),
         result=list_of(TEXT),
         call=scripts,
         prepare=_warm_scripts,
         cost=0.5,
-        examples=(Example('scripts("раypal")', '["Latin", "Cyrillic"]'),),
+        examples=(Example('scripts("\u0440\u0430ypal")', '["Latin", "Cyrillic"]'),),
     ),
 )

@@ -1,11 +1,11 @@
 """Text as a reader takes it: look-alike characters, digits for letters and hidden characters undone.
 
 What looks like a Latin letter comes from two pinned packages: Unicode's list of confusable characters, in
-`confusable-homoglyphs` (read as data, since its own loader asks the environment where the list is), and the
+`confusable-homoglyphs` (read as data: its own loader asks the environment where the list is), and the
 names of characters in `unicodedata2`. Letters of other scripts become Latin only in words that imitate: a
-word that holds Latin letters too, or nothing but letters whose lower case has a Latin double. So `раураl` is
-`paypal`, and Russian, Greek or Arabic words stay words, in capitals as well: an imitation written in capitals of
-one other script alone (Cyrillic `ВОТ`) is not seen.
+word that holds Latin letters too, or nothing but letters whose lower case has a Latin double. So `paypal`
+with Cyrillic letters is `paypal`, and Russian, Greek or Arabic words stay words, in capitals as well: an
+imitation in capitals of one other script alone (BOT in Cyrillic) is not seen.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _LOOSE_MARKS = (
 # Signs that stand for letters in words and are in neither source.
 _SIGNS = {"€": "e", "£": "l", "¥": "y", "₿": "b", "₽": "p", "₮": "t", "¢": "c", "¡": "i"}
 _NAMED = re.compile(
-    r"(?:LATIN (?:SMALL|CAPITAL) LETTER|LATIN LETTER SMALL CAPITAL|NEGATIVE (?:CIRCLED|SQUARED) LATIN CAPITAL LETTER)"
-    r" (?:DOTLESS |SCRIPT )?([A-Z])(?: WITH .*)?"
+    r"(?:LATIN (?:SMALL|CAPITAL) LETTER|LATIN LETTER SMALL CAPITAL"
+    r"|NEGATIVE (?:CIRCLED|SQUARED) LATIN CAPITAL LETTER) (?:DOTLESS |SCRIPT )?([A-Z])(?: WITH .*)?"
 )
 
 
@@ -86,10 +86,10 @@ def _confusable() -> dict[str, str]:
 
 @cache
 def _latin() -> dict[str, str]:
-    """Latin letters beyond ASCII that do not come apart into ASCII ones, such as ø, ı and small capitals."""
+    """Latin letters beyond ASCII that do not come apart into ASCII ones, such as ø and small capitals."""
     found: dict[str, str] = {}
-    for point in (*range(0x80, 0x2C80), *range(0xA640, 0xAC00), *range(0x10780, 0x10800), *range(0x1D000, 0x1FA00)):
-        char = chr(point)
+    blocks = ((0x80, 0x2C80), (0xA640, 0xAC00), (0x10780, 0x10800), (0x1D000, 0x1FA00))
+    for char in (chr(point) for begin, end in blocks for point in range(begin, end)):
         name = unicodedata2.name(char, "")
         if "LATIN" not in name:
             continue
@@ -113,7 +113,8 @@ def _doubles() -> tuple[dict[int, str], dict[int, str]]:
     """What letters of other scripts look like, one Latin letter each: in words without Latin letters, for
     their lower case; and in words with some, for both cases and for signs. There a letter without a double
     takes that of its other case (``в`` imitates a small capital b)."""
-    own = {c: t for c, t in _confusable().items() if len(t) == 1 and c not in _latin() and normalize("NFKD", c) == c}
+    whole = {c: t for c, t in _confusable().items() if len(t) == 1 and normalize("NFKD", c) == c}
+    own = {c: t for c, t in whole.items() if c not in _latin()}
     letters = {c: t for c, t in own.items() if category(c)[0] == "L"}
     alone = {ord(c): t for c, t in letters.items() if c.casefold() == c}
     for char in sorted(letters):
@@ -163,7 +164,8 @@ def _imitations(text: str) -> str:
 
 _LEET = str.maketrans("013457@$!|8", "oieastasilb")
 _LEET_NEAR = re.compile(r"[a-z][0134578@$!|]|[0134578@$!|][a-z]")
-_LEET_WORDS = re.compile(r"[a-z0-9@$!|]+")
+# A word with such a sign in it: letters and other digits up to the first one, then the rest.
+_LEET_WORDS = re.compile(r"(?<![a-z0-9@$!|])[a-z269]*+[0134578@$!|][a-z0-9@$!|]*+")
 _LEET_PARTS = re.compile(r"([@!|]*)(.*?)([!|]*)")
 _AMOUNT = re.compile(r"\$?[0-9]+[a-z]{0,2}")
 _TAIL = re.compile(r"[0-9]{3,}\Z|[0-9]*[269][0-9]*\Z")
@@ -238,33 +240,34 @@ ROWS: tuple[Function, ...] = (
     Function(
         name="normalise",
         group="text",
-        doc="The text as a reader takes it, for comparing and searching: in lower case, without accents, styled"
-        " letters (𝓯𝓻𝓮𝓮, ｆｒｅｅ) and hidden characters; look-alike letters of other scripts are Latin in words that"
-        " imitate Latin ones; digits and signs in words are the letters they stand for (`fr33`, `c@sh`), though not in"
-        " amounts (`100k`) or numbers at the end (`anna1990`); white space is single spaces. Compare it with text in"
-        " lower case, or with normalised text.",
+        doc="The text as a reader takes it, for comparing and searching: in lower case, without accents,"
+        " styled letters (\U0001d4ef\U0001d4fb\U0001d4ee\U0001d4ee, \uff46\uff52\uff45\uff45) and hidden"
+        " characters; look-alike letters of other scripts are Latin in words that imitate Latin ones; digits"
+        " and signs in words are the letters they stand for (`fr33`, `c@sh`), though not in amounts (`100k`)"
+        " or numbers at the end (`anna1990`); white space is single spaces. Compare it with text in lower"
+        " case, or with normalised text.",
         parameters=(_X,),
         result=TEXT,
         call=normalise,
         prepare=warmed(normalise),
-        cost=4.0,
+        cost=5.0,
         examples=(
             Example('normalise("FR33  Nïtro")', '"free nitro"'),
-            Example('normalise("раураl")', '"paypal"'),
+            Example('normalise("\u0440\u0430\u0443\u0440\u0430l")', '"paypal"'),
             Example('normalise("Привет")', '"привет"'),
         ),
     ),
     Function(
         name="fingerprint",
         group="text",
-        doc="A short key that is equal for texts that read the same: with the same letters and digits once normalised,"
-        " whatever their case, spaces, punctuation and emoji. (A text with neither letters nor digits is compared by"
-        " what it has.) Use it as a key to count copies.",
+        doc="A short key that is equal for texts that read the same: with the same letters and digits once"
+        " normalised, whatever their case, spaces, punctuation and emoji. (A text with neither letters nor"
+        " digits is compared by what it has.) Use it as a key to count copies.",
         parameters=(_X,),
         result=TEXT,
         call=fingerprint,
         prepare=warmed(fingerprint),
-        cost=6.0,
+        cost=7.0,
         examples=(
             Example('fingerprint("Free N1tro!!") == fingerprint("free nitro")', "true"),
             Example('fingerprint("free nitro") == fingerprint("free lunch")', "false"),

@@ -129,8 +129,8 @@ ROWS: tuple[Function, ...] = (
     Function(
         name="time",
         group="time",
-        doc="The time that a text says in ISO 8601: a date, or a date and a time of day, with a zone (`Z`, `+02:00`)"
-        " or in UTC without one. Missing when it says none, or a day that does not exist.",
+        doc="The time that a text says in ISO 8601: a date, or a date and a time of day, with a zone (`Z`,"
+        " `+02:00`) or in UTC without one. Missing when it says none, or a day that does not exist.",
         parameters=(Parameter("x", TEXT),),
         result=TIME.maybe(),
         call=time,
@@ -144,12 +144,12 @@ ROWS: tuple[Function, ...] = (
     Function(
         name="hour_of_day",
         group="time",
-        doc="The hour that clocks show at a time, 0 to 23, in UTC or in the zone named (as in `Europe/Paris`, written"
-        " out).",
+        doc="The hour that clocks show at a time, 0 to 23, in UTC or in the zone named (as in"
+        " `Europe/Paris`, written out).",
         parameters=(_AT, _ZONE),
         result=NUMBER,
         prepare=hour_of_day,
-        cost=1.5,
+        cost=2.0,
         signature='hour_of_day(at: time, zone: text = "UTC") -> number',
         bounds=(0, 23),
         examples=(
@@ -164,7 +164,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_AT, _ZONE),
         result=NUMBER,
         prepare=day_of_week,
-        cost=1.5,
+        cost=2.0,
         signature='day_of_week(at: time, zone: text = "UTC") -> number',
         bounds=(1, 7),
         examples=(
@@ -175,11 +175,12 @@ ROWS: tuple[Function, ...] = (
     Function(
         name="date",
         group="time",
-        doc="The date at a time as text, year first, in UTC or in the zone named: a key for what happens once a day.",
+        doc="The date at a time as text, year first, in UTC or in the zone named: a key for what happens"
+        " once a day.",
         parameters=(_AT, _ZONE),
         result=TEXT,
         prepare=date_in,
-        cost=2.0,
+        cost=2.5,
         signature='date(at: time, zone: text = "UTC") -> text',
         examples=(
             Example('date(time("2026-07-01T22:30:00Z"))', '"2026-07-01"'),

@@ -13,19 +13,27 @@ from typing import Any
 from hypothesis import strategies as st
 
 from quell.grammar import literals, tree
+from quell.grammar.reader import reader
 from quell.grammar.spelling import ADD, AND, ATOM, COALESCE, COMPARE, MULTIPLY, NEGATE, NOT, OR, POSTFIX
 from quell.grammar.tree import Expr, Ident
 
 Some = st.SearchStrategy[Any]
 
-KEYWORDS = tuple(
-    "after ago all and any as because before block by contains default ends entity event ever every exempt expect "
-    "failure false fired first for formerly from given gives in is label labelled labels last let limit list matches "
-    "message minus missing mode model never none not of on once one or owner per present reaches remote repeat rollout "
-    "rule score send severity shape starts tag test the then this times true unlabel value verdicts wait when where "
-    "with within".split()
+KEYWORDS = tuple(sorted(reader().keywords))
+PLAIN_NAMES = (
+    "a",
+    "author",
+    "at",
+    "content",
+    "count",
+    "x",
+    "urls",
+    "User",
+    "_",
+    "links_1m",
+    "text",
+    "number",
 )
-PLAIN_NAMES = ("a", "author", "at", "content", "count", "x", "urls", "User", "_", "links_1m", "text", "number")
 BRACES = 2
 """How often text may nest in braces in text."""
 
@@ -108,8 +116,10 @@ def records(depth: int, room: int = BRACES) -> st.SearchStrategy[tree.Record]:
 def counters(draw: st.DrawFn, depth: int, room: int) -> tree.Counter:
     """Counters with at least one clause."""
     any_expr, additive = expr(OR, depth - 1, room), expr(ADD, depth - 1, room)
-    said = draw(st.sets(st.sampled_from(["by", "as", "per", "within", "ever", "before", "where"]), min_size=1))
-    before = st.one_of(st.just("this"), additive)
+    said = draw(
+        st.sets(st.sampled_from(["by", "as", "per", "within", "ever", "before", "where"]), min_size=1)
+    )
+    before: Some = st.one_of(st.just("this"), additive)
     return tree.Counter(
         draw(idents),
         draw(many(any_expr, 1, 2)),
@@ -182,7 +192,12 @@ def expr(least: int = OR, depth: int = 3, room: int = BRACES) -> Some:
 # --------------------------------------------------------------- declarations
 
 paths = many(
-    st.one_of(st.text(st.characters(exclude_categories=["Cs"]), max_size=6), plain_names, st.integers(0, 10**9), st.none())
+    st.one_of(
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=6),
+        plain_names,
+        st.integers(0, 10**9),
+        st.none(),
+    )
 ).map(tree.Path)
 literal = st.one_of(
     numbers,
@@ -280,7 +295,9 @@ def given_events(draw: st.DrawFn) -> tree.GivenEvent:
     repeat = draw(st.none() | counts)
     every = draw(st.none() | additive) if repeat is not None else None
     injected = draw(many(st.tuples(idents, expr(OR, 2)), most=2))
-    return tree.GivenEvent(draw(idents), draw(records(2)), draw(st.none() | additive), repeat, every, injected)
+    return tree.GivenEvent(
+        draw(idents), draw(records(2)), draw(st.none() | additive), repeat, every, injected
+    )
 
 
 negated = st.booleans()

@@ -20,7 +20,9 @@ LINK = (
     Field("size", t.NUMBER.maybe(), ("size",)),
     Field("seen", t.TIME.maybe(), ("meta", "seen")),
     Field("labels", t.list_of(t.TEXT).maybe(), ("labels",)),
+    Field("first", t.TEXT.maybe(), ("labels", 0)),
 )
+SURE = (*LINK[:2], Field("label", t.TEXT, ("labels", 0)))
 KIND = t.Type("enum", values=("a", "b", "1", "-7"))
 
 
@@ -57,7 +59,7 @@ LISTS = (
     optional("deep", t.list_of(t.TEXT), "a", None, "b", None, "c"),
     optional("grid", t.list_of(t.list_of(t.NUMBER)), "grid"),
     optional("links", t.list_of(t.record("link")), "links", record=LINK),
-    Field("sure", t.list_of(t.record("link")), ("sure", "links"), record=LINK[:2]),
+    Field("sure", t.list_of(t.record("link")), ("sure", "links"), record=SURE),
     optional("urls", t.list_of(t.TEXT), "links", None, "url"),
     Field("top", t.TIME, ("times", 0)),
 )
@@ -70,6 +72,7 @@ CLASHING = EventSchema(
     (*SCALARS, Field("raw", t.NUMBER.maybe(), ("msg", "text")), Field("odd", t.TEXT.maybe(), ('a"b', "\n"))),
     "at",
 )
+PINNED = EventSchema("pinned", "scalars", ((("points",), 0), (("deep", "er"), True)), SCALARS, "at")
 TOLD = EventSchema("told", "lists", ((("kind",), "a"),), LISTS, "at")
 TOLD_TOO = EventSchema("told_too", "lists", ((("kind",), 5), (("deep", "er"), True)), SCALARS, "at")
 
@@ -79,7 +82,7 @@ _NUMBER = st.sampled_from([1.5, 0, -3, 10**25, None])
 _TEXT = st.sampled_from(["", "x", "a b", 7, "é", None])
 _PERSON = st.fixed_dictionaries({"id": _ID}, optional={"joined": _TIME, "bot": st.booleans(), "more": _TEXT})
 _LINK = st.fixed_dictionaries(
-    {"url": st.just("u"), "by": st.fixed_dictionaries({"id": _ID})},
+    {"url": st.just("u"), "by": st.fixed_dictionaries({"id": _ID | st.just("")})},
     optional={
         "size": _NUMBER,
         "meta": st.fixed_dictionaries({}, optional={"seen": _TIME}) | st.none(),
@@ -212,7 +215,8 @@ WAYS = {
     "alone": [SCALAR_EVENT],
     "alone, lists": [LIST_EVENT],
     "alone, no name": [replace(SCALAR_EVENT, wire=None)],
-    "alone, pinned": [TOLD],
+    "alone, told by text": [TOLD],
+    "alone, told by other values": [PINNED],
     "alone, clashing": [CLASHING],
     "a union": [SCALAR_EVENT, LIST_EVENT, CLASHING],
     "a union with a shared name": [SCALAR_EVENT, TOLD, TOLD_TOO],

@@ -15,11 +15,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quell.engine.event_pick import MAX_DEPTH
 from quell.engine.events import Decoded, Decoder, Refusal
 from quell.engine.schema import EventSchema, Field
 from quell.engine.source_base import Payload
+from quell.engine.source_columns import python_values
 from quell.engine.source_tables import Row
 from quell.engine.sources import SourceError, decoded, open_source, read
 from quell.grammar import types as t
@@ -473,7 +476,77 @@ def test_parquet_times_no_datetime_can_hold(tmp_path: Path) -> None:
         pa.struct([("id", pa.int64()), ("joined", pa.timestamp("us"))]),
     )
     pq.write_table(pa.table({"type": ["message"] * 2, "id": [1, 2], "at": at, "author": joined}), path)
-    assert kinds(path) == ["missing-field", "bad-time"] or kinds(path) == ["wrong-type", "bad-time"]
+    with open_source(path, columns=DECODER.columns()) as source:
+        first, second = [got for _, got in decoded(source, DECODER)]
+    assert isinstance(first, Decoded)
+    [problem] = first.problems
+    assert (problem.kind, problem.path) == ("bad-time", "$.author.joined")
+    assert problem.got == "a time outside the years 1 to 9999"
+    assert isinstance(second, Refusal)
+    assert (second.kind, second.path) == ("bad-time", "$.at")
+
+
+VALUES: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
+    "int8": (pa.int8(), st.integers(-128, 127)),
+    "uint16": (pa.uint16(), st.integers(0, 2**16 - 1)),
+    "int32": (pa.int32(), st.integers(-(2**31), 2**31 - 1)),
+    "int64": (pa.int64(), st.integers(-(2**63), 2**63 - 1)),
+    "uint64": (pa.uint64(), st.integers(0, 2**64 - 1)),
+    "float32": (pa.float32(), st.floats(width=32, allow_nan=False)),
+    "float64": (pa.float64(), st.floats(allow_nan=False)),
+    "bool": (pa.bool_(), st.booleans()),
+    "text": (pa.string(), st.text(st.characters(exclude_categories=["Cs"]), max_size=4)),
+    "ascii": (pa.large_string(), st.text("abc", max_size=4)),
+    "bytes": (pa.binary(), st.binary(max_size=4)),
+    "us": (pa.timestamp("us"), st.datetimes()),
+    "s": (pa.timestamp("s"), st.datetimes().map(lambda at: at.replace(microsecond=0))),
+    "date": (pa.date32(), st.dates()),
+    "null": (pa.null(), st.none()),
+}
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> tuple[pa.Array, list[Any]]:
+    """An Arrow array of some type, perhaps a slice of one, with the values it was made of."""
+    kind, values = VALUES[draw(st.sampled_from(sorted(VALUES)))]
+    for wrap in draw(st.lists(st.sampled_from(["list", "large", "object"]), max_size=2)):
+        values = st.none() | values
+        if wrap == "object":
+            inner, other = values, VALUES["ascii"]
+            values = st.fixed_dictionaries({"a": inner, "b": st.none() | other[1]})
+            kind = pa.struct([("a", kind), ("b", other[0])])
+        else:
+            values = st.lists(values, max_size=3)
+            kind = pa.list_(kind) if wrap == "list" else pa.large_list(kind)
+    made = draw(st.lists(st.none() | values if draw(st.booleans()) else values, max_size=9))
+    start, end = draw(st.integers(0, 3)), draw(st.integers(3, 9))
+    return pa.array(made, kind)[start:end], made[start:end]
+
+
+@given(column=columns())
+def test_columns_become_what_they_were_made_of(column: tuple[pa.Array, list[Any]]) -> None:
+    array, made = column
+    assert with_types(python_values(array)) == with_types(made)
+
+
+def with_types(value: Any) -> Any:
+    """A value such that True is not 1, nor 1 the same as 1.0."""
+    if isinstance(value, dict):
+        return {key: with_types(inner) for key, inner in value.items()}
+    return [with_types(inner) for inner in value] if isinstance(value, list) else (type(value), value)
+
+
+def test_parquet_texts_that_are_not_utf8(tmp_path: Path) -> None:
+    bad = pa.array([b"a", b"\xff", None, "é".encode()], pa.binary())
+    texts = pa.Array.from_buffers(pa.string(), 4, bad.buffers())
+    first, second, third, fourth = python_values(texts)
+    assert (first, third, fourth) == ("a", None, "é")
+    assert (second.kind, second.shown) == ("not-utf8", "1 bytes that are not UTF-8")
+    path = tmp_path / "events.parquet"
+    at = [NOON, NOON, NOON, NOON]
+    users = pa.StructArray.from_arrays([texts], ["id"])
+    pq.write_table(pa.table({"type": ["message"] * 4, "id": at, "at": at, "author": users}), path)
+    assert kinds(path) == ["message", "not-utf8", "missing-field", "message"]
 
 
 def test_parquet_texts_are_bounded(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The benchmark's workload: rules of three conditions over a 600-byte event, as a policy and by hand.
 
+Each condition holds for a minority of events, and most events match no rule, as on a platform.
+
 The same seeded rules come out twice: as Quell declarations, and as the Python function a careful engineer
 would write for them, with fields read once, patterns compiled and sets built beforehand, and each rule's
 conditions in the order of its source.
@@ -94,6 +96,9 @@ LURES = [
     "urgent",
     "invite",
 ]
+PLAIN = VOCABULARY[: VOCABULARY.index("free")]
+SUSPECT = 0.2
+"""The share of events whose texts have words that the patterns look for: most of a platform's do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +144,10 @@ def _condition(rng: random.Random, constants: dict[str, Any]) -> Condition:
     kind = rng.choice(("compare", "contains", "regex", "member"))
     if kind == "compare":
         name, op = rng.choice(NUMBERS), rng.choice((">", "<", ">="))
-        limit = rng.randint(1, 99)
+        limit = rng.randint(5, 40) if op == "<" else rng.randint(60, 95)
         return Condition(f"{name} {op} {limit}", f"{name} {op} {limit}")
     if kind == "contains":
-        name, word = rng.choice(TEXTS), rng.choice(VOCABULARY)
+        name, word = rng.choice(TEXTS), rng.choice([w for w in VOCABULARY if len(w) > 3])
         return Condition(f'{name} contains "{word}"', f'"{word}" in {name}')
     if kind == "regex":
         name, pattern = rng.choice(TEXTS), _pattern(rng)
@@ -150,7 +155,7 @@ def _condition(rng: random.Random, constants: dict[str, Any]) -> Condition:
         constants[constant] = re.compile(pattern)
         return Condition(f"{name} matches /{pattern}/", f"{constant}.search({name})")
     name = rng.choice(WORDS)
-    values = rng.sample(LANGUAGES, rng.randint(2, 6))
+    values = rng.sample(LANGUAGES, rng.randint(1, 4))
     constant = f"SET_{len(constants)}"
     constants[constant] = frozenset(values)
     listed = ", ".join(f'"{v}"' for v in values)
@@ -203,8 +208,10 @@ def _by_hand(rules: list[tuple[str, list[Condition]]]) -> str:
 
 
 def _event(rng: random.Random) -> bytes:
+    words = VOCABULARY if rng.random() < SUSPECT else PLAIN
+
     def sentence(n: int) -> str:
-        return " ".join(rng.choice(VOCABULARY) for _ in range(n))
+        return " ".join(rng.choice(words) for _ in range(n))
 
     event = {
         "type": "post",

@@ -1,0 +1,49 @@
+"""`count(…) == 300`, where `reaches` is meant: a counter passes a number by, or stays at it for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from quell.engine.lints_facts import World
+from quell.engine.lints_written import Texts, bare
+from quell.grammar import tree
+from quell.grammar.diagnostics import Diagnostic
+
+_LEAST = 2
+"""`== 0` asks whether there was none, and `== 1` for the first: both are good."""
+
+
+def counted_equals(
+    compare: tree.Compare, made: Mapping[tuple[str, int], int], worlds: Mapping[str, World], texts: Texts
+) -> Diagnostic | None:
+    """The finding about a comparison with ``==``, when one side is a counter and the other a number."""
+    left, right = bare(compare.first), bare(compare.rest[0][1])
+    for term, number in ((left, right), (right, left)):
+        for event, world in worlds.items():
+            node, edge = made.get((event, id(term))), made.get((event, id(number)))
+            if node is None or edge is None or not world.graph.is_const(edge):
+                continue
+            value, read = world.graph.value(edge), world.graph[node]
+            counted = read.op == "counter" and read.type.kind == "number"
+            if counted and isinstance(value, int | float) and value >= _LEAST:
+                return _finding(compare, term, number, _reachable(world, node), texts)
+    return None
+
+
+def _reachable(world: World, counter: int) -> bool:
+    """Whether the counter counts events such as the one that reads it, up to the present one."""
+    identity, _, before = world.graph[counter].data
+    store = world.stores.get(identity)
+    return before == 0 and store is not None and any(s.event == world.graph.event for s in store.sources)
+
+
+def _finding(
+    compare: tree.Compare, term: tree.Expr, number: tree.Expr, reachable: bool, texts: Texts
+) -> Diagnostic:
+    said, shown, edge = texts.at(term.span), texts.shown(term.span), texts.shown(number.span)
+    if not reachable:
+        message = f"`{shown}` may step over {edge}, and then this is never true"
+        return Diagnostic("equals-count", message, compare.span, f"write {shown} >= {edge}")
+    message = f"`{shown}` may step over {edge}, or stay at it for several events"
+    replacement = f"{said} reaches {texts.at(number.span)}" if said else None
+    return Diagnostic("equals-count", message, compare.span, f"write {shown} reaches {edge}", (), replacement)
