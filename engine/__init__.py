@@ -12,8 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quell.engine.decision import Decision, Fired, Held, LabelChange, Problem, Refused, Sent
+    from quell.engine.decision import Decision, Fired, Held, LabelChange, Refused, Sent
     from quell.engine.engine import Engine
+    from quell.engine.event_problems import Problem
     from quell.grammar.diagnostics import Diagnostic, PolicyError
 
 _PLACES = {
@@ -24,7 +25,7 @@ _PLACES = {
     "Held": "quell.engine.decision",
     "LabelChange": "quell.engine.decision",
     "PolicyError": "quell.grammar.diagnostics",
-    "Problem": "quell.engine.decision",
+    "Problem": "quell.engine.event_problems",
     "Refused": "quell.engine.decision",
     "Sent": "quell.engine.decision",
 }

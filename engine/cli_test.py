@@ -43,6 +43,8 @@ def test(policies: str, texts: tuple[str, ...], verbose: bool, as_json: bool) ->
         name = f"{written.title.plain or ''}\n{written.span.file}".casefold()
         return not wanted or any(text in name for text in wanted)
 
+    if texts and not any(chosen(t) for t in analysis.symbols.tests):
+        raise click.UsageError("no test has that in its title or file name")
     with Busy("testing"):
         report = run_tests(analysis, chosen)
     if as_json:
@@ -54,5 +56,5 @@ def test(policies: str, texts: tuple[str, ...], verbose: bool, as_json: bool) ->
 
         print_report(report, full=verbose)
     if not report.tests:
-        say("no test has that in its title or file name" if texts else "there are no tests")
+        say("there are no tests: they are written beside the rules, as test \"…\" given … expect …")
     return OK if report.ok else FINDINGS

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from quell.engine.lints_facts import Effort, World
 from quell.engine.lints_messages import Messages
 from quell.engine.lints_missing import lint_missing
 from quell.engine.lints_names import lint_labels, lint_names
@@ -26,6 +25,7 @@ from quell.engine.lints_rules import (
 from quell.engine.lints_sites import Sites, named
 from quell.engine.lints_text import lint_durations, lint_patterns, lint_precedence
 from quell.engine.lints_tree import read
+from quell.engine.lints_world import Effort, World
 from quell.engine.lints_written import Texts, recorder
 from quell.engine.symbols import Symbols
 
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 LOST = frozenset(
     (
-        "unreadable-file", "syntax", "unknown-declaration", "stray-indent", "assignment-in-condition", "bad-text",
-        "bad-number", "too-deep", "repeated-clause", "counter-order", "declared-twice", "reserved-name", "bad-path",
+        "unreadable-file", "syntax", "unknown-declaration", "stray-indent", "assignment-in-condition",
+        "bad-text", "bad-number", "too-deep", "repeated-clause", "counter-order", "declared-twice",
+        "reserved-name", "bad-path",
     )
 )  # fmt: skip
 """Errors after which a declaration is left out, so that what it uses or tests cannot be known."""

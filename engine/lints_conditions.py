@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from quell.engine.graph import Node
-from quell.engine.lints_facts import MISSING, TRUE, Facts, World
+from quell.engine.lints_facts import Facts
+from quell.engine.lints_outcomes import outcomes
 from quell.engine.lints_parts import Finding, alone, examine
+from quell.engine.lints_world import MISSING, TRUE, World
 from quell.engine.lints_written import Texts, bare, parts
 from quell.engine.symbols import Symbols
 from quell.grammar import tree
@@ -31,6 +33,8 @@ _ALWAYS: dict[Where, str] = {
     "counter": "so `where` leaves nothing out",
     "filter": "so no element is left out",
 }
+_JOINED = (tree.Junction, tree.Unary)
+"""What is looked into: a minus sign has no condition inside, and so nothing is found there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Reading:
             self._literal(root)
             return self.found
         self._visit(Part(root, node), Facts(self.world), [], top=True)
-        never = not self.world.outcomes(node) & TRUE
+        never = not outcomes(self.world, node) & TRUE
         if never and not self.excused and not any(code == "never-true" for code, _ in self.found):
             self._add("never-true", "this can never be true", root.span, tail=_NEVER.get(self.where))
         return self.found
@@ -83,7 +87,7 @@ class Reading:
         inner = bare(part.written)
         if isinstance(inner, tree.Unary) and inner.op == "not":
             operand = self.node(inner.operand)
-            if operand is not None and isinstance(bare(inner.operand), tree.Junction | tree.Unary):
+            if operand is not None and isinstance(bare(inner.operand), _JOINED):
                 self._visit(Part(inner.operand, operand), Facts(self.world), [], top=False)
             elif top:
                 self._single(part)
@@ -109,7 +113,7 @@ class Reading:
         for finding in found:
             inner = here[finding.index]
             count = len(self.found)
-            if finding.kind in ("never", "always") and isinstance(bare(inner.written), tree.Junction):
+            if finding.kind in ("never", "always") and isinstance(bare(inner.written), _JOINED):
                 self._visit(inner, Facts(self.world), [], top=False)
             if len(self.found) == count:
                 self._tell(finding, here, written.op, near, written, top=top)
@@ -118,7 +122,7 @@ class Reading:
         if written.op == "and" and self.world.related([p.node for p in here]):
             facts, beside = self._beside(here, idle, around, near)
         for i, part in enumerate(here):
-            if i not in idle and isinstance(bare(part.written), tree.Junction | tree.Unary):
+            if i not in idle and isinstance(bare(part.written), _JOINED):
                 self._visit(part, facts, beside, top=False)
 
     def _beside(
@@ -161,7 +165,7 @@ class Reading:
             tail = _ALWAYS.get(self.where) if code == "always-true" else None
             if finding.kind == "exhausted":
                 span = whole.span
-                unsure = self.world.outcomes(self.nodes[(self.world.graph.event, id(whole))]) & MISSING
+                unsure = outcomes(self.world, self.nodes[(self.world.graph.event, id(whole))]) & MISSING
                 tail = "unless something in it is missing" if unsure else tail
             self._add(code, *self._always(finding, part, other, shown, span), tail=tail)
         elif finding.kind == "there":

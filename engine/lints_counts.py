@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from quell.engine.lints_facts import World
+from quell.engine.lints_world import World
 from quell.engine.lints_written import Texts, bare
 from quell.grammar import tree
 from quell.grammar.diagnostics import Diagnostic

@@ -9,19 +9,14 @@ missing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
-from quell.engine.graph import Graph, Node
+from quell.engine.graph import Node
 from quell.engine.lints_values import FLIPPED, TEXT_OPS, Values
-from quell.engine.lowered import Store
-from quell.engine.operations import OPERATIONS
+from quell.engine.lints_world import COMPARISONS, FALSE, MISSING, TRUE, Enough, World, needs
 
-TRUE, FALSE, MISSING = 1, 2, 4
-"""What a condition can come to; sets of them are sums."""
-NOT_TRUE, NOT_FALSE = FALSE | MISSING, TRUE | MISSING
-COMPARISONS = frozenset(FLIPPED)
-_JOINED = frozenset(("and", "or", "not"))
+MAX_DEPTH = 100
+"""How deeply conditions nest that are taken apart."""
 _LESS, _EQUAL, _MORE = 1, 2, 4
 _RELATION = {
     "eq": _EQUAL,
@@ -31,195 +26,6 @@ _RELATION = {
     "gt": _MORE,
     "ge": _MORE | _EQUAL,
 }
-MAX_DEPTH = 100
-MAX_STEPS = 200_000
-"""Conditions looked at in one bundle; beyond it nothing more is concluded, so that none is slow to check."""
-
-
-class Enough(Exception):
-    """The policy asks for more reasoning than is sensible."""
-
-
-@dataclass(slots=True)
-class Effort:
-    """The steps that are left for a bundle."""
-
-    left: int = MAX_STEPS
-
-    def take(self) -> None:
-        """Use one step."""
-        self.left -= 1
-        if self.left < 0:
-            raise Enough
-
-
-@dataclass(slots=True)
-class World:
-    """One event's graph and what holds on it whatever the event says.
-
-    `seen` names the rules whose firing can be seen here: by a live reader (False), by a shadow one (True).
-    """
-
-    graph: Graph
-    stores: Mapping[str, Store]
-    seen: Mapping[bool, Collection[str]]
-    effort: Effort = field(default_factory=Effort)
-    _values: dict[int, Values] = field(default_factory=dict)
-    _counters: dict[tuple[str, tuple[int, ...], int | None], int] = field(default_factory=dict)
-    _outcomes: dict[int, int] = field(default_factory=dict)
-    _subjects: dict[int, frozenset[object]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for node in self.graph.nodes:
-            if node.op == "counter" and node.data[2] == 0:
-                self._counters[(node.data[0], node.args, node.data[1])] = node.id
-
-    def values(self, term: int) -> Values:
-        """What a value can be before anything is taken as true."""
-        known = self._values.get(term)
-        if known is None:
-            known = self._values[term] = self._first_values(self.graph[term])
-        return known
-
-    def _first_values(self, node: Node) -> Values:
-        if node.type.kind == "enum":
-            return Values(allowed=frozenset(node.type.values))
-        if node.type.kind not in ("number", "time", "duration"):
-            return Values()
-        low, high = node.bounds
-        if node.op == "counter" and self.counts_itself(node):
-            low = max(low, 1)
-        return Values(_open_end(low), _open_end(high), whole=node.whole)
-
-    def counts_itself(self, node: Node) -> bool:
-        """Whether a counter has always counted the event that reads it."""
-        identity, _, before = node.data
-        store = self.stores.get(identity)
-        if before != 0 or store is None:
-            return False
-        for source in store.sources:
-            if source.event != self.graph.event or source.rule is not None or source.where is not None:
-                continue
-            counted = self.graph[source.value].type if source.value is not None else None
-            certain = counted is None or (counted.kind != "list" and not counted.optional)
-            if certain and source.keys == node.args[:-1]:
-                return True
-        return False
-
-    def counter(self, identity: str, args: tuple[int, ...], within: int | None) -> int | None:
-        """The node that reads a counter up to the present event."""
-        return self._counters.get((identity, args, within))
-
-    def outcomes(self, condition: int) -> int:
-        """What a condition can come to by itself."""
-        if condition in self._outcomes:
-            return self._outcomes[condition]
-        for inner in self.conditions(condition, self._outcomes):
-            node = self.graph[inner]
-            known = self._quick_outcomes(node)
-            if known is None:
-                known = self.first_outcomes(node)
-                if node.op in _ACT:
-                    likely = [o for o in (TRUE, FALSE, MISSING) if known & o]
-                    known = sum(o for o in likely if Facts(self).assume(inner, o))
-            self._outcomes[inner] = known
-        return self._outcomes[condition]
-
-    def conditions(self, condition: int, known: Collection[int] = ()) -> list[int]:
-        """A condition and the conditions it is joined of that are not known yet, inner before outer: so that
-        policies may nest as deeply as they like."""
-        if self.graph[condition].op not in _JOINED:
-            return [condition]
-        found: list[int] = []
-        stack = [condition]
-        while stack:
-            top = stack.pop()
-            if top not in known:
-                found.append(top)
-                node = self.graph[top]
-                if node.op in _JOINED:
-                    stack.extend(node.args)
-        return sorted(set(found))
-
-    def _quick_outcomes(self, node: Node) -> int | None:
-        """The same without gathering facts, for conditions so plain that there is nothing to gather."""
-        if node.op in ("and", "or"):
-            of = [self.outcomes(a) for a in node.args]
-            return None if self.related(node.args) else _joined(node.op, of)
-        if node.op == "not":
-            return _turned(self.outcomes(node.args[0]))
-        if node.op in TEXT_OPS:
-            plain = self.values(node.args[0]).allowed is None and self.graph[node.args[1]].data != ("",)
-            return self.first_outcomes(node) if plain else None
-        if node.op not in COMPARISONS:
-            return None
-        edge, term = self.graph[node.args[1]], self.graph[node.args[0]]
-        if edge.op != "const" or edge.data[0] is None or term.op == "const" or term.type.kind == "bool":
-            return None
-        values = self.values(node.args[0])
-        if values.allowed is not None:
-            return None
-        if type(edge.data[0]) in (int, float):
-            low, high = _sides(node.op, values, edge.data[0])
-            return (TRUE if low else 0) | (FALSE if high else 0) | (MISSING if node.type.optional else 0)
-        return self.first_outcomes(node)
-
-    def related(self, conditions: Sequence[int]) -> bool:
-        """Whether two conditions speak of one thing, so that it is worth while to hold them together."""
-        seen: set[object] = set()
-        count = 0
-        for condition in conditions:
-            subjects = self.subjects(condition)
-            seen |= subjects
-            count += len(subjects)
-            if len(seen) < count or ("missing" in seen and len(conditions) > 1):
-                return True
-        return False
-
-    def first_outcomes(self, node: Node) -> int:
-        """What a condition can come to, going by its kind alone."""
-        if node.op == "const":
-            value = node.data[0]
-            return MISSING if value is None else TRUE if value is True else FALSE
-        if node.op == "fired" and node.data[0] not in self.seen[node.data[1]]:
-            return FALSE
-        if node.type.kind == "missing":
-            return MISSING
-        return TRUE | FALSE | (MISSING if node.type.optional else 0)
-
-    def subjects(self, condition: int) -> frozenset[object]:
-        """What a condition speaks of: two that share no subject say nothing about each other."""
-        if condition not in self._subjects:
-            for inner in self.conditions(condition, self._subjects):
-                self._subjects[inner] = self._find_subjects(self.graph[inner])
-        return self._subjects[condition]
-
-    def _find_subjects(self, node: Node) -> frozenset[object]:
-        if node.op == "const":
-            return frozenset()
-        if node.op in ("and", "or", "not"):
-            return frozenset().union(*(self.subjects(a) for a in node.args))
-        if node.op == "is_missing":
-            return frozenset((node.args[0], "missing"))
-        if node.op == "reaches":
-            return frozenset(((node.data[0], node.args),))
-        if node.op in COMPARISONS or node.op in TEXT_OPS or node.op == "in_set":
-            out: set[object] = set()
-            for a in node.args:
-                of = self.graph[a]
-                if of.type.kind == "bool":
-                    out |= self.subjects(a)
-                elif of.op == "counter":
-                    out.add((of.data[0], of.args))
-                elif of.op != "const":
-                    out.add(a)
-            return frozenset(out)
-        return frozenset((node.id,))
-
-
-def _open_end(bound: float) -> float:
-    """An end of a whole type as no end at all: 2**53 messages are as good as any number."""
-    return math.copysign(math.inf, bound) if abs(bound) >= 2**53 else bound
 
 
 class Facts:
@@ -271,7 +77,7 @@ class Facts:
             return False
         if left == MISSING and not self._require_lacking(condition):
             return False
-        act = _ACT.get(node.op)
+        act = ACT.get(node.op)
         if act is None:
             return True
         self.depth += 1
@@ -312,7 +118,7 @@ class Facts:
 
     def negation(self, node: Node, left: int) -> bool:
         """`not`."""
-        return self.assume(node.args[0], _turned(left))
+        return self.assume(node.args[0], turned(left))
 
     def lack(self, node: Node, left: int) -> bool:
         """`is missing`."""
@@ -488,42 +294,9 @@ class Facts:
         return True
 
 
-def needs(node: Node) -> tuple[int, ...]:
-    """The arguments without which a value is missing."""
-    row = OPERATIONS[node.op]
-    if not row.strict:
-        return ()
-    return node.args[:1] if row.binds else node.args
-
-
-def _turned(outcomes: int) -> int:
+def turned(outcomes: int) -> int:
     """What `not` makes of outcomes."""
     return (outcomes & MISSING) | (TRUE if outcomes & FALSE else 0) | (FALSE if outcomes & TRUE else 0)
-
-
-def _joined(op: str, of: list[int]) -> int:
-    """What `and` or `or` of conditions that have nothing to do with each other can come to."""
-    neutral, decisive = (TRUE, FALSE) if op == "and" else (FALSE, TRUE)
-    out = neutral if all(o & neutral for o in of) else 0
-    if any(o & decisive for o in of):
-        out |= decisive
-    if any(o & MISSING for o in of) and all(o & (neutral | MISSING) for o in of):
-        out |= MISSING
-    return out
-
-
-def _sides(op: str, values: Values, edge: float) -> tuple[bool, bool]:
-    """Whether a comparison with a number can hold, and whether it can fail."""
-    low, high = values.low, values.high
-    below = low < edge or (low == edge == -math.inf)
-    above = high > edge
-    at = low <= edge <= high
-    if op in ("eq", "ne"):
-        fails = below or above
-        return (at, fails) if op == "eq" else (fails, at)
-    holds = {"lt": below, "le": below or at, "gt": above, "ge": above or at}[op]
-    fails = {"lt": above or at, "le": above, "gt": below or at, "ge": below}[op]
-    return holds, fails
 
 
 def _holds(left: int) -> bool | None:
@@ -536,7 +309,7 @@ def _span(within: int | None) -> float:
     return math.inf if within is None else within
 
 
-_ACT: dict[str, Callable[[Facts, Node, int], bool]] = {
+ACT: dict[str, Callable[[Facts, Node, int], bool]] = {
     "and": Facts.join,
     "or": Facts.join,
     "not": Facts.negation,

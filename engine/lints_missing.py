@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from quell.engine.graph import Graph, Node
-from quell.engine.lints_facts import needs
+from quell.engine.lints_world import needs
 from quell.engine.lowered import LoweredRule
 from quell.engine.symbols import Symbols
 from quell.grammar import tree

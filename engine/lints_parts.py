@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from quell.engine.lints_facts import FALSE, MISSING, NOT_TRUE, TRUE, Facts, World
+from quell.engine.lints_facts import Facts
+from quell.engine.lints_outcomes import outcomes
+from quell.engine.lints_world import FALSE, MISSING, NOT_TRUE, TRUE, World
 
 Kind = Literal["never", "always", "there", "conflict", "implied", "exhausted"]
 MAX_PARTS = 200
@@ -46,12 +48,12 @@ def examine(
 
 def alone(world: World, index: int, node: int) -> list[Finding]:
     """What is idle about a condition by itself."""
-    outcomes = world.outcomes(node)
-    if not outcomes & TRUE:
+    possible = outcomes(world, node)
+    if not possible & TRUE:
         return [Finding("never", index)]
-    if outcomes == TRUE:
+    if possible == TRUE:
         return [Finding("always", index)]
-    return [Finding("there", index)] if outcomes == TRUE | MISSING else []
+    return [Finding("there", index)] if possible == TRUE | MISSING else []
 
 
 def _tells(world: World, node: int) -> bool:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from quell.engine.lints_facts import FALSE, TRUE, World
+from quell.engine.lints_outcomes import outcomes
+from quell.engine.lints_world import FALSE, TRUE, World
 from quell.engine.lints_written import bare
 from quell.engine.symbols import Symbols
 from quell.grammar import tree
@@ -35,8 +36,8 @@ class Quiet:
             of = graph[inner]
             joined_of = of.args if of.op in ("and", "or", "not") else ()
             self._made[inner] = sum(self._made[a] for a in joined_of) if joined_of else 1
-            outcomes = self.world.outcomes(inner)
-            plain = bool(outcomes & TRUE and outcomes & FALSE) and all(self._plain[a] for a in joined_of)
+            possible = outcomes(self.world, inner)
+            plain = bool(possible & TRUE and possible & FALSE) and all(self._plain[a] for a in joined_of)
             self._plain[inner] = plain and not (len(joined_of) > 1 and self.world.related(joined_of))
         return self._plain[node] and self._count(written) == self._made[node]
 

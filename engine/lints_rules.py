@@ -181,9 +181,10 @@ def _above(
 
 def _tell_outdone(rule: LoweredRule, other: LoweredRule, asked: str, report: Report) -> None:
     written = next(e for e in rule.rule.effects if isinstance(e, tree.Verdict))
+    verdict = written.name.name
     report.add(
         "unreachable-verdict",
-        f"`{written.name.name}` is never the answer: `{other.name}` asks for {asked} whenever `{rule.name}` fires",
+        f"`{verdict}` is never the answer: `{other.name}` asks for {asked} whenever `{rule.name}` fires",
         written.name.span,
         hint="take the verdict away, or narrow the other rule",
         related=[Related(other.rule.name.span, "the other rule")],
@@ -198,13 +199,16 @@ def _lowest(symbols: Symbols, rule: tree.Rule, report: Report) -> None:
             if all(symbols.ladders[e].verdicts[0] == name for e in events):
                 report.add(
                     "unreachable-verdict",
-                    f"`{name}` changes nothing: it is the answer when no rule fires, and any other verdict outdoes it",
+                    f"`{name}` changes nothing: it is the answer anyway when no rule fires",
                     effect.name.span,
                     hint="to keep other rules from firing, write exempt from …",
                 )
 
 
 # --------------------------------------------------------------------- tests
+
+
+_BY_RULE = (tree.ExpectVerdict, tree.ExpectFired, tree.ExpectMessage)
 
 
 def lint_tests(symbols: Symbols, report: Report) -> None:
@@ -226,9 +230,9 @@ def lint_tests(symbols: Symbols, report: Report) -> None:
 
 def _named(test: tree.Test) -> Iterator[str]:
     for step in test.steps:
-        by_rule = isinstance(step, tree.ExpectVerdict | tree.ExpectFired | tree.ExpectMessage)
-        if by_rule and step.rule is not None:
-            yield step.rule.name
+        rule = step.rule if isinstance(step, _BY_RULE) else None
+        if rule is not None:
+            yield rule.name
 
 
 def _untested(message: str, rule: tree.Rule, span: Span, report: Report) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from quell.engine.graph import TooLarge
 from quell.engine.lints_conditions import Found, Reading, Where, common
 from quell.engine.lints_counts import counted_equals
-from quell.engine.lints_facts import Enough, World
 from quell.engine.lints_quiet import Quiet
 from quell.engine.lints_tree import Declared, Written
+from quell.engine.lints_world import Enough, World
 from quell.engine.lints_written import Recorder, Texts, parameters
 from quell.engine.lower import Scope
 from quell.engine.lowered import LoweredRule, NamedValue

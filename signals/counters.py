@@ -208,7 +208,7 @@ class DistinctStore:
         before = self.previous.get(key, ())
         if within is None:
             return sum(time is None for time in before)
-        seen = self._seen[key]
+        seen = self._seen.get(key)
         low = max(at, seen[next(reversed(seen))]) - within if seen else at - within
         return sum(time is None or time <= low for time in before)
 

@@ -37,7 +37,7 @@ def _address6(text: str) -> tuple[int, int] | None:
 
 
 def _groups(text: str) -> int | None:
-    """The number of an IPv6 address in hexadecimal groups: what `ipaddress` does, in a quarter of the time."""
+    """The number of an IPv6 address in hexadecimal groups, as `ipaddress` reads it, several times as fast."""
     head, gap, tail = text.partition("::")
     before = head.split(":") if head else []
     after = tail.split(":") if tail else []

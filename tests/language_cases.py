@@ -2,8 +2,8 @@
 
 In a page of `tests/language/`, a fenced block says what it is in its first line:
 
-- ```` ```quell ```` is a bundle. Its tests pass, and its findings are exactly those that it announces: a comment
-  `#! code` at the end of a line says that the line earns that code (several codes with commas).
+- ```` ```quell ```` is a bundle. Its tests pass, and its findings are exactly those that it announces: a
+  comment `#! code` at the end of a line says that the line earns that code (several codes with commas).
 - ```` ```quell shared ```` stands before every later bundle of the page that declares no event.
 - ```` ```file lists/x.txt ```` is a file of the bundles that follow, until the next heading of level 2.
 - ```` ```syntax ```` shows a form and is not run.

@@ -197,7 +197,7 @@ def number_text(value: float) -> str:
 
 
 def span_text(micros: int) -> str:
-    """A duration in its largest unit and the one below it, rounded down."""
+    """A duration in its largest unit and the one below it, rounded down; below a second in one unit."""
     sizes = (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1_000, 1)
     names = ("d", "h", "m", "s", "ms", "us")
     size = abs(micros)
@@ -207,7 +207,7 @@ def span_text(micros: int) -> str:
     sign = "-" if micros < 0 else ""
     shown = f"{size // sizes[largest]}{names[largest]}"
     below = largest + 1
-    if below < len(sizes) and (largest > 3 or below <= 3):
+    if below <= 3:
         rest = size % sizes[largest] // sizes[below]
         shown += f"{rest}{names[below]}" if rest else ""
     return sign + shown

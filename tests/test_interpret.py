@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quell.engine.agreement import differences, fits, probe_differences, same, unfit
-from quell.engine.compile import build
+from quell.engine.agreement import build_probed, differences, fits, probe_differences, same, unfit
+from quell.engine.compile import analyse, build
 from quell.engine.engine import Engine
 from quell.engine.events import Decoded
 from quell.engine.graph import Graph
 from quell.engine.interpret import Evaluator, FieldReaders, Interpreter, NotRead
 from quell.engine.settle import Hit
 from quell.grammar.types import BOOL, NUMBER, TEXT, Type, list_of
-from tests.bundles import SECOND, Judged, engine, sound
+from tests.bundles import SECOND, Judged, engine, files, sound
 
 HEAD = """
 entity User labels "trusted", "spammer"
@@ -70,16 +70,6 @@ LISTS = {
 
 def event(**fields: Any) -> dict[str, Any]:
     return {"type": "order", "id": "1", "at": "2026-01-01T12:00:00Z", "user": "u1", **fields}
-
-
-def let_values(lets: dict[str, str], **fields: Any) -> dict[str, Any]:
-    """The values of lets on one event, generated code agreeing."""
-    text = HEAD + "".join(f"let {name} = {body}\n" for name, body in lets.items())
-    return Judged(text, LISTS).values(event(**fields))
-
-
-def one(body: str, **fields: Any) -> Any:
-    return let_values({"value_": body}, **fields)["value_"]
 
 
 # ------------------------------------------------------------- operators
@@ -195,9 +185,19 @@ PAIRS: list[tuple[str, dict[str, Any], Any]] = [
 ]
 
 
+BODIES = list(dict.fromkeys(body for body, _, _ in PAIRS))
+LETS = "".join(f"let v{i} = {body}\n" for i, body in enumerate(BODIES))
+
+
+@pytest.fixture(scope="module")
+def lets() -> Judged:
+    """A bundle with a let for every operation."""
+    return Judged(HEAD + LETS, LISTS)
+
+
 @pytest.mark.parametrize(("body", "fields", "expected"), PAIRS, ids=[f"{b} {f}" for b, f, _ in PAIRS])
-def test_what_an_operation_means(body: str, fields: dict[str, Any], expected: Any) -> None:
-    assert same(one(body, **fields), expected)
+def test_what_an_operation_means(lets: Judged, body: str, fields: dict[str, Any], expected: Any) -> None:
+    assert same(lets.values(event(**fields))[f"v{BODIES.index(body)}"], expected)
 
 
 def test_a_score_counts_only_what_is_true() -> None:
@@ -348,9 +348,6 @@ rule all_ on order when n > 0 then send "q" {} limit 2 per user every 1m tag "x"
 
 def test_injected_values_take_the_place_of_lets() -> None:
     text = HEAD + "let big = n > 3\nrule r on order when big and k > 1 then block\n"
-    from quell.engine.compile import analyse
-    from tests.bundles import files
-
     supplied: dict[str, Any] = {}
     made = build(analyse(files(text, LISTS), injected=frozenset({"big"}), lints=False), all_fields=True)
     running = Engine(made, injected=supplied)
@@ -412,28 +409,25 @@ EVENTS = st.lists(
 )
 
 
-def everything() -> str:
-    """A bundle with every operation above, in lets and in rules that join them."""
-    bodies = list(dict.fromkeys(body for body, _, _ in PAIRS))
-    lets = "".join(f"let v{i} = {body}\n" for i, body in enumerate(bodies))
-    analysis = sound(HEAD + lets, LISTS)
-    types = {v.name: analysis.lowerer.graph("order")[v.node].type for v in analysis.values["order"]}
-    conditions = [name for name, type_ in types.items() if type_.kind == "bool"]
+@pytest.fixture(scope="module")
+def everything(lets: Judged) -> Judged:
+    """Every operation above in lets and in rules that join them, and counters."""
+    graph = lets.analysis.lowerer.graph("order")
+    conditions = [v.name for v in lets.analysis.values["order"] if graph[v.node].type.kind == "bool"]
     rules = ""
     for i in range(0, len(conditions) - 3, 2):
         a, b, c, d = conditions[i : i + 4]
-        rules += f'rule r{i} on order when {a} and not {b} or ({c} and {d}) then flag because "{{{a}}} {{v{i}}}"\n'
-    return HEAD + lets + rules + COUNTERS
+        condition = f"{a} and not {b} or ({c} and {d})"
+        rules += f'rule r{i} on order when {condition} then flag because "{{{a}}} {{v{i}}}"\n'
+    return Judged(HEAD + LETS + rules + COUNTERS, LISTS)
 
 
-EVERYTHING = Judged(everything(), LISTS)
-
-
-@given(EVENTS)
-def test_generated_code_and_interpreter_agree_on_any_events(events: list[dict[str, Any]]) -> None:
-    judged = EVERYTHING  # its memory grows from example to example: any history must do
-    for each in events:
-        judged.decide(each)
+@given(events=EVENTS)
+def test_generated_code_and_interpreter_agree_on_any_events(
+    everything: Judged, events: list[dict[str, Any]]
+) -> None:
+    for each in events:  # the memory grows from example to example: any history must do
+        everything.decide(each)
 
 
 # ------------------------------------------------------------ the tools
@@ -467,7 +461,9 @@ def test_the_judge_sees_a_wrong_answer() -> None:
         taken.extend(str(d) for d in differences(interpreter, []))
         index, _, _, values = hits[0]
         taken.extend(str(d) for d in differences(interpreter, [(index, "rollout", "3", values)]))
-        taken.extend(str(d) for d in differences(interpreter, [(index, None, "2", ((None,), ({"n": True},)))]))
+        taken.extend(
+            str(d) for d in differences(interpreter, [(index, None, "2", ((None,), ({"n": True},)))])
+        )
         graph = interpreter.graph
         wrong = graph.add("injected", (), ("nothing",), BOOL)
         taken.extend(unfit(interpreter, [graph[wrong]]))
@@ -479,14 +475,12 @@ def test_the_judge_sees_a_wrong_answer() -> None:
         "rule r matches: generated code gives False, the interpreter True",
         "rule r: held back: generated code gives 'rollout', the interpreter None",
         "rule r: message: generated code gives '3', the interpreter '2'",
-        "rule r: effects: generated code gives [[None], [{'n': True}]], the interpreter [[None], [{'n': 2}]]",
+        "rule r: effects: generated code gives [[None], [{'n': True}]], the interpreter [[None], [{'n': 2.0}]]",
         "injected(nothing) is None, and a bool is never missing",
     ]
 
 
 def test_probes_see_a_wrong_value() -> None:
-    from quell.engine.agreement import build_probed
-
     analysis = sound(HEAD + "rule r on order when n > 1 then block\n", LISTS)
     running = Engine(build_probed(analysis))
     taken: list[str] = []
@@ -502,7 +496,7 @@ def test_probes_see_a_wrong_value() -> None:
     decoded = running.decode(msgspec.json.encode(event(n=2)))
     assert isinstance(decoded, Decoded)
     running.decide_decoded(decoded, observe)
-    assert "value of field(n): generated code gives True, the interpreter 2" in taken
+    assert "value of field(n): generated code gives True, the interpreter 2.0" in taken
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quell.signals import patterns as module
+from quell.signals.pattern_lints import lint_pattern
 from quell.signals.pattern_tree import (
     Char,
     Choice,
@@ -168,6 +169,22 @@ def test_the_tree_says_what_the_pattern_says(pattern: str, flags: str, texts: li
     again = render(tree)
     for text in texts:
         assert found(again, "", text) == found(pattern, flags, text), (again, text)
+
+
+def test_the_deepest_and_longest_patterns_are_read() -> None:
+    for pattern in (
+        "(" * 100 + "ab" + ")?" * 99 + ")",
+        "(?:" * 100 + "ab" + "|c)" * 100,
+        "|".join(f"word{i}" for i in range(2000)),
+        "(?i)" * 4000 + "k",
+        "a" * 20_000,
+    ):
+        assert check_pattern(pattern) is None
+        tree = parse(pattern)
+        assert tree is not None
+        assert copies(tree) >= 0
+        required_literal(pattern)
+        lint_pattern(pattern)
 
 
 def test_copies() -> None:
