@@ -36,7 +36,7 @@ class JsonLinesWriter(DecisionWriter):
 
     def write(self, answer: Decision | Refused, place: str) -> None:
         if isinstance(answer, Refused):
-            line = self._encoder.encode({"place": place, **msgspec.to_builtins(answer)})
+            line = self._encoder.encode({"refused": True, "place": place, **msgspec.to_builtins(answer)})
         else:
             line = self._encoder.encode(answer)
         self._held.append(line)

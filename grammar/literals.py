@@ -273,7 +273,7 @@ def path(text: str) -> tuple[str | int | None, ...]:
 
 def _index(digits: str, at: int) -> int:
     if len(digits) > 400 or int(digits) > LARGEST_INDEX:
-        raise LiteralError("bad-path", f"this index is larger than {LARGEST_INDEX}", at)
+        raise LiteralError("bad-path", "this index is too large", at, f"the largest is `{LARGEST_INDEX}`")
     return int(digits)
 
 

@@ -155,7 +155,8 @@ class Reader:
 
     def _comment(self, token: Token) -> Token:
         if self._level:
-            raise BuildError("bad-text", "a comment cannot stand in braces", self.builder.at(token))
+            span = self.builder.at(token)
+            raise BuildError("bad-text", "a comment cannot stand in braces", span, "put it behind the text")
         self.builder.comments.append(self.builder.at(token))
         return token
 

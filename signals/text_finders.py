@@ -61,14 +61,14 @@ AT = r"(?:@|\[at\]|\(at\)|\{at\})"
 DOT = r"(?:\.|\[\.\]|\(\.\)|\{\.\}|\[dot\]|\(dot\)|\{dot\})"
 _LABEL = r"[A-Za-z0-9][A-Za-z0-9\x01\x02-]*+"
 _EMAIL = re.compile(
-    r"(?<![A-Za-z0-9._%+\x02-])(?<!//)[A-Za-z0-9_%+][A-Za-z0-9._%+\x01\x02-]*+"
-    rf"{AT}({_LABEL}(?:{DOT}{_LABEL})++)",
+    r"(?<![A-Za-z0-9._%+\x02-])(?<!//)(?P<local>[A-Za-z0-9_%+][A-Za-z0-9._%+\x01\x02-]*+)"
+    rf"{AT}(?P<host>{_LABEL}(?:{DOT}{_LABEL})++)",
     re.IGNORECASE | re.ASCII,
 )
 _BRACKETED_AT = re.compile(r"[\[({][Aa][Tt][\])}]")
 _LAST_LABEL = re.compile(r"[A-Za-z][A-Za-z0-9-]*[A-Za-z]\Z")
-LOCAL_CAP = 64
-"""Characters before the sign of an e-mail address."""
+_MAX_LOCAL = 64
+_MAX_HOST = 253
 
 
 def emails(text: str) -> list[str]:
@@ -80,9 +80,8 @@ def emails(text: str) -> list[str]:
 
 
 def _is_email(match: re.Match[str]) -> bool:
-    local = match.start(1) - match.start()
-    host = match[1]
-    return local <= LOCAL_CAP + 4 and len(host) <= 253 and _LAST_LABEL.search(host[-64:]) is not None
+    local, host = match["local"], match["host"]
+    return len(local) <= _MAX_LOCAL and len(host) <= _MAX_HOST and _LAST_LABEL.search(host[-64:]) is not None
 
 
 # ------------------------------------------------------------------- phones

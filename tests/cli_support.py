@@ -45,7 +45,7 @@ rule bad_word on message
   because "the text `{content}` has a bad word"
 
 rule shouting on message
-  when upper_ratio(content) > 70% and long_text
+  when upper_ratio(content) > 70% and long_text and (score ?? 1) > 0
   then flag
   mode shadow
 

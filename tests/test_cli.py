@@ -237,13 +237,13 @@ def test_fmt_of_standard_input() -> None:
 
 def test_fmt_leaves_what_does_not_parse_and_says_so(bundle: Path) -> None:
     file = bundle / "p.quell"
-    file.write_text("let  x=1+1\n\nrule what when (\n  then )\n", encoding="utf-8")
+    file.write_text("let  x=1+1\n\nrule what\n  when 1 +\n", encoding="utf-8")
     done = run("fmt", file)
     assert done.exit_code == 1
     assert "error[" in done.stderr
     text = file.read_text(encoding="utf-8")
     assert text.startswith("let x = 1 + 1\n")
-    assert "rule what when (\n  then )\n" in text
+    assert "rule what\n  when 1 +\n" in text
 
 
 def test_fmt_refuses_what_it_cannot_read(tmp_path: Path) -> None:

@@ -475,7 +475,8 @@ def test_the_judge_sees_a_wrong_answer() -> None:
         "rule r matches: generated code gives False, the interpreter True",
         "rule r: held back: generated code gives 'rollout', the interpreter None",
         "rule r: message: generated code gives '3', the interpreter '2'",
-        "rule r: effects: generated code gives [[None], [{'n': True}]], the interpreter [[None], [{'n': 2.0}]]",
+        "rule r: effects: generated code gives [[None], [{'n': True}]], "
+        "the interpreter [[None], [{'n': 2.0}]]",
         "injected(nothing) is None, and a bool is never missing",
     ]
 
@@ -490,7 +491,7 @@ def test_probes_see_a_wrong_value() -> None:
         assert not probe_differences(interpreter, hits)
         rules = running.bundle.programs["order"].program.rules
         seen = next(h for h in hits if rules[h[0]].name == "~ values")
-        seen[3][0][0].update({key: True for key in seen[3][0][0]})
+        seen[3][0][0].update(dict.fromkeys(seen[3][0][0], True))
         taken.extend(str(d) for d in probe_differences(interpreter, hits))
 
     decoded = running.decode(msgspec.json.encode(event(n=2)))
