@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 LARGE = 150
 """Shapes from which on a picture is hard to read."""
+MERMAID_ARROWS = 500
+"""Arrows that Mermaid draws as it comes."""
 
 
 @click.command("graph", short_help="Draw what the rules are made of.")
@@ -71,6 +73,8 @@ def graph(
         say("there is nothing to draw: no rule is on these events")
     elif shapes > LARGE:
         say(f"{count(shapes, 'node')} are many to look at: --event or --rule draw a part")
+    if format_ == "mermaid" and len(picture.arrows) > MERMAID_ARROWS:
+        say(f"Mermaid draws {MERMAID_ARROWS} arrows unless its `maxEdges` is raised; --format dot has no limit")
     return OK
 
 

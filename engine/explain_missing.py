@@ -23,9 +23,21 @@ def why_missing(interpreter: Interpreter, number: int, sources: dict[str, Source
         elif gone:
             number = gone[0]
         elif node.operation.binds:
-            return f"one of the elements of {spelled(interpreter, node.args[0], sources)} gives no answer"
+            outside = _outside(interpreter, node)
+            if outside is None:
+                return f"one of the elements of {spelled(interpreter, node.args[0], sources)} gives no answer"
+            number = outside
         else:
             return _cause(interpreter, node, sources)
+
+
+def _outside(interpreter: Interpreter, node: Node) -> int | None:
+    """What is missing among the things that a list's body needs from outside."""
+    graph = interpreter.graph
+    for number in graph.reach([node.args[1]]):
+        if not graph[number].binders and graph[number].op != "const" and interpreter.value(number) is None:
+            return number
+    return None
 
 
 def spelled(interpreter: Interpreter, number: int, sources: dict[str, Source]) -> str:
@@ -50,10 +62,10 @@ def _cause(interpreter: Interpreter, node: Node, sources: dict[str, Source]) -> 
         return _field(interpreter, node.data[0])
     if op == "const":
         return "`missing` is written there"
-    if op in ("divide", "floor_divide", "modulo", "duration_shrink"):
-        zero = not values[1]
+    if node.op in _LIMITED:
+        divides = op in ("divide", "floor_divide", "modulo", "duration_shrink")
         where = spelled(interpreter, node.id, sources)
-        return f"{where} divides by zero" if zero else f"{where} is too large to be a number"
+        return f"{where} divides by zero" if divides and not values[1] else f"{where} {_LIMITED[op]}"
     if op == "call":
         return f"`{node.data[0]}` has no answer for {', '.join(shown)}"
     if op == "get":
@@ -67,6 +79,19 @@ def _cause(interpreter: Interpreter, node: Node, sources: dict[str, Source]) -> 
         since = f" (events are known since {show_time(began)})" if began is not None else ""
         return f"{spelled(interpreter, node.id, sources)} looks back further than events were watched{since}"
     return f"{spelled(interpreter, node.id, sources)} has no value"
+
+
+_LIMITED = {
+    **dict.fromkeys(
+        ("add", "subtract", "multiply", "divide", "floor_divide", "modulo"), "is too large to be a number"
+    ),
+    **dict.fromkeys(("time_add", "time_subtract"), "lies outside the years 1 to 9999"),
+    **dict.fromkeys(
+        ("duration_add", "duration_subtract", "duration_scale", "duration_shrink"),
+        "is too long to be a duration",
+    ),
+}
+"""What it means that arithmetic on present values gives none."""
 
 
 def _field(interpreter: Interpreter, name: str) -> str:

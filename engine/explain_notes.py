@@ -132,7 +132,7 @@ def _any(interpreter: Interpreter, node: Node) -> str:
 
 
 def _element(interpreter: Interpreter, node: Node, index: int) -> str:
-    """An element of the list that an `any` goes through; of a list of conditions, what the condition is about."""
+    """An element that an `any` went through; of a list of conditions, what the condition is about."""
     graph, source = interpreter.graph, interpreter.graph[node.args[0]]
     if source.op == "map" and source.type.element is not None and source.type.element.kind == "bool":
         present = [element for element, body in interpreter.elements(source.id) or [] if body is not None]

@@ -70,15 +70,18 @@ class Threshold:
 
 @dataclass(slots=True)
 class Constants:
-    """The numbers and durations of a condition, through every name it uses."""
+    """The numbers and durations of a condition, through every name it uses; `digits` are the numbers that
+    its durations are written with."""
 
     numbers: set[float] = field(default_factory=set)
+    digits: set[float] = field(default_factory=set)
     durations: set[int] = field(default_factory=set)
     thresholds: list[Threshold] = field(default_factory=list)
 
     def take(self, other: Constants) -> None:
         """Add another's."""
         self.numbers |= other.numbers
+        self.digits |= other.digits
         self.durations |= other.durations
         self.thresholds += other.thresholds
 
@@ -157,6 +160,7 @@ def _direct(node: tree.Node, told: Collection[int] = ()) -> tuple[Constants, lis
             out.numbers.update(_numbers(part))
         if isinstance(part, tree.Duration):
             out.durations.add(part.micros)
+            out.digits.update(_inside(part.text))
         elif isinstance(part, tree.Name):
             names[part.name] = None
         elif isinstance(part, tree.Call):
@@ -187,7 +191,7 @@ def _edge(term: tree.Expr, edge: tree.Expr, out: Constants) -> None:
 
 
 def _numbers(part: tree.Node) -> Iterable[float]:
-    """The numbers that a node says by itself, also inside texts and durations."""
+    """The numbers that a node says by itself, also inside texts."""
     if isinstance(part, tree.Number):
         return (part.value, part.value * 100) if part.percent else (part.value,)
     if isinstance(part, tree.Points):
@@ -198,9 +202,7 @@ def _numbers(part: tree.Node) -> Iterable[float]:
         return part.share, part.share * 100
     if isinstance(part, tree.Text):
         return _inside(" ".join(p for p in part.parts if isinstance(p, str)))
-    if isinstance(part, tree.Regex):
-        return _inside(part.pattern)
-    return _inside(part.text) if isinstance(part, tree.Duration) else ()
+    return _inside(part.pattern) if isinstance(part, tree.Regex) else ()
 
 
 def _inside(text: str) -> list[float]:
@@ -271,9 +273,9 @@ def _places(text: tree.Text, texts: Texts) -> list[tuple[int, bool]]:
 
 
 def _numeral(match: re.Match[str]) -> tuple[str, float, str] | None:
-    value = float(match["number"].replace(",", "").replace("_", ""))
     if len(match["number"]) > 15:
         return None
+    value = float(match["number"].replace(",", "").replace("_", ""))
     if match["percent"]:
         return "percent", value / 100, ""
     if match["unit"]:
@@ -301,7 +303,7 @@ def _stands(number: Numeral, around: Constants) -> bool:
     near = {number.value - 1, number.value, number.value + 1} if number.kind == "number" else {number.value}
     if number.kind == "percent":
         return any(abs(number.value * k - n) < 1e-9 for n in around.numbers for k in (1, 100))
-    return bool(near & around.numbers)
+    return bool(near & around.numbers) or number.value in around.digits
 
 
 def _spelled(meant: Threshold, number: Numeral) -> str:

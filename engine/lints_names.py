@@ -38,6 +38,9 @@ def lint_names(symbols: Symbols, written: Written, report: Report) -> None:
     used = _reached(roots, mentions)
     for declared in written.declared:
         declaration = declared.declaration
+        for site in declared.sites:
+            if isinstance(site, tree.Filter):
+                _element(site, report)
         kind = next((k for cls, k in _KINDS if isinstance(declaration, cls)), None)
         if kind is None:
             continue
@@ -50,9 +53,6 @@ def lint_names(symbols: Symbols, written: Written, report: Report) -> None:
             report.add("unused-name", message, ident.span, hint="take it away, or use it")
         if isinstance(declaration, tree.Let):
             _parameters(declaration, declared.names, report)
-        for site in declared.sites:
-            if isinstance(site, tree.Filter):
-                _element(site, report)
 
 
 def _ident(declaration: tree.Declaration) -> tree.Ident:

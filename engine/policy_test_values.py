@@ -118,14 +118,14 @@ class ValueReader:
         for number in graph.reach([node]):
             here = graph[number]
             clock = here.op == "injected" and here.data == (NOW,)
-            if not (clock or here.op in ("const", "element") or here.operation.pure):
-                name = f"`{here.data[0]}`" if here.op == "field" else "this"
-                message = f"a value in a test is written out, and {name} is known only on an event"
-                hint = (
-                    f'for text write "{here.data[0]}"' if here.op == "field" else "only `now` may stand in it"
-                )
-                self.report.add("bad-test", message, expr.span, hint=hint)
-                return False
+            if clock or here.op in ("const", "element") or here.operation.pure:
+                continue
+            name = expr.name if isinstance(expr, tree.Name) else ""
+            what = f"`{name}`" if name else "this"
+            message = f"a value in a test is written out, and {what} is known only on an event"
+            hint = f'for text write "{name}"' if name else "only `now` may stand in it"
+            self.report.add("bad-test", message, expr.span, hint=hint)
+            return False
         return True
 
     def _unfit(self, expr: tree.Expr, wanted: Type, given: str, what: str) -> None:
@@ -172,48 +172,39 @@ def values_of(
     schema: EventSchema, written: Mapping[str, Written], graph: Graph, clock: int, number: int
 ) -> dict[str, Any]:
     """The run-time values of an event's fields at a time; `number` tells events apart."""
-    evaluator = clock_evaluator(graph, clock)
-    out = _record(schema.fields, written, evaluator.value, clock, f"e{number}")
-    for path, value in schema.when:
-        for field in schema.fields:
-            if field.path == path and field.name not in written:
-                out[field.name] = value
+    out = _record(schema.fields, written, clock_evaluator(graph, clock).value, clock)
+    told = dict(schema.when)
+    for field in schema.fields:
+        if field.name in written:
+            continue
+        if field.path in told:
+            out[field.name] = told[field.path]
+        elif field.name == "id" and field.required and field.type.kind in ("text", "entity", "number"):
+            out[field.name] = number if field.type.kind == "number" else f"e{number}"
     return out
 
 
 def _record(
-    fields: tuple[Field, ...],
-    written: Mapping[str, Written],
-    value: Callable[[int], Any],
-    clock: int,
-    id: str,
+    fields: tuple[Field, ...], written: Mapping[str, Written], value: Callable[[int], Any], clock: int
 ) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for field in fields:
         if field.name in written:
-            out[field.name] = _made(field, written[field.name], value, clock, id)
-        elif not field.has_default:
-            out[field.name] = _neutral(field, clock, id)
+            out[field.name] = _made(field, written[field.name], value, clock)
+        elif field.required:
+            out[field.name] = _neutral(field, clock)
         if out.get(field.name) is None and field.has_default:
             out[field.name] = field.default
     return out
 
 
-def _made(field: Field, written: Written, value: Callable[[int], Any], clock: int, id: str) -> Any:
+def _made(field: Field, written: Written, value: Callable[[int], Any], clock: int) -> Any:
     if isinstance(written, list):
-        return [v for item in written if (v := _made(field, item, value, clock, id)) is not None]
-    if isinstance(written, dict):
-        return _record(field.record, written, value, clock, id)
-    return value(written)
+        return [v for item in written if (v := _made(field, item, value, clock)) is not None]
+    return _record(field.record, written, value, clock) if isinstance(written, dict) else value(written)
 
 
-def _neutral(field: Field, clock: int, id: str) -> Any:
-    if not field.required:
-        return None
-    if field.name == "id" and field.type.kind in ("text", "entity"):
-        return id
-    if field.name == "id" and field.type.kind == "number":
-        return int(id[1:])
+def _neutral(field: Field, clock: int) -> Any:
     plain: dict[str, Any] = {
         "bool": False,
         "number": 0,

@@ -55,7 +55,10 @@ def _print_failure(out: Console, failure: Failure, full: bool) -> None:
     made.add_row(words(("    expected", "cyan")), words(visible(failure.expected, 300), (where, "dim")))
     made.add_row(words(("    happened", "red")), visible(failure.happened, 1_000))
     if failure.event:
-        made.add_row(words(("    event", "dim")), words(f"{failure.number}", (f" {failure.event} at {failure.at}", "dim")))
+        made.add_row(
+            words(("    event", "dim")),
+            words(f"{failure.number}", (f" {failure.event} at {failure.at}", "dim")),
+        )
     shown = failure.values if full else failure.values[:MOST_VALUES]
     for value in shown:
         more = value.why or value.text

@@ -129,7 +129,7 @@ class Layout(Speller):
     def junction(self, expr: tree.Junction, col: int, next_col: int, tail: int) -> list[str]:
         """`a and b`, the first at `col`, those that begin a line at `next_col`, the word before them."""
         breaks = self._breaks(expr)
-        if any(breaks):
+        if self.broken(expr):
             as_written = self._segments(expr, breaks, col, next_col, tail)
             if (
                 all(len(line) <= self._width for line in as_written[1:])

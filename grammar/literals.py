@@ -38,7 +38,7 @@ TEXT = rf'"(?:{_PIECE}|\{{{_INSIDE % _INNER}\}})*"'
 """A regular expression for text in quotes."""
 
 _IN_BRACES = re.compile(_INSIDE % _INNER)
-_UNPRINTABLE = {0x7F, 0x2028, 0x2029, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+_UNPRINTABLE = {*range(0x7F, 0xA0), 0x2028, 0x2029, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 """Characters that hide or reorder what stands around them."""
 
 _EXACT = Context(prec=1000)
@@ -163,6 +163,11 @@ def split_text(quoted: str) -> list[tuple[str, int, str]]:
     return out
 
 
+def fits_in_braces(text: str) -> bool:
+    """Whether an expression spelled like this can stand in braces in text."""
+    return _IN_BRACES.fullmatch(text) is not None
+
+
 def _escape(quoted: str, at: int, end: int) -> tuple[str, int]:
     kind = quoted[at + 1] if at + 1 < end else ""
     if kind in _ESCAPES:
@@ -282,7 +287,8 @@ def _key(quoted: str, at: int) -> str:
         key = str(json.loads(quoted, strict=False))
         key.encode()
     except ValueError:
-        raise LiteralError("bad-path", f"`{quoted}` has an escape that JSON does not know", at) from None
+        message, hint = f"`{quoted}` has an escape that JSON does not know", "for a backslash write `\\\\`"
+        raise LiteralError("bad-path", message, at, hint) from None
     return key
 
 

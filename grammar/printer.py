@@ -1,7 +1,8 @@
 """Tree to canonical text. Read back, the text gives a tree equal to the one printed.
 
 Given the source that the tree's spans point into, literals keep their spelling and conditions the line
-breaks that their writer put before `and` and `or`.
+breaks that their writer put before `and` and `or`. A tree made by hand that no text means, such as one
+with a record in braces in text, raises ValueError.
 """
 
 from __future__ import annotations

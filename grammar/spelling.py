@@ -44,7 +44,10 @@ def level(expr: tree.Expr) -> int:
 
 
 class Speller:
-    """Spells nodes. With `source`, the text that the spans point into, literals keep their spelling."""
+    """Spells nodes. With `source`, the text that the spans point into, literals keep their spelling.
+
+    Raises ValueError for a tree made by hand that no text means, such as a record in braces in text.
+    """
 
     def __init__(self, source: str | None = None) -> None:
         self._source = source
@@ -118,13 +121,16 @@ class Speller:
     def text(self, node: tree.Text) -> str:
         """Text in quotes, with its expressions in braces."""
         raw = self._raw_parts(node)
-        parts = (
-            (raw[i] if raw else literals.quote(part)[1:-1])
-            if isinstance(part, str)
-            else f"{{{self.flat(part)}}}"
-            for i, part in enumerate(node.parts)
-        )
-        return '"' + "".join(parts) + '"'
+        out = ['"']
+        for i, part in enumerate(node.parts):
+            if isinstance(part, str):
+                out.append(raw[i] if raw else literals.quote(part)[1:-1])
+                continue
+            inside = self.flat(part)
+            if not literals.fits_in_braces(inside):
+                raise ValueError(f"in braces in text `{inside}` would mean something else")
+            out.append(f"{{{inside}}}")
+        return "".join(out) + '"'
 
     def _raw_parts(self, node: tree.Text) -> list[str]:
         """The parts as the source spells them, or nothing when it holds something else."""

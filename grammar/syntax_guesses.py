@@ -27,8 +27,9 @@ def _letters(m: Mistake) -> Fault | None:
     if first in INVISIBLE:
         return m.fault(f"a {INVISIBLE[first]} cannot stand here", "write an ordinary space", replacement=" ")
     if first == '"' and m.kind != "STRING":
-        wrong = text_fault(m.text[m.offset :].splitlines()[0])
-        length = 1 if wrong.offset else len(m.text[m.offset :].splitlines()[0].rstrip())
+        line = re.split(r"[\r\n]", m.text[m.offset :], maxsplit=1)[0]
+        wrong = text_fault(line)
+        length = 1 if wrong.offset else len(line.rstrip())
         return Fault(wrong.code, str(wrong), wrong.hint, m.offset + wrong.offset, length)
     if first == "`" and m.kind != "QUOTED":
         return m.fault("this name in backquotes does not close", "end it with a backquote")

@@ -89,7 +89,8 @@ def _latin() -> dict[str, str]:
     """Latin letters beyond ASCII that do not come apart into ASCII ones, such as ø and small capitals."""
     found: dict[str, str] = {}
     blocks = ((0x80, 0x2C80), (0xA640, 0xAC00), (0x10780, 0x10800), (0x1D000, 0x1FA00))
-    for char in (chr(point) for begin, end in blocks for point in range(begin, end)):
+    chars = [chr(point) for begin, end in blocks for point in range(begin, end)]
+    for char in chars:
         name = unicodedata2.name(char, "")
         if "LATIN" not in name:
             continue
@@ -102,6 +103,9 @@ def _latin() -> dict[str, str]:
         elif char in _confusable():
             found[char] = _confusable()[char]
     found.update({"Æ": "ae", "æ": "ae", "Œ": "oe", "œ": "oe"})
+    for char in chars:
+        if char not in found and char.casefold() in found:
+            found[char] = found[char.casefold()]
     return found
 
 
@@ -150,7 +154,7 @@ def _imitations(text: str) -> str:
         if word.isascii():
             continue
         if _HAS_LATIN.search(word):
-            made = word.translate(mixed)
+            made = word.translate(mixed).casefold().translate(mixed)
         else:
             made = word.casefold().translate(alone)
             if not made.isascii():

@@ -73,6 +73,7 @@ class World:
     tables: dict[str, dict[str, str]] = field(default_factory=dict)
     values: list[Value] = field(default_factory=list)
     rules: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,24 +148,20 @@ class Maker:
         if is_list(kind):
             inner = element(kind)
             if inner == "item":
-                return self._items(place)
+                return self._items()
             items = [self._literal(inner, place).text for _ in range(self.dice.below(4))]
             items = items if items or inner == "text" else [self._literal(inner, place).text]
             if items and self.dice.chance(5):
                 items.append("missing")
             return Expr("[" + ", ".join(items) + "]")
         if kind == "enum":
-            fields = [n for n, k in sorted(self.world.fields.items()) if k == "enum" and n in place.fields]
-            return self.use(Value(self.dice.pick(fields), kind, frozenset(fields[:1]))) if len(fields) == 1 else self._of_enum(place)
+            return self.use(Value("colour", "enum", frozenset(("colour",))))
         if kind == "item":
-            return Expr(f"first({self._items(place).text})")
-        return Expr(self.dice.pick(LITERALS[kind])) if not place.plain else Expr(_SHORT[kind])
+            return Expr(f"first({self._items().text})")
+        return Expr(self.dice.pick(LITERALS[kind]) if not place.plain else _SHORT[kind])
 
-    def _items(self, place: Place) -> Expr:
+    def _items(self) -> Expr:
         return self.use(Value("items", "list<item>", frozenset(("items",))))
-
-    def _of_enum(self, place: Place) -> Expr:
-        return self.use(Value("colour", "enum", frozenset(("colour",))))
 
     # --------------------------------------------------------------- numbers
 
@@ -183,7 +180,7 @@ class Maker:
             op = self.dice.pick(("/", "//"))
             return Expr(f"{self.make('duration', place, depth, MULTIPLY)} {op} {self.make('duration', place, depth, NEGATE)}", MULTIPLY)
         if choice == 7:
-            return Expr(f"size({self.make(self._some_list(place), place, depth)})")
+            return Expr(f"size({self.make(self._some_list(), place, depth)})")
         return self._general("number", place, depth)
 
     def counter(self, place: Place, depth: int, lists: bool = False, reach: bool = False) -> Expr:
@@ -214,12 +211,12 @@ class Maker:
     def _counter_of(
         self, sources: list[str], inside: Place, place: Place, depth: int, distinct: bool, lists: bool, reach: bool
     ) -> Expr:
-        outer = (self.needs, self.fired)
-        self.needs = set()
+        outer, self.needs = self.needs, set()
         value = self.make(self._countable(inside), inside, min(depth, 1)) if distinct else ""
-        by, reading = self._keys(inside, place, depth, lists, reach, outer[0])
+        by, reading = self._keys(inside, place, depth, lists, reach, outer)
+        self.needs = set()
         where = f" where {self.make('bool', inside, depth, OR)}" if self.dice.chance(35) else ""
-        self.needs = outer[0]
+        self.needs = outer
         window = "ever" if self.dice.chance(15) else f"within {self.dice.pick(WINDOWS)}"
         before = "" if reach else self.dice.pick(("", "", "", " before this", f" before {self.dice.pick(AGOS)} ago"))
         events = ", ".join(dict.fromkeys(sources))
@@ -229,29 +226,22 @@ class Maker:
     def _keys(
         self, inside: Place, place: Place, depth: int, lists: bool, reach: bool, needs: set[str]
     ) -> tuple[str, str]:
-        """The clauses `by` and `as`. A key whose fields the reading event lacks is read under another."""
-        kinds = [self.dice.pick(KEYS) for _ in range(self.dice.pick((1, 1, 1, 0, 2)))]
-        counted: list[str] = []
-        for i, kind in enumerate(kinds):
-            many = i == 0 and f"list<{kind}>" in _COUNTED_LISTS and self.dice.chance(20) and not lists and not reach
-            counted.append(self.make(f"list<{kind}>" if many else kind, inside, min(depth, 1), ADD))
-        asked = self.needs
-        if lists and not kinds:
-            kinds, counted = ["User"], [self.make("User", inside, 0, ADD)]
-            asked = self.needs
+        """The clauses `by` and `as`. A key whose fields the reading event lacks, and a list that is not to
+        be read as one, is read under another; `needs` are those of the reading event."""
+        kinds = ["User"] if lists else []
+        kinds += [self.dice.pick(KEYS) for _ in range(self.dice.pick((1, 1, 1, 0, 2) if not lists else (0, 0, 1)))]
         if not kinds:
             return "", ""
-        same = asked <= place.fields and not (lists or self.dice.chance(35)) and not _has_list(counted)
+        self.needs = set()
+        many = not reach and f"list<{kinds[0]}>" in _COUNTED_LISTS and self.dice.chance(25)
+        counted = [self.make(f"list<{k}>" if many and not i else k, inside, min(depth, 1), ADD) for i, k in enumerate(kinds)]
+        asked, self.needs = self.needs, needs
         by = f" by {', '.join(counted)}"
-        if same:
+        if asked <= place.fields and many == lists and not self.dice.chance(35):
             needs |= asked
             return by, ""
-        self.needs = needs
-        reading = []
-        for i, kind in enumerate(kinds):
-            want = f"list<{kind}>" if lists and i == 0 else kind
-            reading.append(self.make(want, replace(place, counting=place.counting), 1 if lists else 0, ADD))
-        return by, f" as {', '.join(reading)}"
+        read = [f"list<{k}>" if lists and not i else k for i, k in enumerate(kinds)]
+        return by, f" as {', '.join(self.make(k, place, int(lists), ADD) for k in read)}"
 
     def _countable(self, inside: Place) -> str:
         return self.dice.pick(("text", "User", "number", "list<text>", "list<User>", "bool", "time", "ip"))
@@ -260,7 +250,7 @@ class Maker:
 
     def condition(self, place: Place, depth: int) -> Expr:
         """A bool."""
-        return self.dice.pick(_CONDITIONS)(self, place, depth)
+        return self.dice.pick(_PLAIN_CONDITIONS if place.plain else _CONDITIONS)(self, place, depth)
 
     def junction(self, place: Place, depth: int) -> Expr:
         """`and` or `or`."""
@@ -276,8 +266,6 @@ class Maker:
 
     def comparison(self, place: Place, depth: int) -> Expr:
         """A comparison or a chain of them."""
-        if self.dice.chance(15):
-            return self.equality(place, depth)
         kind = self.dice.pick(ORDERED)
         parts = [self.make(kind, place, depth, COALESCE)]
         for _ in range(self.dice.pick((1, 1, 1, 2))):
@@ -415,7 +403,6 @@ class Maker:
     def duration(self, place: Place, depth: int) -> Expr:
         """A duration."""
         choice = self.dice.below(7)
-        number = "number"
         if choice == 0:
             return Expr(f"{self.make('time', place, depth, ADD)} - {self.make('time', place, depth, MULTIPLY)}", ADD)
         if choice == 1:
@@ -423,9 +410,9 @@ class Maker:
             return Expr(f"{self.make('duration', place, depth, ADD)} {op} {self.make('duration', place, depth, MULTIPLY)}", ADD)
         if choice == 2:
             op = self.dice.pick("*/")
-            return Expr(f"{self.make('duration', place, depth, MULTIPLY)} {op} {self.make(number, place, depth, NEGATE)}", MULTIPLY)
+            return Expr(f"{self.make('duration', place, depth, MULTIPLY)} {op} {self.make('number', place, depth, NEGATE)}", MULTIPLY)
         if choice == 3:
-            return Expr(f"{self.make(number, place, depth, MULTIPLY)} * {self.make('duration', place, depth, NEGATE)}", MULTIPLY)
+            return Expr(f"{self.make('number', place, depth, MULTIPLY)} * {self.make('duration', place, depth, NEGATE)}", MULTIPLY)
         if choice == 4:
             return Expr(f"-{self.make('duration', place, depth, NEGATE)}", NEGATE)
         if choice == 5 and not place.plain:
@@ -442,14 +429,10 @@ class Maker:
             return Expr(f"User({self.make(self._textual(), place, depth)})")
         return self._general("User", place, depth)
 
-    def other(self, kind: str) -> Callable[[Maker, Place, int], Expr]:
-        """What has nothing of its own."""
-        return lambda maker, place, depth: maker._general(kind, place, depth)
-
     def _textual(self) -> str:
         return self.dice.pick(("text", "text", *TEXTUAL))
 
-    def _some_list(self, place: Place) -> str:
+    def _some_list(self) -> str:
         return f"list<{self.dice.pick(('text', 'number', 'User', 'text', 'item', 'ip', 'bool'))}>"
 
     # ------------------------------------------ what every kind of value has
@@ -529,7 +512,8 @@ class Maker:
         choice = self.dice.below(7)
         if choice == 0:
             name = self.dice.pick(ELEMENT_NAMES)
-            body = replace(place, names={**place.names, name: inner}) if name not in place.fields else place
+            name = f"{name}_{len(place.names)}" if name in place.names or name in self.world.taken else name
+            body = replace(place, names={**place.names, name: inner})
             source = self.make(kind, place, depth, OR)
             return Expr(f"[{spell(name)} of {source} where {self.make('bool', body, depth)}]")
         if choice == 1 and inner != "item":
@@ -559,10 +543,6 @@ class Maker:
         if not self.world.lists:
             return self._function("list<text>", place, depth)
         return Expr(f"found({self.make('text', place, depth)}, {spell(self.dice.pick(sorted(self.world.lists)))})")
-
-
-def _has_list(counted: list[str]) -> bool:
-    return False
 
 
 def _literal_text(row: Function) -> bool:
@@ -618,6 +598,7 @@ _CONDITIONS: tuple[Callable[[Maker, Place, int], Expr], ...] = (
     Maker.junction,
     Maker.stateful,
 )
+_PLAIN_CONDITIONS = (Maker.comparison, Maker.truth, Maker.presence, Maker.negation, Maker.junction)
 _MAKERS: dict[str, Callable[[Maker, Place, int], Expr]] = {
     "bool": Maker.condition,
     "number": Maker.number,

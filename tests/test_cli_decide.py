@@ -58,7 +58,7 @@ def test_the_summary_as_a_table(bundle: Path, events: Path) -> None:
     assert done.stdout.startswith("5 events decided, 2 refused in ")
     for part in (
         "from 2026-01-01T00:00:00Z to 2026-01-01T00:00:40Z",
-        "challenge        2    40.00%",
+        "challenge        2   40.00%",
         "never matched: shouting",
         'send "queue"',
         "refused 1 (14.29%) bad-time",

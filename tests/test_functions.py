@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+
 from quell.grammar.types import IP, NUMBER, TEXT
 from quell.signals import links, network, numbers, sequences, text, text_bands, text_finders, times
 from quell.signals.functions import REGISTRY
@@ -184,7 +185,10 @@ def test_a_replacement_cannot_make_a_text_of_any_size() -> None:
         # words of their own, in capitals too
         ("\u041f\u0440\u0438\u0432\u0435\u0442", "\u043f\u0440\u0438\u0432\u0435\u0442"),
         ("\u0412\u041e\u0422", "\u0432\u043e\u0442"),
-        ("\u039a\u03b1\u03bb\u03b7\u03bc\u03ad\u03c1\u03b1", "\u03ba\u03b1\u03bb\u03b7\u03bc\u03b5\u03c1\u03b1"),
+        (
+            "\u039a\u03b1\u03bb\u03b7\u03bc\u03ad\u03c1\u03b1",
+            "\u03ba\u03b1\u03bb\u03b7\u03bc\u03b5\u03c1\u03b1",
+        ),
         ("\u65e5\u672c\u8a9e \ud55c\uad6d\uc5b4 \u30ac", "\u65e5\u672c\u8a9e \ud55c\uad6d\uc5b4 \u30ac"),
         ("\u0928\u092e\u0938\u094d\u0924\u0947", "\u0928\u092e\u0938\u094d\u0924\u0947"),
         # digits and signs for letters
@@ -258,7 +262,8 @@ def test_ratios() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "bits"), [("", 0), ("aa", 0), ("ab", 1), ("aabb", 1), ("abcdefgh", 3), ("aab", 0.9182958340544896)]
+    ("given", "bits"),
+    [("", 0), ("aa", 0), ("ab", 1), ("aabb", 1), ("abcdefgh", 3), ("aab", 0.9182958340544896)],
 )
 def test_entropy(given: str, bits: float) -> None:
     assert entropy(given) == pytest.approx(bits, abs=1e-15)
@@ -302,7 +307,10 @@ def test_scripts(given: str, expected: list[str]) -> None:
         ("it's 'quoted' l'\u00e9t\u00e9", ["it's", "quoted", "l'\u00e9t\u00e9"]),
         ("snake_case a-b 3.5", ["snake_case", "a", "b", "3", "5"]),
         ("fr\u200bee", ["free"]),
-        ("\u0928\u092e\u0938\u094d\u0924\u0947, \u4f60\u597d\uff01", ["\u0928\u092e\u0938\u094d\u0924\u0947", "\u4f60\u597d"]),
+        (
+            "\u0928\u092e\u0938\u094d\u0924\u0947, \u4f60\u597d\uff01",
+            ["\u0928\u092e\u0938\u094d\u0924\u0947", "\u4f60\u597d"],
+        ),
         ("\u2764\ufe0f \U0001f600", []),
     ],
 )
@@ -380,14 +388,20 @@ def test_emojis(given: str, expected: list[str]) -> None:
     [
         ("", []),
         ("see http://a.test/x, (bit.ly/abc).", ["http://a.test/x", "bit.ly/abc"]),
-        ("[t](https://x.test/a) <https://y.test> **https://z.test**", ["https://x.test/a", "https://y.test", "https://z.test"]),
+        (
+            "[t](https://x.test/a) <https://y.test> **https://z.test**",
+            ["https://x.test/a", "https://y.test", "https://z.test"],
+        ),
         ("http://a.test,http://b.test", ["http://a.test", "http://b.test"]),
         ("https://a.test/?u=https://b.test", ["https://a.test/?u=https://b.test"]),
         ("https://en.test/A_(b) (https://en.test/A_(b))", ["https://en.test/A_(b)", "https://en.test/A_(b)"]),
         ("hxxps://a[.]test b[.]test c(dot)test", ["hxxps://a[.]test", "b[.]test", "c(dot)test"]),
         ("www.a.com tg://resolve?x", ["www.a.com", "tg://resolve?x"]),
         ("the end.Next main.rs a.com:80 http:// and/or 1.5/2 ann@b.com/x", []),
-        ("\uff48\uff54\uff54\uff50://\uff41.\uff54\uff45\uff53\uff54", ["\uff48\uff54\uff54\uff50://\uff41.\uff54\uff45\uff53\uff54"]),
+        (
+            "\uff48\uff54\uff54\uff50://\uff41.\uff54\uff45\uff53\uff54",
+            ["\uff48\uff54\uff54\uff50://\uff41.\uff54\uff45\uff53\uff54"],
+        ),
     ],
 )
 def test_urls(given: str, expected: list[str]) -> None:
@@ -434,7 +448,13 @@ def test_hosts_and_domains(link: str, host: str, domain: str | None) -> None:
 @pytest.mark.parametrize(
     "link",
     ["", "hello", "hello world", "http://", "http://a b.com", "http://a..b", "javascript:alert(1)", "/a.b"]
-    + ["http://256.1.1.1", "http://1.2.3.08", "http://" + "a" * 64 + ".com", "http://%ff.com", "http://a(b).com"],
+    + [
+        "http://256.1.1.1",
+        "http://1.2.3.08",
+        "http://" + "a" * 64 + ".com",
+        "http://%ff.com",
+        "http://a(b).com",
+    ],
 )
 def test_what_is_no_host(link: str) -> None:
     assert links.host(link) is None
@@ -452,7 +472,12 @@ def test_a_label_that_decodes_to_what_is_no_name_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("link", "expected"),
-    [("https://a.test/b/c?d#e", "/b/c"), ("https://a.test?x", "/"), ("a.test\\b", "/b"), ("http://a.test#x", "/")],
+    [
+        ("https://a.test/b/c?d#e", "/b/c"),
+        ("https://a.test?x", "/"),
+        ("a.test\\b", "/b"),
+        ("http://a.test#x", "/"),
+    ],
 )
 def test_path(link: str, expected: str) -> None:
     assert links.path(link) == expected
@@ -495,8 +520,14 @@ def test_ip(written: str, expected: str | None) -> None:
     ("address", "private"),
     [
         *((a, True) for a in ("10.0.0.0", "10.255.255.255", "172.16.0.1", "172.31.255.255", "192.168.0.1")),
-        *((a, True) for a in ("127.0.0.1", "169.254.1.1", "100.64.0.1", "0.0.0.0", "::1", "::", "fc00::1", "fe80::1")),
-        *((a, False) for a in ("9.255.255.255", "11.0.0.0", "172.32.0.0", "100.128.0.0", "8.8.8.8", "203.0.113.7")),
+        *(
+            (a, True)
+            for a in ("127.0.0.1", "169.254.1.1", "100.64.0.1", "0.0.0.0", "::1", "::", "fc00::1", "fe80::1")
+        ),
+        *(
+            (a, False)
+            for a in ("9.255.255.255", "11.0.0.0", "172.32.0.0", "100.128.0.0", "8.8.8.8", "203.0.113.7")
+        ),
         *((a, False) for a in ("::2", "2001:db8::1", "ff02::1", "2606:4700::1111")),
     ],
 )
@@ -549,7 +580,9 @@ def test_floor_ceil_sqrt_log_clamp() -> None:
     assert numbers.clamp(5, 10, 1) == 1
 
 
-@pytest.mark.parametrize("x", [5e-324, 1e-300, 0.1, 0.5, 0.9999999, 1.0000001, 2, 10, 12345.678, 2**53, 1.7e308])
+@pytest.mark.parametrize(
+    "x", [5e-324, 1e-300, 0.1, 0.5, 0.9999999, 1.0000001, 2, 10, 12345.678, 2**53, 1.7e308]
+)
 def test_log_is_right_to_the_last_digits(x: float) -> None:
     assert numbers.log(x) == pytest.approx(math.log(x), rel=4e-16, abs=1e-300)
 
@@ -563,7 +596,23 @@ def test_log_is_right_to_the_last_digits(x: float) -> None:
         ("5.", 5),
         ("1E3", 1000),
         ("9007199254740993", 9007199254740992.0),
-        *((w, None) for w in ("", "-", ".", "1,000", "0x1f", "1_000", "inf", "nan", "1e999", "\u0661", "1 2", "1" * 401)),
+        *(
+            (w, None)
+            for w in (
+                "",
+                "-",
+                ".",
+                "1,000",
+                "0x1f",
+                "1_000",
+                "inf",
+                "nan",
+                "1e999",
+                "\u0661",
+                "1 2",
+                "1" * 401,
+            )
+        ),
     ],
 )
 def test_number(written: str, expected: float | None) -> None:
@@ -581,7 +630,10 @@ def test_number(written: str, expected: float | None) -> None:
         ("1970-01-01 01:00:00.5+01:00", 500_000),
         ("1970-01-01T00:00:00.0000005Z", 1),
         ("1969-12-31T23:59+0000", -60_000_000),
-        *((w, None) for w in ("", "now", "1970-13-01", "1970-01-32", "1970-01-01T24:00", "1970-01-01T00:00:60Z")),
+        *(
+            (w, None)
+            for w in ("", "now", "1970-13-01", "1970-01-32", "1970-01-01T24:00", "1970-01-01T00:00:60Z")
+        ),
         *((w, None) for w in ("1970-01-01T00:00+24:00", "0001-01-01T00:00+01:00", "\u0661970-01-01", "0")),
     ],
 )

@@ -10,6 +10,7 @@ import duckdb
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from quell.engine.event_problems import Unfit
 from quell.engine.event_values import micros
 from quell.grammar.types import Type
@@ -22,24 +23,89 @@ from quell.signals.text_normalise import fingerprint, normalise
 
 # Pieces that the functions look for, beside text of any kind.
 PIECES = [
-    *("http://", "https://", "hxxp://", "www.", "bit.ly/", ".com", "[.]", "(dot)", "xn--80ak6aa92e", "@", "[at]", "#"),
-    *("<@123>", "mailto:", "+44 20 7946 0958", "1.2.3.4", "::ffff:1.2.3.4", "2026-01-01T00:00:00Z", "12.5e3", "%41"),
-    *("\u0440\u0430\u0443", "\u0391\u03a3", "\u0130\u0131", "\u00df\u1e9e", "\ufb03", "\u0345", "\u1fb3", "\u212a"),
-    *("\U0001f469\u200d\U0001f467", "\U0001f1eb\U0001f1f7", "1\ufe0f\u20e3", "\u2764\ufe0f", "e\u0301\u0323", "\u200b"),
-    *("\uff48\uff54\uff54\uff50", "\u3002", "\u0e33", "\uac00\u11a8", "\u1100\u1161", "\u3099", "\ufdfa", "\x00", "\r\n"),
-    *("fr33", "100k", "a1990", "c@sh", "!!1", "$$", "|", "\u20ac", "\u0661", "\u05d0\u05b8", "\u0928\u093f", "\u00ad"),
+    *(
+        "http://",
+        "https://",
+        "hxxp://",
+        "www.",
+        "bit.ly/",
+        ".com",
+        "[.]",
+        "(dot)",
+        "xn--80ak6aa92e",
+        "@",
+        "[at]",
+        "#",
+    ),
+    *(
+        "<@123>",
+        "mailto:",
+        "+44 20 7946 0958",
+        "1.2.3.4",
+        "::ffff:1.2.3.4",
+        "2026-01-01T00:00:00Z",
+        "12.5e3",
+        "%41",
+    ),
+    *(
+        "\u0440\u0430\u0443",
+        "\u0391\u03a3",
+        "\u0130\u0131",
+        "\u00df\u1e9e",
+        "\ufb03",
+        "\u0345",
+        "\u1fb3",
+        "\u212a",
+    ),
+    *(
+        "\U0001f469\u200d\U0001f467",
+        "\U0001f1eb\U0001f1f7",
+        "1\ufe0f\u20e3",
+        "\u2764\ufe0f",
+        "e\u0301\u0323",
+        "\u200b",
+    ),
+    *(
+        "\uff48\uff54\uff54\uff50",
+        "\u3002",
+        "\u0e33",
+        "\uac00\u11a8",
+        "\u1100\u1161",
+        "\u3099",
+        "\ufdfa",
+        "\x00",
+        "\r\n",
+    ),
+    *(
+        "fr33",
+        "100k",
+        "a1990",
+        "c@sh",
+        "!!1",
+        "$$",
+        "|",
+        "\u20ac",
+        "\u0661",
+        "\u05d0\u05b8",
+        "\u0928\u093f",
+        "\u00ad",
+    ),
 ]
 CHARS = st.characters(exclude_categories=["Cs"])
 TEXTS = st.one_of(
     st.text(CHARS, max_size=40),
-    st.lists(st.one_of(st.sampled_from(PIECES), st.text("aA1 .:/@#-", max_size=4), st.text(CHARS, max_size=2))).map(
-        "".join
-    ),
+    st.lists(
+        st.one_of(st.sampled_from(PIECES), st.text("aA1 .:/@#-", max_size=4), st.text(CHARS, max_size=2))
+    ).map("".join),
 )
 NUMBERS = st.one_of(
-    st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([0.5, -0.0, 2.5])
+    st.integers(-(2**53), 2**53),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from([0.5, -0.0, 2.5]),
 )
-PATTERNS = st.sampled_from(["a", "[a-z]+", "(a)|(b)", "^", "$", "x*", "", "\\b", "(?i)É", ".", "(.)(.)?", "\\pL+", "a.*z|b"])
+PATTERNS = st.sampled_from(
+    ["a", "[a-z]+", "(a)|(b)", "^", "$", "x*", "", "\\b", "(?i)É", ".", "(.)(.)?", "\\pL+", "a.*z|b"]
+)
 IPS = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(lambda a: network.ip(str(a)))
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "text": TEXTS,
@@ -55,7 +121,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 LITERALS: dict[tuple[str, str], st.SearchStrategy[Any]] = {
     ("round", "digits"): st.integers(0, 15),
     ("replace", "new"): st.sampled_from(["", "x", "\\\\", "é\\0é", "日本"]),
-    **{(f, "zone"): st.sampled_from(sorted(times.zone_names())) for f in ("hour_of_day", "day_of_week", "date")},
+    **{
+        (f, "zone"): st.sampled_from(sorted(times.zone_names()))
+        for f in ("hour_of_day", "day_of_week", "date")
+    },
 }
 FUNCTIONS = [row for row in REGISTRY.rows() if not row.form]
 
@@ -193,7 +262,15 @@ def test_parts_of_a_time_fit_together(at: int, zone: str) -> None:
     assert times.day_of_week("UTC")(midnight) == times.day_of_week(zone)(at)
 
 
-@given(st.one_of(TEXTS, st.from_regex(r"[0-9]{4}-[01][0-9]-[0-3][0-9](T[0-2][0-9]:[0-5][0-9](:[0-9]{2}(\.[0-9]{1,8})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?", fullmatch=True)))
+@given(
+    st.one_of(
+        TEXTS,
+        st.from_regex(
+            r"[0-9]{4}-[01][0-9]-[0-3][0-9](T[0-2][0-9]:[0-5][0-9](:[0-9]{2}(\.[0-9]{1,8})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?",
+            fullmatch=True,
+        ),
+    )
+)
 def test_time_reads_text_as_an_event_field_does(written: str) -> None:
     try:
         expected: int | None = micros(written)
@@ -254,9 +331,17 @@ def test_duckdb_rounds_as_round_does(sql: Callable[..., Any], x: float) -> None:
     assert numbers.rounder(2)(x) == sql(f"{scaled} FROM (SELECT ?::DOUBLE AS x)", x)
 
 
-@given(pattern=PATTERNS, given_text=TEXTS.filter(lambda t: "\0" not in t), new=st.sampled_from(["", "-", "<\\0>", "日"]))
+@given(
+    pattern=PATTERNS,
+    given_text=TEXTS.filter(lambda t: "\0" not in t),
+    new=st.sampled_from(["", "-", "<\\0>", "日"]),
+)
 @example(pattern="x*", given_text="abxd", new="-")
 @example(pattern="", given_text="日本", new="-")
 @example(pattern="\\b", given_text="é a", new="-")
-def test_duckdb_replaces_what_replace_does(sql: Callable[..., Any], pattern: str, given_text: str, new: str) -> None:
-    assert text.replacer((pattern, ""), new)(given_text) == sql("regexp_replace(?, ?, ?, 'g')", given_text, pattern, new)
+def test_duckdb_replaces_what_replace_does(
+    sql: Callable[..., Any], pattern: str, given_text: str, new: str
+) -> None:
+    assert text.replacer((pattern, ""), new)(given_text) == sql(
+        "regexp_replace(?, ?, ?, 'g')", given_text, pattern, new
+    )

@@ -134,7 +134,7 @@ def test_a_verdict_that_another_rule_always_outdoes() -> None:
 def test_verdicts_that_can_be_the_answer() -> None:
     review = "b on message when flag and risk > 3 then review"
     for other in (
-        "a on message when flag and risk > 3 then flag",
+        "a on message when flag and risk > 3 then review",
         "a on message when risk > 4 then block",
         "a on message when flag or risk > 3 then block",
         "a on message when flag then block mode shadow",
@@ -223,7 +223,7 @@ TEST = 'test "t"\n  given message {}\n'
 
 
 def test_a_rule_that_no_test_names() -> None:
-    rules = "rule a on message when flag then block\nrule b on message when sure then block\n"
+    rules = 'rule a on message when flag then block\nrule b on message when sure then block because "x"\n'
     assert places(rules + TEST + "  expect block by a\n", "missing-test") == ["b"]
     for expect in ("block by b", "not block by b", "fired b", "not fired b", 'message "x" by b', "fired b on the first"):
         assert places(rules + TEST + f"  expect fired a\n  expect {expect}\n", "missing-test") == []

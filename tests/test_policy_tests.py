@@ -183,7 +183,7 @@ def test_labels_given_and_set_hold_until_they_end() -> None:
         'expect label "trusted" on User "u1"',
         BURST,
         "expect not fired flood",
-        "expect allow by trusted_" if False else "expect not block",
+        "expect not block",
         'given message { author: "u2" } after 2m',
         'expect not label "trusted" on User "u1"',
     )
@@ -286,7 +286,7 @@ def test_not_value_wants_it_false() -> None:
 def test_a_failure_says_what_happened_and_shows_the_values_that_matter() -> None:
     wrong = failure('given message { author: "u1", joined: now - 30d } repeat 3', "expect block by flood")
     assert wrong.expected == "expect block by flood"
-    assert wrong.happened == "the verdict is allow; flood did not match: age < 7d is false (age = 30d)"
+    assert wrong.happened == "the verdict is allow; flood did not match: newcomer is false (age = 30d)"
     assert (wrong.file, wrong.number, wrong.event) == ("p.quell", 3, "message")
     assert wrong.line == HEAD.count("\n") + 3
     shown = {v.name: v.shown for v in wrong.values}
@@ -315,16 +315,18 @@ def test_a_failure_says_what_happened_and_shows_the_values_that_matter() -> None
         ),
         (
             ["given message {}", "expect block"],
-            "the verdict is allow; flood did not match: age < 7d is missing, since the event has no `joined`",
+            "the verdict is allow; flood did not match: sent_1m >= 3 is false (sent_1m = 1)",
         ),
         (
             ['given label "trusted" on User "u1"', BURST, "expect fired flood"],
             "flood matched, and is held back: exempt by trusted_",
         ),
         (
-            ["given message {}", 'expect label "spammer" on User "author"'],
-            'User "author" does not carry "spammer"; flood did not match: age < 7d is missing, '
-            "since the event has no `joined`",
+            ["given message {} repeat 3", 'expect label "spammer" on User "author"'],
+            (
+                'User "author" does not carry "spammer"; flood did not match: newcomer is missing, '
+                "since the event has no `joined`"
+            ),
         ),
         (
             [BURST, 'expect not label "spammer" on User "u1"'],
@@ -332,9 +334,11 @@ def test_a_failure_says_what_happened_and_shows_the_values_that_matter() -> None
         ),
         (
             ['given message { author: "u1", joined: now - 1d } repeat 4', 'expect send "queue" 2 times'],
-            'one thing was sent to "queue" so far; flood fired and asked for block, send "queue" '
-            "{ count: sent_1m, at: at } limit 1 per author every 1h was not done: "
-            "the limit of 1 every 1h is used up",
+            (
+                'one thing was sent to "queue" so far; flood fired and asked for block, send "queue" '
+                "{ count: sent_1m, at: at } limit 1 per author every 1h was not done: "
+                "the limit of 1 every 1h is used up"
+            ),
         ),
         ([BURST, 'expect not send "queue"'], 'one thing was sent to "queue" so far'),
         (
@@ -368,8 +372,8 @@ def test_all_failures_are_told_each_with_its_own_event() -> None:
 
 
 def test_an_event_that_is_refused_fails_the_test() -> None:
-    wrong = failure("given message { at: now + 3000000d + 3000000d }", "expect allow")
-    assert wrong.expected == "given message { at: now + 3000000d + 3000000d }"
+    wrong = failure("given message { at: now + 100000d * 40 }", "expect allow")
+    assert wrong.expected == "given message { at: now + 100000d * 40 }"
     assert wrong.happened.startswith("event 1 was refused: `message` refused: `at`")
 
 
@@ -409,12 +413,12 @@ def test_the_report_on_a_terminal() -> None:
     for told in (
         "expect block by flood",
         "the verdict is allow; flood did not match",
-        "joined  2025-12-02T12:00:00Z",
-        "at - joined",
+        "age 30d at - joined",
+        "newcomer = age < 7d",
         "skipped: `asleep` is off",
         "1 test passed, 1 failed, 1 skipped (2 events)",
     ):
-        assert told in " ".join(text.split()) or told in text, (told, text)
+        assert told in " ".join(text.split())
 
 
 def test_the_starter_bundles_own_tests_pass() -> None:
@@ -451,12 +455,17 @@ WRONG: list[tuple[str, str]] = [
     ),
     (
         "given message { joined: 2d }\n  expect allow",
-        'type-mismatch: `joined` is a time, and this is a duration (write now, now - 2d or "2026-01-31T12:00:00Z")',
+        (
+            "type-mismatch: `joined` is a time, and this is a duration "
+            '(write now, now - 2d or "2026-01-31T12:00:00Z")'
+        ),
     ),
     (
         'given message { joined: "yesterday" }\n  expect allow',
-        'type-mismatch: `joined` is a time, and this is "yesterday" '
-        '(write now, now - 2d or "2026-01-31T12:00:00Z")',
+        (
+            'type-mismatch: `joined` is a time, and this is "yesterday" '
+            '(write now, now - 2d or "2026-01-31T12:00:00Z")'
+        ),
     ),
     (
         'given message { kind: "plane" }\n  expect allow',
@@ -484,18 +493,24 @@ WRONG: list[tuple[str, str]] = [
     ),
     (
         "given message { links: missing }\n  expect allow",
-        "type-mismatch: `links` is required, and without it no rule sees the event "
-        "(leave it out for a neutral value)",
+        (
+            "type-mismatch: `links` is required, and without it no rule sees the event "
+            "(leave it out for a neutral value)"
+        ),
     ),
     (
         "given message { content: author }\n  expect allow",
-        "bad-test: a value in a test is written out, and `author` is known only on an event "
-        '(for text write "author")',
+        (
+            "bad-test: a value in a test is written out, and `author` is known only on an event "
+            '(for text write "author")'
+        ),
     ),
     (
-        "given message { links: sent_1m }\n  expect allow",
-        "bad-test: a value in a test is written out, and this is known only on an event "
-        "(only `now` may stand in it)",
+        "given message { links: sent_1m + 1 }\n  expect allow",
+        (
+            "bad-test: a value in a test is written out, and this is known only on an event "
+            "(only `now` may stand in it)"
+        ),
     ),
     ("given message { author: u1 }\n  expect allow", "unknown-name: nothing is called `u1`"),
     (
@@ -504,13 +519,17 @@ WRONG: list[tuple[str, str]] = [
     ),
     (
         "given message {} after 0s - 5s\n  expect allow",
-        "bad-window: what follows `after` must be no less than nothing and at most 3660d "
-        "(a clock runs forwards; for a late event give its `at`, such as now - 1h)",
+        (
+            "bad-window: what follows `after` must be no less than nothing and at most 3660d "
+            "(a clock runs forwards; for a late event give its `at`, such as now - 1h)"
+        ),
     ),
     (
         "given message {} repeat 3 every 5\n  expect allow",
-        "type-mismatch: what follows `every` must be a duration, and this is a number "
-        "(write a duration such as 10m)",
+        (
+            "type-mismatch: what follows `every` must be a duration, and this is a number "
+            "(write a duration such as 10m)"
+        ),
     ),
     (
         "given message {} repeat 60000\n  given message {} repeat 60000\n  expect allow",
@@ -596,8 +615,10 @@ WRONG: list[tuple[str, str]] = [
     ),
     (
         "given message {}\n  expect allow on event 2",
-        "bad-test: the step above makes one event, so there is no event 2 "
-        "(events are counted from 1, from the last `given` on)",
+        (
+            "bad-test: the step above makes one event, so there is no event 2 "
+            "(events are counted from 1, from the last `given` on)"
+        ),
     ),
 ]
 
@@ -605,7 +626,7 @@ WRONG: list[tuple[str, str]] = [
 @pytest.mark.parametrize(("steps", "told"), WRONG, ids=[told for _, told in WRONG])
 def test_what_is_wrong_with_a_test_is_told_when_the_bundle_is_checked(steps: str, told: str) -> None:
     found = findings(HEAD + f'test "t"\n  {steps}\n')
-    assert [f.replace(" (it has `id`", "") for f in found] == [told]
+    assert found == [told]
 
 
 def test_a_name_that_must_be_what_it_is_cannot_be_supplied() -> None:

@@ -64,7 +64,9 @@ def test_replacements_mend_what_they_can() -> None:
             better = policy[: found.span.start] + found.replacement + policy[found.span.end :]
             again = Report()
             parse(Source("p", better), again)
-            assert all(d.message != found.message or d.span.start > found.span.start for d in again.found), better
+            assert all(d.message != found.message or d.span.start > found.span.start for d in again.found), (
+                better
+            )
             mended += not again.found
     assert mended >= 25
 
