@@ -40,9 +40,9 @@ Wanted = list[tuple[str, tuple[Any, ...]]]
 class Facts:
     """An event's stages with their blocks, and what follows from them.
 
-    `lazy` are the nodes kept in variables, `scans` what each text is scanned for, `fired` the rules whose
-    firing something looks at, `own` the stores that must tell what the present event added;
-    `numbered` are the rules in order of name.
+    `fields` are the leaves that are read, `lazy` the nodes kept in variables, `scans` what each text is
+    scanned for, `fired` the rules whose firing something looks at, `own` the stores that must tell what
+    the present event added; `numbered` are the rules in order of name.
     """
 
     event: str
@@ -55,6 +55,7 @@ class Facts:
     rules: Mapping[str, LoweredRule]
     numbered: tuple[LoweredRule, ...]
     stores: Mapping[str, Store]
+    fields: tuple[int, ...]
     lazy: tuple[int, ...]
     scans: Mapping[int, Wanted]
     fired: frozenset[str]
@@ -97,6 +98,7 @@ def gather(
         {r.name: r for r in rules},
         rules,
         {w.store.identity: w.store for stage, _ in stages for w in stage.writes},
+        tuple(n for n in reached if graph[n].op == "field"),
         tuple(sorted(_lazy(graph, roots, reached, costs, leaf, known))),
         _scans(graph, reached),
         frozenset(_fired(graph, reached, stages)),

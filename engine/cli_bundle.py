@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING
 
 from quell.engine.cli_group import FINDINGS, Unreadable
-from quell.engine.cli_output import console, count
+from quell.engine.cli_output import console, count, stderr
 
 if TYPE_CHECKING:
     from quell.engine.compile import Analysis, Build
@@ -45,11 +44,11 @@ def read_sound(folder: str) -> Analysis:
     analysis = read(folder, lints=False)
     if analysis.report.errors:
         errors = [d for d in analysis.diagnostics if d.severity == "error"]
-        print_findings(errors[:MOST_SHOWN], analysis, sys.stderr)
+        print_findings(errors[:MOST_SHOWN], analysis, stderr())
         told = f"{count(len(errors), 'error')} in the policies of {folder}"
         if len(errors) > MOST_SHOWN:
             told += "; `quell check` shows all"
-        console(sys.stderr).print(told, style="red", soft_wrap=True)
+        console(stderr()).print(told, style="red", soft_wrap=True)
         raise Broken
     return analysis
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ import click
 from quell.engine.cli_bundle import engine as engine_of
 from quell.engine.cli_files import STDIO, missing_parent, same_file, stdout_bytes, whole
 from quell.engine.cli_group import DEFECT, OK, UNREADABLE, Unreadable, say_error
-from quell.engine.cli_output import Watch, count, print_json, say
+from quell.engine.cli_output import Watch, count, print_json, say, stderr, stdout
 
 if TYPE_CHECKING:
     from quell.engine.decision_files import DecisionWriter
@@ -61,7 +60,7 @@ def decide(
     _refuse_same(events, out)
     made = engine_of(policies)
     summary, took, failure = _run(made, events, out, format_, limit)
-    stream = sys.stderr if out == STDIO else sys.stdout
+    stream = stderr() if out == STDIO else stdout()
     if as_json:
         heading = {"bundle": made.bundle.analysis.files.name, "version": made.version, "source": events}
         speed = round(summary.total / took) if took else None

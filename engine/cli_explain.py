@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import click
 from quell.engine.cli_bundle import built
 from quell.engine.cli_files import STDIO
 from quell.engine.cli_group import OK, UNREADABLE, Unreadable, say_error
-from quell.engine.cli_output import Watch, console, count, print_json, say
+from quell.engine.cli_output import Watch, console, count, print_json, say, stdout
 
 if TYPE_CHECKING:
     from quell.engine.compile import Build
@@ -227,7 +226,7 @@ def _print_source(policies: str, event_type: str | None, event: str | None, as_j
     sources = {name: made.programs[name].program.source for name in events}
     if as_json:
         print_json(sources)
-    elif sys.stdout.isatty():
+    elif stdout().isatty():
         from rich.syntax import Syntax
 
         out = console()

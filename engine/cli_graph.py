@@ -74,7 +74,7 @@ def graph(
     elif shapes > LARGE:
         say(f"{count(shapes, 'node')} are many to look at: --event or --rule draw a part")
     if format_ == "mermaid" and len(picture.arrows) > MERMAID_ARROWS:
-        say(f"Mermaid draws {MERMAID_ARROWS} arrows unless its `maxEdges` is raised; --format dot has no limit")
+        say(f"Mermaid draws {MERMAID_ARROWS} arrows unless its `maxEdges` is raised; dot draws all")
     return OK
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -129,7 +130,7 @@ def _guarded(run: Callable[[], Any]) -> int:
     """The exit status of what `run` does."""
     for stream in (sys.stdout, sys.stderr):
         # What a terminal cannot show, lone surrogates in file names too, must not end the run.
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
         status = run()

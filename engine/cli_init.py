@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -83,11 +84,12 @@ def _tell(folder: str, written: list[str]) -> None:
     what = f"{count(policies, 'policy file', 'policy files')}, {count(lists, 'list')}, settings and a README"
     out.print(words(("made ", "green"), (folder, "bold"), f": {what}"), soft_wrap=True)
     out.print("\nwhat next:")
+    named = quote(folder)
     steps = (
-        (f"quell check {folder}", "say what is wrong, if anything"),
-        (f"quell test {folder}", "run the tests beside the rules"),
-        (f"quell explain {folder} --source", "see the function that the rules become"),
-        (f"quell decide {folder} --events FILE", "decide events of yours"),
+        (f"quell check {named}", "say what is wrong, if anything"),
+        (f"quell test {named}", "run the tests beside the rules"),
+        (f"quell explain {named} --source", "see the function that the rules become"),
+        (f"quell decide {named} --events FILE", "decide events of yours"),
     )
     wide = max(len(command) for command, _ in steps)
     for command, why in steps:

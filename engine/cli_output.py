@@ -38,6 +38,16 @@ VERDICT_STYLES = ("green", "cyan", "yellow", "dark_orange", "red")
 # --------------------------------------------------------------------------------- where it goes
 
 
+def stdout() -> IO[str]:
+    """Standard output as it is now; click's tests replace it."""
+    return sys.stdout
+
+
+def stderr() -> IO[str]:
+    """Standard error as it is now."""
+    return sys.stderr
+
+
 def console(stream: IO[str] | None = None) -> Console:
     """A rich console on a stream (standard output unless said otherwise) that takes text as it is."""
     from rich.console import Console

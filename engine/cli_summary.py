@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import IO, TYPE_CHECKING
 
 from quell.engine.cli_output import (
@@ -12,6 +11,7 @@ from quell.engine.cli_output import (
     percent,
     rate,
     seconds,
+    stdout,
     table,
     verdict_style,
     visible,
@@ -29,7 +29,7 @@ MOST_ROWS = 40
 
 def print_summary(summary: Summary, took: float, stream: IO[str] | None = None) -> None:
     """The whole summary of a run that took so many seconds."""
-    out = console(stream if stream is not None else sys.stdout)
+    out = console(stream if stream is not None else stdout())
     out.print(_headline(summary, took), soft_wrap=True)
     if summary.decided:
         print_verdicts(out, summary)

@@ -56,5 +56,5 @@ def test(policies: str, texts: tuple[str, ...], verbose: bool, as_json: bool) ->
 
         print_report(report, full=verbose)
     if not report.tests:
-        say("there are no tests: they are written beside the rules, as test \"…\" given … expect …")
+        say('there are no tests: they are written beside the rules, as test "…" given … expect …')
     return OK if report.ok else FINDINGS

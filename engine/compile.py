@@ -32,7 +32,6 @@ from quell.engine.symbols import Symbols
 from quell.engine.unsupported import refuse_unsupported
 from quell.grammar.diagnostics import Diagnostic, PolicyError, Report
 from quell.grammar.parser import parse
-from quell.grammar.source import NOWHERE
 from quell.grammar.tree import PolicyFile
 from quell.grammar.types import is_textual
 from quell.signals.policy_lists import PolicyList
@@ -119,7 +118,7 @@ def analyse(
         if extend is not None:
             extend(lowerer)
     except TooLarge as error:
-        report.add("too-costly", str(error), NOWHERE, hint="split the policy, or share parts with let")
+        report.add("too-costly", str(error), lowerer.here, hint="split the policy, or share parts with let")
         return analysis
     for event in symbols.schemas:
         rules = analysis.rules[event]
@@ -146,8 +145,12 @@ class Build:
         declared = schema.field("id")
         if declared is None or not is_textual(declared.type):
             return lambda e, at: None
-        leaf = self.decoder.loader(event, "id")
-        made: Callable[[Any, int], str | None] = eval(f"lambda e, at: {leaf.source}", dict(leaf.helpers))
+        return self.reader(event, "id")
+
+    def reader(self, event: str, name: str) -> Callable[[Any, int], Any]:
+        """How a field of a decoded event is read. Raises KeyError for one that is not decoded."""
+        leaf = self.decoder.loader(event, name)
+        made: Callable[[Any, int], Any] = eval(f"lambda e, at: {leaf.source}", dict(leaf.helpers))
         return made
 
 

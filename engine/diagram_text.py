@@ -61,7 +61,8 @@ def mermaid(picture: Diagram) -> str:
         line = "-.->" if arrow.dashed else "-->"
         label = f'|"{_mermaid_text(arrow.label)}"|' if arrow.label else ""
         lines.append(f"  {keys[arrow.start]} {line}{label} {keys[arrow.end]}")
-    for kind in dict.fromkeys(s.kind for s in picture.shapes.values()):
+    kinds: dict[Kind, None] = {s.kind: None for s in picture.shapes.values()}
+    for kind in kinds:
         lines.append(f"  classDef {kind} fill:{_FILLS[kind]},stroke:#777,color:#222")
     return "\n".join(lines) + "\n"
 

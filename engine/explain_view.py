@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
@@ -37,7 +36,7 @@ def print_explanation(
     rules: Collection[str] = (),
 ) -> None:
     """The whole explanation. `full` opens every rule; `rules` leaves only some, opened."""
-    out = console(stream if stream is not None else sys.stdout)
+    out = console(stream)
     _print_head(out, explanation, ladder)
     _print_fields(out, explanation)
     shown = [r for r in explanation.rules if not rules or r.rule in rules]

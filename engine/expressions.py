@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quell.engine.graph import Graph, Node
-from quell.engine.operations import EARLIEST, LARGEST, LATEST, LONGEST
+from quell.engine.operations import EARLIEST, EXACT, LARGEST, LATEST, LONGEST
 from quell.signals.functions import REGISTRY
 
 _ATOM = re.compile(r"-?[A-Za-z0-9_.]+|'(?:[^'\\\n]|\\.)*'|\(\)")
+_OWN = re.compile(r"x[0-9]+|k|_t[0-9]+|_v.*")
+"""Names that expressions give to elements, keys and temporaries, and the decoder's to what it looks at."""
 _INFIX = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _OPPOSITE = {"eq": "ne", "ne": "eq", "lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
 _PLAIN: dict[str, str] = {
@@ -45,6 +47,8 @@ _RANGE = {
     "duration_add": (str(-LONGEST), str(LONGEST)),
     "duration_subtract": (str(-LONGEST), str(LONGEST)),
 }
+_ROUNDED = {"add", "subtract", "multiply"}
+"""Python works these out exactly for two ints, where a double would round."""
 _HELPED = {"divide", "floor_divide", "modulo", "duration_scale", "duration_shrink"}
 
 
@@ -71,7 +75,7 @@ class Names:
 
     def reserved(self, name: str) -> bool:
         """Whether a name already means something."""
-        return name in self.needs or name in _PYTHON or name in self._blocked
+        return name in self.needs or name in _PYTHON or name in self._blocked or bool(_OWN.fullmatch(name))
 
     def block(self, name: str) -> None:
         """Keep a name for a local variable."""
@@ -148,6 +152,9 @@ _PYTHON = frozenset(
         "abs",
         "held",
         "UNSET",
+        "bool",
+        "set",
+        "round",
     ]
 )
 
@@ -329,15 +336,13 @@ class Expressions:
 
     def _plain(self, node: Node, atoms: list[str]) -> str:
         texts = [wrap(a) for a in atoms]
-        if node.op == "multiply" and max(abs(b) for b in node.bounds) > 2**53:
-            texts = [
-                t if not self.graph[a].whole else f"float({t})" for t, a in zip(texts, node.args, strict=True)
-            ]
         text = _PLAIN[node.op].format(*texts)
         optional_arguments = any(self.graph[a].type.optional for a in node.args)
         low, high = node.bounds
         may_leave = node.op in _RANGE and (
-            (node.type.optional and not optional_arguments) or self._leaves(node, low, high)
+            (node.type.optional and not optional_arguments)
+            or self._leaves(node, low, high)
+            or (node.op in _ROUNDED and max(-low, high) > EXACT)
         )
         if not may_leave:
             return text
@@ -515,7 +520,9 @@ def _score(x: Expressions, node: Node) -> str:
     terms = []
     for points, a in zip(node.data, node.args, strict=True):
         terms.append(f"({points!r} if {x.true(a)} else 0)")
-    return "(" + " + ".join(terms) + ")"
+    if node.whole:
+        return "(" + " + ".join(terms) + ")"
+    return f"{x.names.take('operation', 'total', 'total')}(({', '.join(terms)},))"
 
 
 def _reasons(x: Expressions, node: Node) -> str:

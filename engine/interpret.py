@@ -143,11 +143,9 @@ class FieldReaders:
 
     def _make(self, event: str, name: str) -> Reader | None:
         try:
-            leaf = self.build.decoder.loader(event, name)
+            return self.build.reader(event, name)
         except KeyError:
             return None
-        made: Reader = eval(f"lambda e, at: {leaf.source}", dict(leaf.helpers))
-        return made
 
 
 class Interpreter(Evaluator):
@@ -257,9 +255,12 @@ class Interpreter(Evaluator):
         for i, key in enumerate(keys):
             if self.graph[node.args[i]].type.kind == "list":
                 every = each(key)
-                return [
-                    self.reading(identity, [*keys[:i], k, *keys[i + 1 :]], at, within, before) for k in every
-                ]
+                return present_of(
+                    [
+                        self.reading(identity, [*keys[:i], k, *keys[i + 1 :]], at, within, before)
+                        for k in every
+                    ]
+                )
         return self.reading(identity, keys, at, within, before)
 
     def reading(

@@ -67,6 +67,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "modulo": lambda a, b: operations.modulo((), a, b),
     "duration_scale": lambda a, b: operations.scale((), a, b),
     "duration_shrink": lambda a, b: operations.shrink((), a, b),
+    "total": operations.total,
     "kleene_and": operations.kleene_and,
     "kleene_or": operations.kleene_or,
 }

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from quell.engine import lower_calls, lower_counters, lower_lists, lower_operators
-from quell.engine.graph import Graph
+from quell.engine.graph import Graph, TooLarge
 from quell.engine.lowered import Store
 from quell.engine.operations import EARLIEST, LARGEST, LATEST, LONGEST
 from quell.engine.symbols import Symbols
 from quell.grammar import tree
 from quell.grammar.diagnostics import Report, did_you_mean
 from quell.grammar.literals import spell_path
-from quell.grammar.source import Span
+from quell.grammar.source import NOWHERE, Span
 from quell.grammar.types import BOOL, DURATION, MISSING, NUMBER, REGEX, TEXT, Type
 
 EXTENT: dict[str, tuple[float, float]] = {
@@ -28,6 +28,9 @@ EXTENT: dict[str, tuple[float, float]] = {
     "duration": (-LONGEST, LONGEST),
 }
 """The least and greatest value of a type, in microseconds for times and durations."""
+
+MAX_ENTERED = 10_000
+"""Functions, scores and lets that one of them may use, each counted every time it is worked out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Scope:
 class Lowerer:
     """The graphs under construction, one per event type, and the counters' stores they share.
 
-    `injected` names lets and scores whose value a test may supply; without one they are what they are.
+    `here` is the declaration being lowered, for what is told of the whole. `injected` names lets and scores whose value a test may supply; without one they are what they are.
     """
 
     symbols: Symbols
@@ -61,9 +64,11 @@ class Lowerer:
     injected: frozenset[str] = frozenset()
     graphs: dict[str, Graph] = field(default_factory=dict)
     stores: dict[str, Store] = field(default_factory=dict)
-    _lets: dict[tuple[str, str, bool], int | None] = field(default_factory=dict)
+    here: Span = NOWHERE
+    _lets: dict[tuple[str, str, bool, bool], int | None] = field(default_factory=dict)
     _fields: dict[tuple[str, str], int] = field(default_factory=dict)
     _stack: list[str] = field(default_factory=list)
+    _entered: int = 0
 
     def graph(self, event: str) -> Graph:
         """The graph of an event type."""
@@ -216,7 +221,7 @@ class Lowerer:
 
     def let_value(self, name: str, scope: Scope) -> int | None:
         """The node of a let without parameters on an event."""
-        key = (scope.event, name, scope.shadow)
+        key = (scope.event, name, scope.shadow, scope.counting)
         if key in self._lets:
             return self._lets[key]
         let = self.symbols.lets[name]
@@ -226,12 +231,18 @@ class Lowerer:
             made = self.expr(let.body, Scope(scope.event, shadow=scope.shadow, counting=scope.counting))
         finally:
             self._stack.pop()
-        if not scope.counting:
-            self._lets[key] = made
+        self._lets[key] = made
         return made
 
     def enter(self, name: str, span: Span) -> bool:
-        """Begin to work a name out; False, and reported, when it is being worked out already."""
+        """Begin to work a name out; False, and reported, when it is being worked out already.
+
+        Functions that use others twice, over and over, are many times their text; past MAX_ENTERED
+        TooLarge is raised.
+        """
+        self._entered = self._entered + 1 if self._stack else 1
+        if self._entered > MAX_ENTERED:
+            raise TooLarge(f"`{self._stack[0]}` uses other functions and scores over {MAX_ENTERED:,} times")
         if name not in self._stack:
             self._stack.append(name)
             return True

@@ -13,6 +13,7 @@ def lower_everything(low: Lowerer) -> dict[str, list[NamedValue]]:
     out: dict[str, list[NamedValue]] = {event: [] for event in low.symbols.schemas}
     named: dict[str, tree.Let | tree.Score] = {**low.symbols.lets, **low.symbols.scores}
     for name, declared in sorted(named.items()):
+        low.here = declared.name.span
         events = [e for e in low.symbols.schemas if not missing_names(low, declared, e)]
         if not events and low.symbols.schemas:
             _nowhere(low, name, declared)

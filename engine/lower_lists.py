@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from quell.engine.lower_operators import common, list_identity, maybe, negate
+from quell.engine.operations import EXACT, total
 from quell.grammar import tree
 from quell.grammar.diagnostics import did_you_mean
 from quell.grammar.types import BOOL, NUMBER, TEXT, Type, is_textual, list_of, record
@@ -21,6 +22,9 @@ _ELEMENT = "\0element"
 
 def literal(low: Lowerer, node: tree.ListLiteral, scope: Scope) -> int | None:
     """`[a, b]`."""
+    plain = [i.plain for i in node.items if isinstance(i, tree.Text)]
+    if node.items and len(plain) == len(node.items) and None not in plain:
+        return low.graph(scope.event).const(tuple(plain), list_of(TEXT))  # most lists are of words
     made = [low.typed(i, scope) for i in node.items]
     if any(m is None for m in made):
         return None
@@ -300,8 +304,12 @@ def score(low: Lowerer, declared: tree.Score, scope: Scope) -> int | None:
     if any(h is None for h in held):
         return None
     points = tuple(i.points for i in declared.items)
-    least, most = sum(p for p in points if p < 0), sum(p for p in points if p > 0)
-    whole = all(isinstance(p, int) for p in points)
+    try:
+        least, most = total([p for p in points if p < 0]), total([p for p in points if p > 0])
+    except OverflowError:
+        low.report.add("bad-number", "these points add up to more than a number can be", declared.name.span)
+        return None
+    whole = all(isinstance(p, int) for p in points) and -EXACT <= least and most <= EXACT
     return low.graph(scope.event).add(
         "score", [h for h in held if h is not None], points, NUMBER, bounds=(least, most), whole=whole
     )

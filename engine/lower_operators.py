@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from quell.grammar import tree
 from quell.grammar.diagnostics import did_you_mean
 from quell.grammar.source import Span
-from quell.grammar.types import BOOL, DURATION, NUMBER, TIME, Type, is_textual
-from quell.signals.functions import REGISTRY
+from quell.grammar.types import BOOL, DURATION, IP, NUMBER, TEXT, TIME, Type, is_textual, list_of
 from quell.signals.patterns import check_pattern
 
 if TYPE_CHECKING:
@@ -218,15 +218,28 @@ def _compare(
 
 
 def _canonical(low: Lowerer, node: int, type_: Type, other: Type, scope: Scope) -> int:
-    """Text compared with an address is read as one."""
+    """Text compared with an address is read as one, where it is one: spellings make no difference."""
+    if other.kind != "ip" or type_.kind == "ip" or not is_textual(type_):
+        return node
     graph = low.graph(scope.event)
-    if other.kind == "ip" and type_.kind == "text" and graph.is_const(node) and graph.value(node) is not None:
-        row = REGISTRY.get("ip")
-        assert row is not None and row.call is not None
-        value = row.call(graph.value(node))
-        if value is not None:
-            return graph.const(value, Type("ip"))
-    return node
+    read = graph.add("call", (node,), ("ip",), IP.maybe())
+    return graph.add("coalesce", (read, node), (), maybe(TEXT, type_))
+
+
+def _canonical_list(low: Lowerer, node: int, type_: Type, other: Type, scope: Scope) -> int:
+    """A list of texts in which an address is looked for, each read as one."""
+    element = type_.element
+    assert element is not None
+    if other.kind != "ip" or element.kind == "ip":
+        return node
+    graph = low.graph(scope.event)
+    if graph.is_const(node) and graph.value(node) is not None:
+        texts = [graph.const(v, TEXT) for v in graph.value(node)]
+        read = [graph.value(_canonical(low, t, TEXT, other, scope)) for t in texts]
+        return graph.const(tuple(read), list_of(TEXT))
+    variable = graph.add("element", (), (node * 64 + scope.depth,), element)
+    body = _canonical(low, variable, element, other, scope)
+    return graph.add("map", (node, body), graph[variable].data, maybe(list_of(TEXT), type_))
 
 
 def _comparable(
@@ -387,11 +400,13 @@ def has(low: Lowerer, xs: tuple[int, Type], x: tuple[int, Type], node: tree.Word
         low.report.add("type-mismatch", f"a {xs[1]} never holds a {x[1]}", node.span)
         return None
     graph = low.graph(scope.event)
-    if graph.is_const(xs[0]) and graph.value(xs[0]) is not None:
-        values = graph.value(xs[0])
+    listed = _canonical_list(low, xs[0], xs[1], x[1], scope)
+    sought = _canonical(low, x[0], x[1], element, scope)
+    if graph.is_const(listed) and graph.value(listed) is not None:
+        values = graph.value(listed)
         unique = tuple(dict.fromkeys(values))
-        return graph.add("in_set", (x[0],), unique, maybe(BOOL, x[1]))
-    return graph.add("has", (xs[0], x[0]), (), maybe(BOOL, xs[1], x[1]))
+        return graph.add("in_set", (sought,), unique, maybe(BOOL, x[1]))
+    return graph.add("has", (listed, sought), (), maybe(BOOL, xs[1], x[1]))
 
 
 def _in(low: Lowerer, node: tree.Word, scope: Scope) -> int | None:
@@ -500,9 +515,12 @@ def _matches(low: Lowerer, node: tree.Word, scope: Scope) -> int | None:
     return None
 
 
+_check_once = lru_cache(maxsize=4_096)(check_pattern)
+
+
 def pattern_ok(low: Lowerer, node: tree.Regex) -> bool:
     """Whether RE2 takes a pattern; reported when not."""
-    problem = check_pattern(node.pattern, node.flags)
+    problem = _check_once(node.pattern, node.flags)
     if problem is None:
         return True
     low.report.add("bad-regex", problem.message, node.span, hint=problem.hint)

@@ -21,13 +21,15 @@ def lower_rules(low: Lowerer) -> dict[str, list[LoweredRule]]:
     out: dict[str, list[LoweredRule]] = {event: [] for event in low.symbols.schemas}
     for name, rule in low.symbols.rules.items():
         _former_names(low, rule)
-        if not _clauses(low, rule):
+        low.here = rule.name.span
+        complete = _clauses(low, rule)
+        if rule.condition is None:
             continue
         mode = rule.mode.name if rule.mode is not None else "live"
         events = [e for ident in rule.events for e in events_named(ident, low.symbols, low.report)]
         for event in dict.fromkeys(events):
             made = _rule(low, rule, event, mode == "live", exempting.get(name, ()))
-            if made is not None and mode != "off":
+            if made is not None and complete and mode != "off":
                 out[event].append(made)
     return out
 
@@ -228,12 +230,13 @@ def _exemptions(low: Lowerer) -> dict[str, tuple[str, ...]]:
     exempting = {n for n, r in rules.items() if any(isinstance(e, tree.Exempt) for e in r.effects)}
     out: dict[str, set[str]] = {}
     for name in sorted(exempting):
-        _reads_fired(low, rules[name])
+        reads = _reads_fired(low, rules[name])
         for effect in rules[name].effects:
             if isinstance(effect, tree.Exempt):
                 for target in effect.targets:
                     for hit in _targets(low, target, exempting):
-                        out.setdefault(hit, set()).add(name)
+                        if not reads:  # else a ring, which would be told a second time
+                            out.setdefault(hit, set()).add(name)
     return {k: tuple(sorted(v)) for k, v in out.items()}
 
 
@@ -271,8 +274,8 @@ def _targets(low: Lowerer, target: tree.Target, exempting: set[str]) -> list[str
     return [n for n, r in rules.items() if n not in exempting and any(t.plain == target.name for t in r.tags)]
 
 
-def _reads_fired(low: Lowerer, rule: tree.Rule) -> None:
-    """Report an exempting rule that looks at firings, through lets and counters too."""
+def _reads_fired(low: Lowerer, rule: tree.Rule) -> bool:
+    """Whether an exempting rule looks at firings, through lets and counters too; reported when so."""
     seen: set[str] = set()
     stack: list[tree.Node] = [rule.condition] if rule.condition is not None else []
     while stack:
@@ -284,7 +287,7 @@ def _reads_fired(low: Lowerer, rule: tree.Rule) -> None:
                     "and cannot look at `fired`",
                     inner.span,
                 )
-                return
+                return True
             name = (
                 inner.name
                 if isinstance(inner, tree.Name)
@@ -299,3 +302,4 @@ def _reads_fired(low: Lowerer, rule: tree.Rule) -> None:
                     stack.append(let.body)
                 if score is not None:
                     stack.append(score)
+    return False

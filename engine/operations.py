@@ -21,6 +21,8 @@ Bounds = tuple[float, float]
 
 LARGEST = 1.7976931348623157e308
 """The largest finite double: what lies beyond is missing."""
+EXACT = 2**53
+"""Up to here every whole number is a double; beyond, a number at run time is never an int."""
 EARLIEST = -62_135_596_800_000_000
 LATEST = 253_402_300_799_999_999
 """Times run from the start of year 1 to the end of year 9999, in microseconds."""
@@ -66,28 +68,35 @@ def evaluate_pure(row: Operation, data: tuple[Any, ...], values: Sequence[Any]) 
 
 
 def finite(value: Any) -> Any:
-    """A number, or missing when it is not finite."""
+    """What Python gives for a sum, difference or product, as a double: a whole number past 2**53 is
+    rounded to the nearest, and what is not finite is missing.
+
+    Whole numbers up to 2**53 are doubles exactly, so rounding what Python works out of them without
+    rounding is what IEEE 754 asks for.
+    """
+    if type(value) is int and not -EXACT <= value <= EXACT:
+        return float(value)
     return value if -LARGEST <= value <= LARGEST else None
 
 
 def add(data: tuple[Any, ...], a: Any, b: Any) -> Any:
     """IEEE sum."""
-    return finite(a + b) if type(a) is int and type(b) is int else finite(float(a) + float(b))
+    return finite(a + b)
 
 
 def subtract(data: tuple[Any, ...], a: Any, b: Any) -> Any:
     """IEEE difference."""
-    return finite(a - b) if type(a) is int and type(b) is int else finite(float(a) - float(b))
+    return finite(a - b)
 
 
 def multiply(data: tuple[Any, ...], a: Any, b: Any) -> Any:
-    """IEEE product; of whole numbers too, beyond 2**53."""
-    return finite(double(a) * double(b))
+    """IEEE product."""
+    return finite(a * b)
 
 
-def double(value: Any) -> Any:
-    """A number as IEEE double, keeping small whole numbers whole."""
-    return value if type(value) is int and -(2**26) <= value <= 2**26 else float(value)
+def total(points: Sequence[Any]) -> Any:
+    """The exact sum, rounded once, so that no order can change it. Raises OverflowError past the largest."""
+    return finite(sum(points)) if all(type(p) is int for p in points) else math.fsum(points)
 
 
 def divide(data: tuple[Any, ...], a: Any, b: Any) -> Any:
@@ -288,7 +297,7 @@ _row(
     strict=False,
     cost=0.05,
     leaf_bounds=True,
-    run=lambda data, *held: sum(p for p, h in zip(data, held, strict=True) if h is True),
+    run=lambda data, *held: total([p for p, h in zip(data, held, strict=True) if h is True]),
 )
 _row(
     "reasons",

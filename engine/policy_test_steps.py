@@ -15,10 +15,11 @@ from quell.engine.lower import Lowerer, Scope
 from quell.engine.lower_counters import MAX_WINDOW
 from quell.engine.operations import LATEST
 from quell.engine.policy_test_expect import Expectation, ExpectationReader
-from quell.engine.policy_test_values import ValueReader, Written
+from quell.engine.policy_test_values import Literal, ValueReader, Written
 from quell.engine.symbols import Symbols
 from quell.grammar import tree
 from quell.grammar.diagnostics import Report, did_you_mean
+from quell.grammar.source import Span
 
 START = 1_767_268_800_000_000
 """When every test's clock starts: 2026-01-01T12:00:00Z."""
@@ -41,7 +42,7 @@ class EventStep:
     written: tree.GivenEvent
     event: str
     values: dict[str, Written]
-    supplied: dict[str, int]
+    supplied: dict[str, Literal | int]
     count: int
     after: int
     every: int
@@ -68,13 +69,17 @@ def supplied_names(test: tree.Test) -> frozenset[str]:
 
 
 class TestReader:
-    """Reads the tests of a bundle into a lowerer's graphs, reporting what is wrong with them."""
+    """Reads the tests of a bundle into a lowerer's graphs, reporting what is wrong with them.
+
+    `places` has, for each finding of the report, the step that led to it.
+    """
 
     __test__ = False  # pytest would otherwise collect it
 
     def __init__(self, lowerer: Lowerer, report: Report) -> None:
         self.lowerer = lowerer
         self.report = report
+        self.places: list[Span] = []
         self.symbols: Symbols = lowerer.symbols
         self._values = ValueReader(lowerer, report)
         self._expectations = ExpectationReader(lowerer, report)
@@ -118,10 +123,15 @@ class TestReader:
                 expects += 1
                 made = self._expect(written, current) if known else None
                 out.extend([made] if made is not None else [])
+            self._place(written.span)
         if not expects:
             message = "this test expects nothing, so it cannot fail"
             self.report.add("bad-test", message, test.title.span, hint="write expect …")
+            self._place(test.title.span)
         return out
+
+    def _place(self, span: Span) -> None:
+        self.places.extend([span] * (len(self.report.found) - len(self.places)))
 
     def _expect(self, written: tree.Expect, step: EventStep | None) -> Expectation | None:
         if step is None:
@@ -172,8 +182,7 @@ class TestReader:
     def _same_as_told(
         self, written: tree.GivenEvent, name: str, value: Written, told: Any, event: str
     ) -> None:
-        graph = self.lowerer.graph(event)
-        if isinstance(value, int) and graph.is_const(value) and graph.value(value) != told:
+        if isinstance(value, Literal) and value.value != told:
             message = f"an event whose `{name}` is not {told!r} is no `{event}`".replace("'", '"')
             self.report.add("bad-test", message, written.values.span, hint="leave the field out")
 
@@ -203,15 +212,17 @@ class TestReader:
             return None
         return int(value)
 
-    def _supplied(self, written: tree.GivenEvent, event: str) -> dict[str, int]:
-        out: dict[str, int] = {}
+    def _supplied(self, written: tree.GivenEvent, event: str) -> dict[str, Literal | int]:
+        out: dict[str, Literal | int] = {}
         for ident, expr in written.injected:
-            node = self._supply(ident, expr, event, out)
-            if node is not None:
-                out[ident.name] = node
+            value = self._supply(ident, expr, event, out)
+            if value is not None:
+                out[ident.name] = value
         return out
 
-    def _supply(self, ident: tree.Ident, expr: tree.Expr, event: str, known: dict[str, int]) -> int | None:
+    def _supply(
+        self, ident: tree.Ident, expr: tree.Expr, event: str, known: dict[str, Literal | int]
+    ) -> Literal | int | None:
         if ident.name in known:
             self.report.add("bad-test", f"`{ident.name}` is supplied twice", ident.span)
             return None

@@ -26,8 +26,16 @@ NOW = "now"
 ADDRESS = "192.0.2.1"
 """The neutral IP address, from a range kept for documentation (RFC 5737)."""
 
-Written = int | list["Written"] | dict[str, "Written"]
-"""A written value: a node of the event's graph; a list or a record of such."""
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A value written as a literal."""
+
+    value: Any
+
+
+Written = Literal | int | list["Written"] | dict[str, "Written"]
+"""A written value: a literal, a node of the event's graph, or a list or a record of such."""
 
 
 def now_node(lowerer: Lowerer, event: str) -> int:
@@ -84,15 +92,15 @@ class ValueReader:
             return None
         return self.scalar(expr, wanted, event, field.name)
 
-    def scalar(self, expr: tree.Expr, wanted: Type, event: str, what: str) -> int | None:
-        """The node of a value of a type; None, and reported, when it is of another or not written out."""
-        graph = self.lowerer.graph(event)
+    def scalar(self, expr: tree.Expr, wanted: Type, event: str, what: str) -> Literal | int | None:
+        """A value of a type; None, and reported, when it is of another or not written out."""
+        ok, value = literal_value(expr, wanted)
+        if ok:
+            return Literal(value)
         if isinstance(expr, tree.Text) and wanted.kind in ("time", "ip", "enum"):
-            ok, value = literal_value(expr, wanted)
-            if ok:
-                return graph.const(value, wanted.present())
             self._unfit(expr, wanted, "text", what)
             return None
+        graph = self.lowerer.graph(event)
         typed = self.lowerer.typed(expr, Scope(event, {NOW: now_node(self.lowerer, event)}))
         if typed is None:
             return None
@@ -201,7 +209,16 @@ def _record(
 def _made(field: Field, written: Written, value: Callable[[int], Any], clock: int) -> Any:
     if isinstance(written, list):
         return [v for item in written if (v := _made(field, item, value, clock)) is not None]
-    return _record(field.record, written, value, clock) if isinstance(written, dict) else value(written)
+    if isinstance(written, dict):
+        return _record(field.record, written, value, clock)
+    return plain_value(written, value)
+
+
+def plain_value(written: Literal | int, value: Callable[[int], Any]) -> Any:
+    """The run-time value of what is neither a list nor a record; `value` gives those of nodes."""
+    if isinstance(written, Literal):
+        return list(written.value) if isinstance(written.value, list) else written.value
+    return value(written)
 
 
 def _neutral(field: Field, clock: int) -> Any:

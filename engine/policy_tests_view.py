@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import IO, TYPE_CHECKING
 
 from quell.engine.cli_output import console, count, utf8, visible, words
@@ -19,7 +18,7 @@ MOST_VALUES = 16
 def print_report(report: TestReport, stream: IO[str] | None = None, *, full: bool = False) -> None:
     """Every failure and every skipped test, then the counts. `full` names the tests that passed too, and
     explains the rules that a failure is about part by part."""
-    out = console(stream if stream is not None else sys.stdout)
+    out = console(stream)
     for test in report.tests:
         if test.outcome != "passed" or full:
             _print_test(out, test, full)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quell.engine.backend_facts import Facts, Leaf, gather
-from quell.engine.expressions import Expressions, Names, is_atom, wrap_or
+from quell.engine.expressions import Expressions, Names, is_atom, wrap, wrap_or
 from quell.engine.graph import Graph, Node
 from quell.engine.lowered import LoweredEffect, LoweredRule
 from quell.engine.order import Stage, Write, effect_nodes
@@ -71,17 +71,28 @@ class _Writer:
     own: dict[str, str] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
     numbers: dict[str, int] = field(default_factory=dict)
+    flags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.graph = self.facts.graph
         self.x = Expressions(self.graph, self.names, self._leaf, self._state, self._scanned)
         self.numbers = {r.name: i for i, r in enumerate(self.facts.numbered)}
+        self._block_leaves()
+        for name in sorted(self.facts.fired):
+            if self._rule(name) is not None:
+                self.flags[name] = self._fresh(f"fired_{name}")
         for number in self.facts.lazy:
             self.local[number] = self._name(number)
         for text in sorted(self.facts.scans):
             self.found[text] = self._fresh(f"found_in_{self._base(text)}")
 
     # --------------------------------------------------------------- naming
+
+    def _block_leaves(self) -> None:
+        """Keep the names that reading the fields uses from all others: the decoder has spelled them."""
+        for number in self.facts.fields:
+            for helper in self.facts.leaf(self.graph[number].data[0]).helpers:
+                self.names.block(helper)
 
     def _name(self, number: int) -> str:
         return self._fresh(self._base(number))
@@ -142,17 +153,10 @@ class _Writer:
         unset = [self._variable(w) for w in worked_out if self._guarded(w) and not self._hoisted(w)]
         if unset:
             self.line(" = ".join(unset) + " = UNSET")
-        fired = [self._fired_name(name) for name in sorted(self.facts.fired) if self._rule(name) is not None]
-        if fired:
-            self.line(" = ".join(fired) + " = False")
+        if self.flags:
+            self.line(" = ".join(self.flags.values()) + " = False")
         for name in sorted(set(self.own.values())):
             self.line(f"{name} = []")
-
-    @staticmethod
-    def _fired_name(rule: str) -> str:
-        return "fired_" + "".join(
-            c if c.isascii() and (c.isalnum() or c == "_") else f"_{ord(c):x}_" for c in rule
-        )
 
     def line(self, text: str) -> None:
         """One line at the present indent."""
@@ -198,12 +202,12 @@ class _Writer:
             node = self.graph[number]
             for a in node.args:
                 visit(a)
-            if number in self.local and not self._is_available(number):
-                needed[number] = None
             if node.op in ("match", "list_match") and not node.binders:
                 scan = ("scan", node.args[0])
                 if not self._is_available(scan):
                     needed[scan] = None
+            if number in self.local and not self._is_available(number):
+                needed[number] = None
 
         for root in roots:
             visit(root)
@@ -269,7 +273,7 @@ class _Writer:
         rule = self._rule(node.data[0])
         if rule is None or not (rule.live or node.data[1]):
             return "False"
-        return self._fired_name(rule.name)
+        return self.flags[rule.name]
 
     def _injected(self, node: Node) -> str:
         """What a test supplies, or else the value itself."""
@@ -320,6 +324,8 @@ class _Writer:
             if listed is not None:
                 each = self.names.take("helper", "each", "each")
                 body = f"[{body} for {element} in {each}({parts[listed]})]"
+                if isinstance(before, int) and before > 0:
+                    body = f"{self.names.take('helper', 'present_of', 'present_of')}({body})"
             out = f"{body} if {' and '.join(tests)} else None" if tests else body
         if late:
             out = f"(lambda {', '.join(n for n, _ in late)}: {out})({', '.join(t for _, t in late)})"
@@ -348,14 +354,17 @@ class _Writer:
         helper = self.names.take("helper", "reaches", "reaches")
         now = self._reading(identity, key, at, within, 0)
         return (
-            f"({key} in {own} and {helper}({now}, {self._present(identity, key, at, within)}, {threshold!r}))"
+            f"({wrap(key)} in {own} and {helper}({now}, {self._present(identity, key, at, within)}, "
+            f"{threshold!r}))"
         )
 
     def _own(self, identity: str) -> str | None:
         """The variable with the keys under which the present event was counted, if it can be."""
         if identity not in self.facts.stores:
             return None
-        return self.own.setdefault(identity, f"own_{identity[:4]}_{len(self.own)}")
+        if identity not in self.own:
+            self.own[identity] = self._fresh(f"own_{identity[:4]}")
+        return self.own[identity]
 
     def _write_store(self, write: Write) -> None:
         """The lines that count the event."""
@@ -366,7 +375,7 @@ class _Writer:
                 return
         self.line(f"# {store.text}")
         parts = [*source.keys, *((source.value,) if source.value is not None else ())]
-        tests = [self._fired_name(source.rule)] if source.rule is not None else []
+        tests = [self.flags[source.rule]] if source.rule is not None else []
         with_where = [source.where] if source.where is not None else []
         with self._conditions(tests, with_where):
             self.prepare(parts)
@@ -487,10 +496,10 @@ class _Writer:
         held = self._held_back(rule)
         if rule.name in self.facts.fired:
             if held == "None":
-                self.line(f"{self._fired_name(rule.name)} = True")
+                self.line(f"{self.flags[rule.name]} = True")
             else:
                 self.line(f"held = {held}")
-                self.line(f"{self._fired_name(rule.name)} = held is None")
+                self.line(f"{self.flags[rule.name]} = held is None")
                 held = "held"
         message = self.x.value(rule.because) if rule.because is not None else "None"
         values = [self._effect(e) for e in rule.effects]
@@ -507,7 +516,7 @@ class _Writer:
             out = f"None if {inside}({rule.first_name!r}, {rule.share!r}, ({keys})) else 'rollout'"
         for name in reversed(rule.exempt_by):
             if self._rule(name) is not None and (self._rule(name) or rule).live:
-                out = f"{'exempt by ' + name!r} if {self._fired_name(name)} else {out}"
+                out = f"{'exempt by ' + name!r} if {self.flags[name]} else {out}"
         return out
 
     def _effect(self, effect: LoweredEffect) -> str:

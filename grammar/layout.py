@@ -28,6 +28,9 @@ from quell.grammar.spelling import (
 WIDTH = 100
 """Columns of a line, where there is a choice."""
 
+_DEEPEST = 60
+"""The column from which brackets inside brackets are indented no further."""
+
 Piece = str | tuple[tree.Expr, int]
 """Text as it is, or an expression and how tightly it must bind."""
 
@@ -40,6 +43,11 @@ class Layout(Speller):
         super().__init__(source)
         self._width = width
         self._broken: dict[int, bool] = {}
+        self._lines: dict[tuple[int, int, int, int, int, int | None], list[str]] = {}
+
+    def forget(self) -> None:
+        super().forget()
+        self._lines.clear()
 
     # ------------------------------------------------- the writer's breaks
 
@@ -75,7 +83,18 @@ class Layout(Speller):
 
         Brackets that open here close on a line of their own at column `base`. Operands of `and` and `or`
         that begin a line stand at `next_col` (below the first if it is None), and the word before them.
+        Several layouts may be tried for one part, so what was laid out is remembered: else each level of
+        nesting could double the work.
         """
+        key = (id(expr), col, base, tail, least, next_col)
+        known = self._lines.get(key)
+        if known is None:
+            known = self._lines[key] = self._lay_out(expr, col, base, tail, least, next_col)
+        return known
+
+    def _lay_out(
+        self, expr: tree.Expr, col: int, base: int, tail: int, least: int, next_col: int | None
+    ) -> list[str]:
         flat = self.flat(expr, least)
         if col + len(flat) + tail <= self._width and not self.broken(expr):
             return [flat]
@@ -190,6 +209,7 @@ class Layout(Speller):
         self, before: str, parts: Sequence[Sequence[Piece]], after: str, base: int, between: str = ","
     ) -> list[str]:
         """Parts two columns further in than the closing bracket, as many on a line as fit."""
+        base = min(base, _DEEPEST)
         inner = base + 2
         out = [before]
         alone = True  # the line so far takes no more
@@ -224,19 +244,18 @@ class Layout(Speller):
             parts = [[f"{self.name(expr.variable)} of ", (expr.source, OR)]]
         if condition is None:
             return self._bracketed(before, parts, after, base, "")
-        inner = base + 2
+        inner = min(base, _DEEPEST) + 2
         column = inner + len("where ")
         head = before + " ".join(
             "".join(p if isinstance(p, str) else self.flat(*p) for p in part) for part in parts
         )
-        where = self.lines(condition, column, column, tail + 1)
+        where = self.lines(condition, column, column, tail + len(after))
         where = [" " * inner + "where " + where[0], *where[1:]]
         simple = isinstance(expr, tree.Counter) or not self.broken(expr.source)
         if simple and col + len(head) <= self._width and all(len(line) <= self._width for line in where):
             return [head, *where[:-1], where[-1] + after]
         opened = self._bracketed(before, parts, after, base, "")
-        where = self.lines(condition, column, column)
-        return [*opened[:-1], " " * inner + "where " + where[0], *where[1:], opened[-1]]
+        return [*opened[:-1], *where, opened[-1]]
 
 
 def _laid_out(expr: tree.Node) -> list[tree.Node]:

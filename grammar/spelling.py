@@ -73,6 +73,10 @@ class Speller:
         """Names with commas between."""
         return ", ".join(self.name(n) for n in nodes)
 
+    def forget(self) -> None:
+        """Forget what was spelled, since names may now be spelled otherwise."""
+        self._flat.clear()
+
     def settle(self, spell: Callable[[], str], start: str) -> str:
         """What `spell` gives, with those names in backquotes that are reserved where they stand.
 
@@ -85,7 +89,7 @@ class Speller:
             probed = self._probing
         finally:
             self._probing = None
-            self._flat.clear()
+            self.forget()
         if probed:
             try:
                 reserved = reader().reserved(text, start)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import count as count_from
 from pathlib import Path
+from shlex import quote
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -17,12 +19,14 @@ from quell.engine.cli_output import Watch, console, count, print_json, words
 
 if TYPE_CHECKING:
     from quell.engine.decision import Decision, Refused
+    from quell.engine.decision_files import DecisionWriter
     from quell.engine.engine import Engine
     from quell.replay.demo import Day, Sink
 
 EVENTS = 210_000
 SEED = 7
 """The simulation's own defaults, said here so that `--help` need not load it; a test compares them."""
+EVENTS_FILE = "events.jsonl"
 
 
 @click.command("demo", short_help="Decide a simulated day, and see how well that went.")
@@ -84,26 +88,32 @@ def _kept(keep: str | None) -> Iterator[tuple[str, Sink | None]]:
         with as_file(files("quell.policies")) as folder:
             yield str(folder), None
         return
+    from quell.engine.decision_files import JsonLinesWriter
+
     target = Path(keep)
     copy_starter(target / "policies")
     with (
-        whole(target / "events.jsonl") as events,
+        whole(target / EVENTS_FILE) as events,
         whole(target / "truth.jsonl") as truths,
         whole(target / "decisions.jsonl") as decisions,
     ):
-        yield str(target / "policies"), _writer(events, truths, decisions)
+        writer = JsonLinesWriter(decisions)
+        yield str(target / "policies"), _sink(events, truths, writer)
+        writer.close()
     write_text(target / "README.md", _README)
 
 
-def _writer(events: IO[bytes], truths: IO[bytes], decisions: IO[bytes]) -> Sink:
+def _sink(events: IO[bytes], truths: IO[bytes], decisions: DecisionWriter) -> Sink:
+    """What writes one event down, with its truth and the answer to it."""
     from msgspec.json import Encoder
 
     encode = Encoder().encode
+    numbers = count_from(1)
 
     def write(line: bytes, truth: dict[str, str], answer: Decision | Refused) -> None:
         events.write(line + b"\n")
         truths.write(encode(truth) + b"\n")
-        decisions.write(encode(answer) + b"\n")
+        decisions.write(answer, f"{EVENTS_FILE}:{next(numbers)}")
 
     return write
 
@@ -135,12 +145,13 @@ def _print_next(day: Day, keep: str | None) -> None:
             ("quell demo --seed 8", "another day"),
         ]
     else:
-        steps = [(f"quell decide {keep}/policies --events {keep}/events.jsonl", "decide the day again")]
+        policies, events = quote(f"{keep}/policies"), quote(f"{keep}/{EVENTS_FILE}")
+        steps = [(f"quell decide {policies} --events {events}", "decide the day again")]
         sample = next((s for s in day.samples if s.id is not None), None)
         if sample is not None:
-            explain = f"quell explain {keep}/policies --events {keep}/events.jsonl --event {sample.id}"
+            explain = f"quell explain {policies} --events {events} --event {quote(sample.id or '')}"
             steps.append((explain, "why that decision"))
-        steps.append((f"quell test {keep}/policies", "after a change to a rule"))
+        steps.append((f"quell test {policies}", "after a change to a rule"))
     wide = max(len(command) for command, _ in steps)
     for command, why in steps:
         if wide > 40:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil, floor
 from typing import TYPE_CHECKING, Any
 
 from quell.engine.cli_output import (
@@ -180,7 +181,7 @@ def _share(of: Rate) -> Text:
 
 def _interval(of: Rate) -> Text:
     low, high = of.interval
-    return words((f"{100 * low:.0f}-{100 * high:.0f}", "dim"))
+    return words((f"{floor(100 * low)}-{ceil(100 * high)}", "dim"))
 
 
 def _mostly(kinds: Mapping[str, int]) -> str:

@@ -14,6 +14,8 @@ import unicodedata2
 
 LIST_CAP = 10_000
 """Elements in a list that a function makes from one text; what follows is left out."""
+LOOK_CAP = 200_000
+"""Characters that functions with much to do for each one look at; what follows they do not see."""
 TEXT_CAP = 2_000_000
 """Characters in a text that a function makes; a longer one ends there."""
 
@@ -33,7 +35,7 @@ _INVISIBLE = frozenset(
         *range(0xE0100, 0xE01F0),
     )
 )
-_TABLE_LIMIT = 50_000
+_TABLE_LIMIT = 100_000
 
 
 class CharTable(dict[int, Any]):
@@ -75,12 +77,13 @@ def _shape_of(char: str) -> str:
         return char
     if char in SPACES:
         return " "
-    if is_ignorable(char):
-        return HIDDEN
-    plain = normalize("NFKC", char)
-    if len(plain) == 1 and plain.isascii():
-        return plain
     kind = category(char)
+    if kind == "Cf" or is_ignorable(char):
+        return HIDDEN
+    if kind != "Lo":  # which is most characters, and none of them is compatible with one of ASCII
+        plain = normalize("NFKC", char)
+        if len(plain) == 1 and plain.isascii():
+            return plain
     if kind[0] == "L":
         return "A" if kind in ("Lu", "Lt") else "a"
     if kind == "Nd":

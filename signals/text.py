@@ -16,6 +16,8 @@ TO_THE_END = 2**53
 MATCHES_CAP = 1_000
 """Matches of one pattern that `replace` replaces in one text. Each may be searched for up to the end of the
 text, so without a cap the time could grow with the square of its length."""
+SEARCHED_CAP = 200_000_000
+"""Bytes that `replace` lets a pattern search in one text, were each match looked for up to its end."""
 
 
 def trim(text: str) -> str:
@@ -93,9 +95,10 @@ def _pattern_replacer(pattern: tuple[str, str], new: str) -> Callable[[str], str
 
 
 def _matches(compiled: Any, raw: bytes) -> list[tuple[int, Any]]:
-    """The first `MATCHES_CAP` matches as RE2's own GlobalReplace takes them: an empty match does not stand
-    right behind another match, nor inside a character."""
+    """The first matches, as many as the caps allow, as RE2's own GlobalReplace takes them: an empty match
+    does not stand right behind another match, nor inside a character."""
     found: list[tuple[int, Any]] = []
+    most = min(MATCHES_CAP, SEARCHED_CAP // (len(raw) + 1))
     last = -1
     for match in compiled.finditer(raw):
         start, end = match.span()
@@ -103,7 +106,7 @@ def _matches(compiled: Any, raw: bytes) -> list[tuple[int, Any]]:
             continue
         found.append((start, match))
         last = end
-        if len(found) == MATCHES_CAP:
+        if len(found) >= most:
             break
     return found
 
@@ -215,7 +218,8 @@ ROWS: tuple[Function, ...] = (
         group="text",
         doc="The text with every `old` replaced. `old` is text or a pattern, both are written out; after a"
         " pattern `new` may hold `\\\\1` for what its first group matched. Of a pattern the first"
-        f" {MATCHES_CAP:,} matches are replaced, and a result ends after {TEXT_CAP:,} characters.",
+        f" {MATCHES_CAP:,} matches are replaced (fewer in texts over 200,000 bytes), and a result ends after"
+        f" {TEXT_CAP:,} characters.",
         parameters=(
             _X,
             Parameter("old", variable("P", "text", "regex"), literal=True),

@@ -14,7 +14,7 @@ from itertools import islice
 import emoji
 
 from quell.grammar.types import TEXT, list_of
-from quell.signals.characters import HIDDEN, LIST_CAP, CharTable, shape, visible
+from quell.signals.characters import HIDDEN, LIST_CAP, LOOK_CAP, CharTable, shape, visible
 from quell.signals.registry import Example, Function, Parameter
 
 # In shapes: letters, digits and the underscore; \x01 is a hidden character, \x02 a combining mark.
@@ -129,10 +129,6 @@ def _is_national(written: str, groups: list[str]) -> bool:
 # -------------------------------------------------------------------- emoji
 
 
-EMOJI_CAP = 200_000
-"""Characters that `emojis` looks at: what may begin an emoji and does not costs it two microseconds."""
-
-
 @cache
 def _emoji() -> tuple[frozenset[str], dict[str, tuple[int, ...]]]:
     """Every emoji, and how long those are that begin with a character, longest first."""
@@ -152,7 +148,7 @@ def emojis(text: str) -> list[str]:
     if text.isascii():
         return []
     known, sizes = _emoji()
-    begins = text[:EMOJI_CAP].translate(_BEGINS)
+    begins = text[:LOOK_CAP].translate(_BEGINS)
     found: list[str] = []
     at = begins.find("e")
     while at >= 0 and len(found) < LIST_CAP:
@@ -246,7 +242,7 @@ ROWS: tuple[Function, ...] = (
         name="emojis",
         group="text",
         doc="The emoji of the text in order, with repeats; one joined of several is one. Signs that show as"
-        f" text unless asked (©, ☺) count when asked. {_FIRST} Only the first {EMOJI_CAP:,} characters are"
+        f" text unless asked (©, ☺) count when asked. {_FIRST} Only the first {LOOK_CAP:,} characters are"
         " looked at.",
         parameters=(_X,),
         result=list_of(TEXT),

@@ -107,7 +107,6 @@ def similarity(a: str, b: str) -> float:
 
 # ------------------------------------------------------------------ scripts
 
-_NO_SCRIPT = ("COMMON", "INHERITED")
 _A_LETTER = re.compile("[A-Za-z]")
 
 
@@ -115,9 +114,8 @@ _A_LETTER = re.compile("[A-Za-z]")
 def _ranges() -> tuple[list[int], list[tuple[int, str]]]:
     """The first code point of each run of one script, and its last with the script's name."""
     data = json.loads(files("confusable_homoglyphs").joinpath("categories.json").read_text("utf-8"))
-    names = [n.replace("_", " ").title() if n not in _NO_SCRIPT else "" for n in data["iso_15924_aliases"]]
     runs = data["code_points_ranges"]
-    return [run[0] for run in runs], [(run[1], names[run[2]]) for run in runs]
+    return [run[0] for run in runs], [(run[1], data["iso_15924_aliases"][run[2]]) for run in runs]
 
 
 def _script_of(char: str) -> str | None:
@@ -125,12 +123,20 @@ def _script_of(char: str) -> str | None:
     starts, ends = _ranges()
     at = bisect(starts, ord(char)) - 1
     last, name = ends[at]
-    return chr(0xE000 + _names().index(name)) if name and ord(char) <= last else None
+    return _marks().get(name) if ord(char) <= last else None
 
 
 @cache
-def _names() -> list[str]:
-    return sorted({name for _, name in _ranges()[1]})
+def _marks() -> dict[str, str]:
+    """A private character for each script."""
+    names = sorted({name for _, name in _ranges()[1]} - {"COMMON", "INHERITED"})
+    return {name: chr(0xE000 + at) for at, name in enumerate(names)}
+
+
+@cache
+def _names() -> dict[str, str]:
+    """The names of scripts as in `Old Italic`, by their private characters."""
+    return {mark: name.replace("_", " ").title() for name, mark in _marks().items()}
 
 
 _SCRIPTS = CharTable(_script_of)
@@ -140,7 +146,7 @@ def scripts(text: str) -> list[str]:
     """The scripts of the text's letters, the most frequent first, of equals the one that appears first."""
     if text.isascii():
         return ["Latin"] if _A_LETTER.search(text) else []
-    return [_names()[ord(mark) - 0xE000] for mark, _ in Counter(text.translate(_SCRIPTS)).most_common()]
+    return [_names()[mark] for mark, _ in Counter(text.translate(_SCRIPTS)).most_common()]
 
 
 def script(text: str) -> str | None:

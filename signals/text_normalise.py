@@ -20,7 +20,7 @@ from importlib.resources import files
 import unicodedata2
 
 from quell.grammar.types import TEXT
-from quell.signals.characters import SPACES, CharTable, category, is_ignorable, normalize, visible
+from quell.signals.characters import LOOK_CAP, SPACES, CharTable, category, is_ignorable, normalize, visible
 from quell.signals.registry import Example, Function, Parameter
 
 # Marks that sit on letters of any script, as accents do or as noise; those of one script alone spell words.
@@ -31,6 +31,8 @@ _LOOSE_MARKS = (
     (0x20D0, 0x20FF),
     (0xFE20, 0xFE2F),
 )
+_LONGEST_FORM = 6
+"""Characters in a compatibility form; U+FDFA and U+FDFB hold more, whole phrases, and stay as they are."""
 # Signs that stand for letters in words and are in neither source.
 _SIGNS = {"€": "e", "£": "l", "¥": "y", "₿": "b", "₽": "p", "₮": "t", "¢": "c", "¡": "i"}
 _NAMED = re.compile(
@@ -59,7 +61,7 @@ def _plain(char: str) -> str:
     if category(char) == "Nd":
         return str(unicodedata2.decimal(char))
     parts = normalize("NFKD", char)
-    if parts != char:
+    if parts != char and len(parts) <= _LONGEST_FORM:
         return "".join(map(_plain, parts))
     return _latin().get(char, char)
 
@@ -197,7 +199,8 @@ _FOLDED = CharTable(str.casefold)
 
 
 def normalise(text: str) -> str:
-    """The text as a reader takes it; see the row. Normalising twice changes nothing more."""
+    """The first `LOOK_CAP` characters as a reader takes them; see the row. Normalised text stays as it is."""
+    text = text[:LOOK_CAP]
     if text.isascii():
         text = text.lower()
         if not text.isprintable():
@@ -249,7 +252,7 @@ ROWS: tuple[Function, ...] = (
         " characters; look-alike letters of other scripts are Latin in words that imitate Latin ones; digits"
         " and signs in words are the letters they stand for (`fr33`, `c@sh`), though not in amounts (`100k`)"
         " or numbers at the end (`anna1990`); white space is single spaces. Compare it with text in lower"
-        " case, or with normalised text.",
+        f" case, or with normalised text. Of a longer text the first {LOOK_CAP:,} characters are looked at.",
         parameters=(_X,),
         result=TEXT,
         call=normalise,

@@ -8,6 +8,8 @@ In a page of `tests/language/`, a fenced block says what it is in its first line
 - ```` ```file lists/x.txt ```` is a file of the bundles that follow, until the next heading of level 2.
 - ```` ```syntax ```` shows a form and is not run.
 - A table with the head `| expression | value |` holds expressions and the values they have; `\\|` is a bar.
+- A table with the head `| event | answer |` holds events, as JSON, which the bundle above it decides in order, and
+  what it answers: `block`, `block, reported wrong-type`, or `refused bad-time`.
 
 A case knows nothing of a back end: it is policies, events in order, and what is expected of them.
 """
@@ -52,11 +54,28 @@ class ValueCase:
     expression: str
     value: str
     shared: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """Where the case stands, for the test's name."""
         return f"{self.page}:{self.line} {self.expression}"
+
+
+@dataclass(frozen=True, slots=True)
+class EventsCase:
+    """Events in order, each with its line and the answer to it, for one bundle."""
+
+    page: str
+    heading: str
+    line: int
+    bundle: BundleCase
+    rows: tuple[tuple[int, str, str], ...]
+
+    @property
+    def name(self) -> str:
+        """Where the case stands, for the test's name."""
+        return f"{self.page}:{self.line} {self.heading}"
 
 
 @dataclass(slots=True)
@@ -67,6 +86,7 @@ class Page:
     text: str
     bundles: list[BundleCase] = field(default_factory=list)
     values: list[ValueCase] = field(default_factory=list)
+    events: list[EventsCase] = field(default_factory=list)
     headings: list[str] = field(default_factory=list)
 
 
@@ -102,7 +122,10 @@ def read_page(path: Path) -> Page:
             if line.startswith("## "):
                 files = {}
         if line.strip().lower() == "| expression | value |":
-            number = _table(page, lines, number + 2, heading, shared)
+            number = _values(page, lines, number + 2, heading, shared, files)
+            continue
+        if line.strip().lower() == "| event | answer |":
+            number = _events(page, lines, number + 2, heading)
             continue
         number += 1
     return page
@@ -126,15 +149,35 @@ def _bundle(page: str, heading: str, line: int, body: str, shared: str, files: d
     return BundleCase(page, heading, line, text, files, expected)
 
 
-def _table(page: Page, lines: list[str], start: int, heading: str, shared: str) -> int:
-    number = start
-    while number < len(lines) and lines[number].startswith("|"):
-        cells = [c.strip().replace("\\|", "|") for c in re.split(r"(?<!\\)\|", lines[number].strip().strip("|"))]
-        if len(cells) >= 2:
-            expression, value = (c.strip("`") if c.startswith("`") else c for c in cells[:2])
-            page.values.append(ValueCase(page.name, heading, number + 1, expression, value, shared))
-        number += 1
-    return number
+def _rows(lines: list[str], start: int) -> list[tuple[int, str, str]]:
+    """The rows of a table with two columns: line, and both cells without their marks of code."""
+    out: list[tuple[int, str, str]] = []
+    for number in range(start, len(lines)):
+        if not lines[number].startswith("|"):
+            break
+        first, second = (_cell(c) for c in re.split(r"(?<!\\)\|", lines[number].strip())[1:3])
+        out.append((number + 1, first, second))
+    return out
+
+
+def _cell(written: str) -> str:
+    text = written.strip().replace("\\|", "|")
+    fence = "``" if text.startswith("``") else "`"
+    return text.removeprefix(fence).removesuffix(fence) if text.startswith(fence) else text
+
+
+def _values(
+    page: Page, lines: list[str], start: int, heading: str, shared: str, files: dict[str, bytes]
+) -> int:
+    rows = _rows(lines, start)
+    page.values.extend(ValueCase(page.name, heading, line, e, v, shared, files) for line, e, v in rows)
+    return start + len(rows)
+
+
+def _events(page: Page, lines: list[str], start: int, heading: str) -> int:
+    rows = _rows(lines, start)
+    page.events.append(EventsCase(page.name, heading, start, page.bundles[-1], tuple(rows)))
+    return start + len(rows)
 
 
 def sections(page: Page) -> Iterator[tuple[str, str]]:

@@ -47,14 +47,18 @@ def check(text: str, files: Mapping[str, bytes] | None = None, *, schema: str = 
     return analyse(Files("bundle", {"a.quell": Source("a.quell", schema + text)}, extra=files or {}))
 
 
-def said(text: str, *codes: str, files: Mapping[str, bytes] | None = None, errors: bool = False) -> list[Diagnostic]:
+def said(
+    text: str, *codes: str, files: Mapping[str, bytes] | None = None, errors: bool = False
+) -> list[Diagnostic]:
     """The findings of these codes about declarations, which must have no errors but where told."""
     analysis = check(text, files)
     assert errors or not analysis.report.errors, analysis.report.errors
     return [d for d in analysis.diagnostics if d.code in codes]
 
 
-def places(text: str, *codes: str, files: Mapping[str, bytes] | None = None, errors: bool = False) -> list[str]:
+def places(
+    text: str, *codes: str, files: Mapping[str, bytes] | None = None, errors: bool = False
+) -> list[str]:
     """The text at which these codes are reported, in order of place."""
     return [at(d, text) for d in said(text, *codes, files=files, errors=errors)]
 

@@ -95,9 +95,9 @@ class Oracle:
         self.lists = lists
         self.type_path = tuple(type_path)
         self.readers = {
-            name: Reader([f for f in schema.fields if f.name in used[name]])
-            for name, schema in symbols.schemas.items()
+            name: Reader(schema.fields) for name, schema in symbols.schemas.items()
         }
+        self.used = used
         self.modes = {n: r.mode.name if r.mode is not None else "live" for n, r in symbols.rules.items()}
         self.exempters = self._exempters()
         self.counters = self._counters()
@@ -135,7 +135,7 @@ class Oracle:
             return None
         schema = matching[0]
         found, fatal, _ = self.readers[schema.name].read(record)
-        if fatal:
+        if any(p.field in self.used[schema.name] for p in fatal):
             return None
         out = {}
         for name, value in found.items():
@@ -301,7 +301,9 @@ class Oracle:
         if any(p is None for p in parts):
             return None
         read = [self._reading(node, key, scope) for key in _keys(parts)]
-        return read if any(isinstance(p, list) for p in parts) else read[0]
+        if any(isinstance(p, list) for p in parts):
+            return [r for r in read if r is not None]
+        return read[0]
 
     def _reading(self, node: tree.Counter, under: tuple[Any, ...], scope: Scope, before_this: bool = False) -> Any:
         now, key = scope.now, (essence(node), scope.shadow)
@@ -429,12 +431,7 @@ class Oracle:
     def _compare(self, first: Any, node: tree.Compare, scope: Scope) -> bool | None:
         """A chain of comparisons whose first value is known."""
         values = [first, *(self.value(e, scope) for _, e in node.rest)]
-        written = [node.first, *(e for _, e in node.rest)]
-        for i, w in enumerate(written):
-            beside = [values[j] for j in (i - 1, i + 1) if 0 <= j < len(values)]
-            if any(isinstance(b, Address) for b in beside):
-                values[i] = _as_address(w, values[i])
-        return all_of([compared(op, values[i], values[i + 1]) for i, (op, _) in enumerate(node.rest)])
+        return all_of([compared(op, *_alike(values[i], values[i + 1])) for i, (op, _) in enumerate(node.rest)])
 
     @staticmethod
     def _is(value: Any, node: tree.Is) -> bool:
@@ -461,9 +458,9 @@ class Oracle:
         if node.op == "matches":
             return bool(search(*value)(plain(left)))
         if node.op == "in":
-            return _holds(value, left, right)
+            return _holds(value, left)
         if node.op == "contains":
-            return _holds(left, value, node.left) if isinstance(left, list) else plain(value) in plain(left)
+            return _holds(left, value) if isinstance(left, list) else plain(value) in plain(left)
         return bool(left.startswith(value) if node.op == "starts with" else left.endswith(value))
 
     def _counter_word(self, node: tree.Word, scope: Scope) -> bool | None:
@@ -575,7 +572,7 @@ class Oracle:
         if made is None:
             return None
         if row.result.kind == "var":
-            return like(args[0], made) if isinstance(made, int | float) and not isinstance(made, bool) else made
+            return made if isinstance(made, Time | Span | bool | str | dict | list) else like(args[0], made)
         if row.result.kind == "list" and row.result.element is not None and row.result.element.kind == "var":
             return made
         return tagged(made, row.result)
@@ -616,23 +613,17 @@ def _keys(parts: list[Any]) -> list[tuple[Any, ...]]:
     return keys
 
 
-def _as_address(written: tree.Expr, value: Any) -> Any:
-    """Text written beside an address is read as one."""
-    while isinstance(written, tree.Group):
-        written = written.inner
+def _alike(a: Any, b: Any) -> tuple[Any, Any]:
+    """Two values to be compared: text beside an address is read as one, where it is one."""
+    if isinstance(a, Address) == isinstance(b, Address) or not (isinstance(a, str) and isinstance(b, str)):
+        return a, b
     row = REGISTRY.get("ip")
     assert row is not None and row.call is not None
-    if isinstance(written, tree.Text) and written.plain is not None:
-        return row.call(written.plain) or value
-    return value
+    return row.call(plain(a)) or a, row.call(plain(b)) or b
 
 
-def _holds(values: list[Any], value: Any, written: tree.Expr) -> bool:
-    while isinstance(written, tree.Group):
-        written = written.inner
-    if isinstance(value, Address) and isinstance(written, tree.ListLiteral):
-        values = [_as_address(w, w.plain) for w in written.items if isinstance(w, tree.Text)]
-    return any(bool(value == v) for v in values)
+def _holds(values: list[Any], value: Any) -> bool:
+    return any(compared("==", *_alike(value, v)) is True for v in values)
 
 
 def _cell(value: Any, kind: str, symbols: Symbols) -> Any:

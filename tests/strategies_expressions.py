@@ -18,6 +18,7 @@ from quell.signals.registry import Function, Parameter
 from tests.strategies_words import (
     AGOS,
     COLOURS,
+    IDS,
     ELEMENT_NAMES,
     LITERALS,
     REGEXES,
@@ -144,13 +145,31 @@ class Maker:
         self.fired = self.fired or value.fired
         return Expr(spell(value.name))
 
+    def _simple(self, place: Place) -> Expr:
+        """A condition that is true now and then."""
+        choice = self.dice.below(6)
+        if choice == 0:
+            return Expr(f"{self.use(_AUTHOR).text} == {quote(self.dice.pick(IDS))}", COMPARE)
+        if choice == 1:
+            return Expr(f"{self.use(_CONTENT).text} contains {quote(self.dice.pick(('a', '', 'e')))}", COMPARE)
+        if choice == 2:
+            return Expr(f"{self.use(_AUTHOR).text} labelled {quote(self.dice.pick(self.world.labels['User']))}", COMPARE)
+        if choice == 3:
+            return self.stateful(place, 0)
+        if choice == 4:
+            return Expr(self.dice.pick(("true", "true", "false")))
+        name = self.dice.pick(sorted(n for n in place.fields if n in self.world.fields))
+        return Expr(f"{self.use(Value(name, '', frozenset((name,)))).text} is present", COMPARE)
+
     def _literal(self, kind: str, place: Place) -> Expr:
+        if kind == "bool" and not place.plain:
+            return self._simple(place)
         if is_list(kind):
             inner = element(kind)
             if inner == "item":
                 return self._items()
-            items = [self._literal(inner, place).text for _ in range(self.dice.below(4))]
-            items = items if items or inner == "text" else [self._literal(inner, place).text]
+            items = [self._leaf(inner, place).text for _ in range(self.dice.below(4))]
+            items = items if items or inner == "text" else [self._leaf(inner, place).text]
             if items and self.dice.chance(5):
                 items.append("missing")
             return Expr("[" + ", ".join(items) + "]")
@@ -234,7 +253,9 @@ class Maker:
             return "", ""
         self.needs = set()
         many = not reach and f"list<{kinds[0]}>" in _COUNTED_LISTS and self.dice.chance(25)
-        counted = [self.make(f"list<{k}>" if many and not i else k, inside, min(depth, 1), ADD) for i, k in enumerate(kinds)]
+        # What is counted under a key may be read under it on another event, which `reaches` would not allow.
+        keyed = replace(inside, events=())
+        counted = [self.make(f"list<{k}>" if many and not i else k, keyed, min(depth, 1), ADD) for i, k in enumerate(kinds)]
         asked, self.needs = self.needs, needs
         by = f" by {', '.join(counted)}"
         if asked <= place.fields and many == lists and not self.dice.chance(35):
@@ -279,8 +300,9 @@ class Maker:
         left = self.make(kind, place, depth, COALESCE)
         if kind == "enum":
             right = quote(self.dice.pick(COLOURS[:3]))
-        elif kind == "ip" and self.dice.chance(40):
-            right = quote(self.dice.pick(("10.0.0.1", "2001:DB8::1", "::FFFF:10.0.0.2", "nothing")))
+        elif kind == "ip" and self.dice.chance(50):
+            texts = ("10.0.0.1", "2001:DB8::1", "::FFFF:10.0.0.2", "nothing")
+            right = quote(self.dice.pick(texts)) if self.dice.chance(50) else self.make("text", place, depth, COALESCE)
         elif kind in ("User", "Server") and self.dice.chance(30):
             right = quote(self.dice.pick(("u1", "s1", "")))
         else:
@@ -313,7 +335,7 @@ class Maker:
         if kind == "enum":
             items = '["red", "violet"]'
         elif kind == "ip" and self.dice.chance(50):
-            items = '["10.0.0.1", "2001:DB8::1"]'
+            items = '["10.0.0.1", "2001:DB8::1"]' if self.dice.chance(50) else self.make("list<text>", place, depth, COALESCE)
         else:
             items = self.make(f"list<{kind}>", place, depth, COALESCE)
         negated = "not " if self.dice.chance(20) else ""
@@ -572,6 +594,8 @@ for _row in REGISTRY.rows():
             _FUNCTIONS[_name] = (*_FUNCTIONS.get(_name, ()), _row)
 
 _COUNTED_LISTS = ("list<User>", "list<text>", "list<number>")
+_AUTHOR = Value("author", "User", frozenset(("author",)))
+_CONTENT = Value("content", "text", frozenset(("content",)))
 _SHORT = {
     "bool": "true",
     "number": "7",

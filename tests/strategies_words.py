@@ -109,7 +109,7 @@ TEXTS = (
     "#tag @user +1 555 123 4567 me@mailinator.com",
     "10.0.0.1",
     "2001:DB8::1",
-    "x" * 300,
+    "x" * 60,
     "12.50",
     " 1e999 ",
     "-0",
@@ -153,7 +153,7 @@ JSON_VALUES: dict[str, tuple[str, ...]] = {
 WRONG_VALUES: dict[str, tuple[str, ...]] = {
     "bool": ("0", '"true"', "{}"),
     "number": ('"5"', "true", "1e999", "[]"),
-    "text": ("true", "1.5", "{}", '["a"]', '"\\ud800"'),
+    "text": ("true", "1.5", "{}", '["a"]'),
     "time": ('"yesterday"', "true", "1e30", "[]"),
     "duration": ('"soon"', "true", "1e30"),
     "ip": ('"1.2.3"', "7", "{}"),

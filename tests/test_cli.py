@@ -97,7 +97,9 @@ def test_init_copies_the_starter_bundle(tmp_path: Path) -> None:
         for p in (ROOT / "policies").rglob("*")
         if p.is_file() and "__pycache__" not in p.parts and p.suffix != ".py" and p.name != "py.typed"
     }
-    copied = {p.relative_to(tmp_path / "new").as_posix() for p in (tmp_path / "new").rglob("*") if p.is_file()}
+    copied = {
+        p.relative_to(tmp_path / "new").as_posix() for p in (tmp_path / "new").rglob("*") if p.is_file()
+    }
     assert copied == shipped
     assert {"quell.toml", "README.md", "schema.quell"} < copied
     for name in copied:

@@ -132,9 +132,7 @@ def test_decisions_as_parquet_say_the_same(bundle: Path, events: Path, tmp_path:
             assert (row["id"], row["seq"]) == (line["id"], line["seq"])
 
 
-def test_decisions_on_standard_output_leave_the_summary_to_standard_error(
-    bundle: Path, events: Path
-) -> None:
+def test_decisions_on_standard_output_leave_the_summary_to_standard_error(bundle: Path, events: Path) -> None:
     done = run("decide", bundle, "--events", events, "--out", "-")
     assert [line["verdict"] for line in lines_of(done.stdout) if not line.get("refused")] == VERDICTS
     assert "5 events decided" in done.stderr

@@ -140,9 +140,13 @@ rule `style` on message
   then flag
 """
 
-DOT_NODE = re.compile(r'^ +(n\d+) \[label="(?:[^"\\]|\\.)*", shape=\w+, fillcolor="#\w{6}"(, peripheries=2)?\];$')
+DOT_NODE = re.compile(
+    r'^ +(n\d+) \[label="(?:[^"\\]|\\.)*", shape=\w+, fillcolor="#\w{6}"(, peripheries=2)?\];$'
+)
 DOT_ARROW = re.compile(r'^  (n\d+) -> (n\d+)( \[(label="(?:[^"\\]|\\.)*")?(, )?(style=dashed)?\])?;$')
-MERMAID_NODE = re.compile(r'^ +(n\d+)(\(\[|\[\(|\[/|>|\[\[|\[|\(|\{\{)"([^"]*)"(\]\)|\)\]|/\]|\]|\]\]|\)|\}\}):::(\w+)$')
+MERMAID_NODE = re.compile(
+    r'^ +(n\d+)(\(\[|\[\(|\[/|>|\[\[|\[|\(|\{\{)"([^"]*)"(\]\)|\)\]|/\]|\]|\]\]|\)|\}\}):::(\w+)$'
+)
 MERMAID_ARROW = re.compile(r'^  (n\d+) (?:-->|-\.->)(?:\|"([^"]*)"\|)? (n\d+)$')
 MERMAID_TEXT = re.compile(r"(?:[\w _.,:()=+\-/…×−]|#\d+;|<br/>)*")
 
@@ -165,7 +169,8 @@ def check_dot(text: str) -> tuple[set[str], set[tuple[str, str]]]:
             depth -= 1
         else:
             assert re.fullmatch(
-                r'  +(rankdir=LR|newrank=true|label="(?:[^"\\]|\\.)*"|color="#\w+"|(node|edge) \[[^\]]*\]);', line
+                r'  +(rankdir=LR|newrank=true|label="(?:[^"\\]|\\.)*"|color="#\w+"|(node|edge) \[[^\]]*\]);',
+                line,
             ), line
         assert depth in (0, 1)
     assert depth == 0
@@ -228,7 +233,9 @@ def labels(text: str) -> dict[str, str]:
 def test_rules_are_sinks_and_what_they_share_stands_once(bundle: Path) -> None:
     text = run("graph", bundle).stdout
     named, (nodes, arrows) = labels(text), check_mermaid(text)
-    assert {"flood", "bad_word", "shouting (shadow)", "burst", "content: text", "list bad_words"} <= set(named)
+    assert {"flood", "bad_word", "shouting (shadow)", "burst", "content: text", "list bad_words"} <= set(
+        named
+    )
     starts = {start for start, _ in arrows}
     ends = {end for _, end in arrows}
     for rule in ("flood", "bad_word", "shouting (shadow)"):

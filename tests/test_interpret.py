@@ -475,8 +475,10 @@ def test_the_judge_sees_a_wrong_answer() -> None:
         "rule r matches: generated code gives False, the interpreter True",
         "rule r: held back: generated code gives 'rollout', the interpreter None",
         "rule r: message: generated code gives '3', the interpreter '2'",
-        "rule r: effects: generated code gives [[None], [{'n': True}]], "
-        "the interpreter [[None], [{'n': 2.0}]]",
+        (
+            "rule r: effects: generated code gives [[None], [{'n': True}]], "
+            "the interpreter [[None], [{'n': 2.0}]]"
+        ),
         "injected(nothing) is None, and a bool is never missing",
     ]
 

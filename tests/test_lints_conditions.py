@@ -52,7 +52,10 @@ ALWAYS = [
     ("flag or not flag", "flag or not flag"),
     ("flag or size(mentions) >= 0", "size(mentions) >= 0"),
     ("count(message by author within 1h) > 0", "count(message by author within 1h) > 0"),
-    ("distinct(content of message by author within 1h) >= 1", "distinct(content of message by author within 1h) >= 1"),
+    (
+        "distinct(content of message by author within 1h) >= 1",
+        "distinct(content of message by author within 1h) >= 1",
+    ),
     ("count(message by author ever) != 0", "count(message by author ever) != 0"),
     ('content contains ""', 'content contains ""'),
     ("risk >= risk", "risk >= risk"),
@@ -184,8 +187,8 @@ def test_the_reason_is_told() -> None:
         "`length(content) < 0` is never true: `length(content)` is never below 0, so this rule never fires"
     )
     assert message("count(message by author within 1h) > 0 and flag") == (
-        "`count(message by author within 1h) > 0` is always true: `count(message by author within 1h)` is never "
-        "below 1, since it counts the present event too"
+        "`count(message by author within 1h) > 0` is always true: `count(message by author within 1h)` is "
+        "never below 1, since it counts the present event too"
     )
     assert message("risk > 5 and risk < 3") == (
         "`risk < 3` is never true beside `risk > 5`, so this rule never fires"
@@ -285,7 +288,9 @@ rule r on message when danger >= 5 then block
 def test_a_score_cannot_pass_the_sum_of_its_points() -> None:
     score = "score danger\n  10 when flag\n  20 when risk > 3\n  minus 5 when sure\n"
     assert places(score + "rule r on message when danger > 30 then block\n", "never-true") == ["danger > 30"]
-    assert places(score + "rule r on message when danger >= -5 then block\n", "always-true") == ["danger >= -5"]
+    assert places(score + "rule r on message when danger >= -5 then block\n", "always-true") == [
+        "danger >= -5"
+    ]
     assert said(score + "rule r on message when danger >= 30 then block\n", *ABOUT_CONDITIONS) == []
 
 
@@ -311,6 +316,7 @@ rule watched on message when risk > 6 then flag mode shadow
 rule idle on message when risk > 7 then flag mode off
 rule here on message when risk > 8 then flag
 """
+
     def told(condition: str, more: str = "") -> list[str]:
         text = f"{others}rule r on message when {condition} then block{more}\n"
         return [d.message for d in said(text, *ABOUT_CONDITIONS)]

@@ -90,8 +90,8 @@ event order from "order" with common
 
 
 def test_an_entity_made_in_a_condition_is_used() -> None:
-    text = 'entity Pair\nlet p = Pair("{content}")\nrule r on message when count(message by p within 1h) > 3 then flag\n'
-    assert unused(text) == []
+    text = 'entity Pair\nlet p = Pair("{content}")\n'
+    assert unused(text + RULE.format("count(message by p within 1h) > 3")) == []
 
 
 def test_parameters_and_elements() -> None:
@@ -111,14 +111,16 @@ def test_labels() -> None:
     assert labels('rule r on message when flag then label author "spammer"\n') == ['"trusted"']
     assert labels('rule r on message when flag then unlabel author "spammer"\n') == ['"trusted"']
     assert labels('rule r on message when flag then label author "spammer" mode off\n') == ['"trusted"']
-    assert labels('rule r on message when flag then flag because "{label_age(author, "spammer")}"\n') == ['"trusted"']
-    assert labels(
-        RULE.format("flag") + 'test "t"\n  given label "spammer" on User "u"\n  given message {}\n  expect label "trusted" on User "u"\n'
-    ) == []
+    assert labels('rule r on message when flag then flag because "{label_age(author, "spammer")}"\n') == [
+        '"trusted"'
+    ]
+    test = 'test "t"\n  given label "spammer" on User "u"\n  given message {}\n'
+    assert labels(RULE.format("flag") + test + '  expect label "trusted" on User "u"\n') == []
 
 
 def test_labels_of_two_kinds_are_told_apart() -> None:
-    text = 'entity Device labels "spammer"\nevent ping from "ping"\n  at time = $.at\n  device Device = $.device\n'
+    text = 'entity Device labels "spammer"\n'
+    text += 'event ping from "ping"\n  at time = $.at\n  device Device = $.device\n'
     text += RULE.format('author labelled "spammer" and author labelled "trusted"')
     (found,) = [d for d in said(text, "unused-name") if "label" in d.message]
     assert found.message == 'nothing sets or looks at the label "spammer" of `Device`'
@@ -129,10 +131,16 @@ def test_fields_may_be_more_than_are_used() -> None:
 
 
 def test_nothing_is_called_unused_where_a_declaration_could_not_be_read() -> None:
-    for broken in ("rule s on message when a and\n", "let a = risk > 6\n", 'rule s on message when a == "\\q" then flag\n'):
+    for broken in (
+        "rule s on message when a and\n",
+        "let a = risk > 6\n",
+        'rule s on message when a == "\\q" then flag\n',
+    ):
         text = "let a = risk > 5\n" + broken
         assert places(text, "unused-name", errors=True) == []
-    assert "a" in places("let a = risk > 5\nrule s on message when nobody then flag\n", "unused-name", errors=True)
+    assert "a" in places(
+        "let a = risk > 5\nrule s on message when nobody then flag\n", "unused-name", errors=True
+    )
 
 
 def test_an_empty_bundle() -> None:

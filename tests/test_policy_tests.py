@@ -638,6 +638,18 @@ def test_a_name_that_must_be_what_it_is_cannot_be_supplied() -> None:
     )
 
 
+def test_a_broken_let_is_told_once_and_not_again_by_the_tests_that_look_at_it() -> None:
+    text = HEAD + "let a = b\nlet b = a\n"
+    more = 'test "t"\n  given message {}\n  expect value b == 1\n  expect value bb == 1\n'
+    assert findings(text + more) == [*findings(text), "unknown-name: nothing is called `bb`"]
+
+
+def test_a_function_that_a_test_misuses_is_told_at_the_test() -> None:
+    text = HEAD + "let f(x: text) = x == content\n"
+    (found,) = findings(text + 'test "t"\n  given message {}\n  expect value f(missing)\n')
+    assert found.startswith("type-mismatch: nothing equals `missing`")
+
+
 def test_now_is_known_in_tests_only() -> None:
     (found,) = findings(HEAD + "rule r on message when at < now then flag\n")
     assert found.startswith("unknown-name: nothing is called `now`")

@@ -1,0 +1,77 @@
+"""Generated bundles and histories: nothing raises, and the generated Python decides what the oracle decides."""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import given, settings
+
+from quell.engine.compile import Analysis, analyse, build, used_fields
+from quell.engine.decision import Decision, Fired, Refused
+from quell.engine.engine import Engine
+
+from tests.oracle import Oracle
+from tests.oracle_rules import Decided
+from tests.strategies_policy import Case, cases
+
+
+def compiled(case: Case) -> Analysis:
+    """The bundle analysed; it has no errors."""
+    analysis = analyse(case.files(), lints=False)
+    assert not analysis.report.errors, analysis.report.errors
+    return analysis
+
+
+def test_placeholder() -> None:
+    pass
+
+
+def shown(decision: Decision) -> Decided:
+    """A decision as the oracle gives it."""
+
+    def told(fired: tuple[Fired, ...]) -> list[tuple[object, ...]]:
+        return [(f.rule, f.verdict, f.message, f.tags, f.severity) for f in fired]
+
+    return Decided(
+        decision.verdict,
+        told(decision.fired),
+        told(decision.shadow),
+        [(h.rule, h.by) for h in decision.held],
+        [(c.entity, c.id, c.label, c.on, c.rule, c.until) for c in decision.labels],
+        [(s.sink, s.rule, s.payload) for s in decision.sends],
+        bool(decision.late),
+    )
+
+
+def differences(case: Case) -> list[str]:
+    """What the engine and the oracle decide differently, by event."""
+    analysis = compiled(case)
+    made = build(analysis)
+    engine = Engine(made)
+    used = {e: used_fields(analysis, e) for e in analysis.symbols.schemas}
+    oracle = Oracle(analysis.symbols, analysis.lists, used)
+    out = []
+    for i, event in enumerate(case.events):
+        decision = engine.decide(event)
+        expected = oracle.decide(event)
+        if isinstance(decision, Refused):
+            assert decision.kind != "internal", f"event {i}: {decision.message}"
+            if isinstance(expected, Decided):
+                out.append(f"event {i}: refused ({decision.message}), and the oracle decides")
+            continue
+        msgspec.json.encode(decision)
+        if not isinstance(expected, Decided):
+            out.append(f"event {i}: decided, and the oracle refuses it")
+            continue
+        got = shown(decision)
+        for name in Decided.__slots__:
+            a, b = getattr(got, name), getattr(expected, name)
+            if a != b:
+                out.append(f"event {i}, {name}: the engine gives {a!r}, the oracle {b!r}")
+    return out
+
+
+@given(cases())
+@settings(max_examples=300)
+def test_the_engine_decides_what_the_oracle_decides(case: Case) -> None:
+    found = differences(case)
+    assert not found, "\n".join(found)
