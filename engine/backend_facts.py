@@ -12,6 +12,8 @@ from quell.engine.lowered import LoweredRule, Store
 from quell.engine.order import Stage, effect_nodes
 from quell.engine.plan import Block, Costs
 
+DEEP = 12
+"""How deeply operations stand in one another before one of them is kept in a variable."""
 SHARE_FROM = 0.12
 """From this cost on, in microseconds, a value needed more than once is kept in a variable."""
 
@@ -162,7 +164,21 @@ def _lazy(
             number in known and node.type.optional and node.type.kind != "bool"
         ):
             out.add(number)
+    _spill(graph, reached, out)
     return out
+
+
+def _spill(graph: Graph, reached: list[int], lazy: set[int]) -> None:
+    """Keep deep expressions in variables too: a line stays readable, and within what Python's compiler
+    takes of parentheses in one another."""
+    depth: dict[int, int] = {}
+    for number in reached:
+        node = graph[number]
+        deep = 1 + max((depth[a] for a in node.args), default=0)
+        free = not node.binders and node.args and node.op not in ("and", "or", "not", "match", "list_match")
+        if free and deep > DEEP:
+            lazy.add(number)
+        depth[number] = 0 if number in lazy else deep
 
 
 def _scans(graph: Graph, reached: Iterable[int]) -> dict[int, Wanted]:

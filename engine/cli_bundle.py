@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING
 
 from quell.engine.cli_group import FINDINGS, Unreadable
-from quell.engine.cli_output import console, count, stderr
+from quell.engine.cli_output import Busy, console, count, stderr
 
 if TYPE_CHECKING:
     from quell.engine.compile import Analysis, Build
@@ -36,7 +36,8 @@ def read(folder: str, *, lints: bool = True) -> Analysis:
     if not existing(folder, "folder", hint).is_dir():
         raise Unreadable(f"`{folder}` is a file", hint)
     report = Report()
-    return analyse(read_bundle(folder, report), report, lints=lints)
+    with Busy("reading the policies"):
+        return analyse(read_bundle(folder, report), report, lints=lints)
 
 
 def read_sound(folder: str) -> Analysis:
@@ -57,7 +58,9 @@ def built(folder: str, *, all_fields: bool = False) -> Build:
     """A bundle ready to run; errors as in `read_sound`."""
     from quell.engine.compile import build
 
-    return build(read_sound(folder), all_fields=all_fields)
+    analysis = read_sound(folder)
+    with Busy("compiling the policies"):
+        return build(analysis, all_fields=all_fields)
 
 
 def engine(folder: str) -> Engine:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -128,6 +129,7 @@ class Commands(click.Group):
 
 def _guarded(run: Callable[[], Any]) -> int:
     """The exit status of what `run` does."""
+    _provide_streams()
     for stream in (sys.stdout, sys.stderr):
         # What a terminal cannot show, lone surrogates in file names too, must not end the run.
         if isinstance(stream, TextIOWrapper):
@@ -149,6 +151,8 @@ def _guarded(run: Callable[[], Any]) -> int:
     except OSError as error:
         if os.environ.get("QUELL_DEBUG"):
             raise
+        if not error.filename:
+            _mute()  # what could not be written now cannot be at the end either
         say_error(told_os_error(error))
         return UNREADABLE
     except Exception as error:
@@ -157,6 +161,17 @@ def _guarded(run: Callable[[], Any]) -> int:
         _say_defect(error)
         return DEFECT
     return status if isinstance(status, int) else OK
+
+
+def _provide_streams() -> None:
+    """Stand-ins for standard streams that were closed before the process began."""
+    nowhere = Path(os.devnull)
+    if sys.stdin is None:
+        sys.stdin = nowhere.open(encoding="utf-8")
+    if sys.stdout is None:
+        sys.stdout = nowhere.open("w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = nowhere.open("w", encoding="utf-8")
 
 
 def told_os_error(error: OSError) -> str:

@@ -52,11 +52,19 @@ class Scope:
         return replace(self, names={**self.names, name: node}, depth=self.depth + 1)
 
 
+MAX_NESTED = 110
+"""How many expressions may stand inside one another, those of lets counted where they are used. Python's
+own stack and its compiler hold more than what this makes."""
+MAX_NESTED_ELEMENTS = 60
+"""The same where an element of a list is looked at: such expressions cannot be kept in variables."""
+
+
 @dataclass(slots=True)
 class Lowerer:
     """The graphs under construction, one per event type, and the counters' stores they share.
 
-    `here` is the declaration being lowered, for what is told of the whole. `injected` names lets and scores whose value a test may supply; without one they are what they are.
+    `here` is the declaration being lowered, for what is told of the whole. `injected` names lets and scores
+    whose value a test may supply; without one they are what they are.
     """
 
     symbols: Symbols
@@ -69,6 +77,7 @@ class Lowerer:
     _fields: dict[tuple[str, str], int] = field(default_factory=dict)
     _stack: list[str] = field(default_factory=list)
     _entered: int = 0
+    _depth: int = 0
 
     def graph(self, event: str) -> Graph:
         """The graph of an event type."""
@@ -80,11 +89,25 @@ class Lowerer:
 
     def expr(self, node: tree.Expr, scope: Scope) -> int | None:
         """The node of an expression, or None when something in it was reported."""
-        made = _LOWER[type(node)](self, node, scope)
+        if self._depth >= (MAX_NESTED_ELEMENTS if scope.depth else MAX_NESTED):
+            return self._too_deep(node)
+        self._depth += 1
+        try:
+            made = _LOWER[type(node)](self, node, scope)
+        finally:
+            self._depth -= 1
         if made is not None:
-            graph = self.graph(scope.event)
-            graph.spans.setdefault(made, node.span)
+            self.graph(scope.event).spans.setdefault(made, node.span)
         return made
+
+    def _too_deep(self, node: tree.Expr) -> None:
+        through = ": " + " → ".join([*self._stack[:3], "…"]) if self._stack else ""
+        self.report.add(
+            "too-deep",
+            f"this stands on too many other expressions, one inside the other{through}",
+            self.here if self.here is not NOWHERE else node.span,
+            hint="shorten the chain: let fewer lets use one another",
+        )
 
     def condition(self, node: tree.Expr, scope: Scope, what: str = "this") -> int | None:
         """The node of something that must be true or false."""

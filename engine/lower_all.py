@@ -40,7 +40,7 @@ def _lower(low: Lowerer, name: str, declared: tree.Let | tree.Score, event: str)
                 "shadowed-name",
                 f"`{parameter.name.name}` is also the name of something else",
                 parameter.name.span,
-                hint="take another",
+                hint="give this one another name",
             )
         data = (f"parameter {name} {i}",)
         names[parameter.name.name] = low.graph(event).add(

@@ -278,7 +278,7 @@ def filtered(low: Lowerer, node: tree.Filter, scope: Scope) -> int | None:
             "shadowed-name",
             f"`{name}` is also the name of something else",
             node.variable.span,
-            hint="take another",
+            hint="give this one another name",
         )
     variable = _bind(low, made, type_.element, scope, node)
     if variable is None:
@@ -309,7 +309,7 @@ def score(low: Lowerer, declared: tree.Score, scope: Scope) -> int | None:
     except OverflowError:
         low.report.add("bad-number", "these points add up to more than a number can be", declared.name.span)
         return None
-    whole = all(isinstance(p, int) for p in points) and -EXACT <= least and most <= EXACT
+    whole = all(isinstance(p, int) for p in points) and least >= -EXACT and most <= EXACT
     return low.graph(scope.event).add(
         "score", [h for h in held if h is not None], points, NUMBER, bounds=(least, most), whole=whole
     )

@@ -30,6 +30,31 @@ _TABLES: tuple[tuple[type[tree.Declaration], str, str], ...] = (
     (tree.Rule, "rules", "rule"),
 )
 
+_OTHER_WORDS = {
+    word: f"write {type_}"
+    for type_, words in (
+        ("text", ("string", "str", "char", "varchar", "uuid", "url")),
+        ("number", ("int", "integer", "float", "double", "decimal", "long", "numeric")),
+        ("bool", ("boolean", "flag")),
+        ("time", ("datetime", "timestamp", "date", "instant")),
+        ("duration", ("timedelta", "interval", "period")),
+        ("list<text>", ("array", "set", "strings")),
+        ("one of [\"…\"]", ("enum",)),
+    )
+    for word in words
+}
+"""What other languages call the types."""
+_DEFAULTS = {
+    "bool": "false",
+    "number": "0",
+    "text": '""',
+    "duration": "0s",
+    "list": "[]",
+    "time": '"2026-01-31T12:00:00Z"',
+    "ip": '"192.0.2.1"',
+}
+"""What a default of each type may look like."""
+
 
 def resolve(files: Sequence[tree.PolicyFile], report: Report) -> Symbols:
     """The bundle's names. Files and their order carry no meaning."""
@@ -60,7 +85,12 @@ def _declare(declarations: list[tree.Declaration], symbols: Symbols, report: Rep
             if isinstance(declaration, cls):
                 ident: tree.Ident = declaration.name  # type: ignore[attr-defined]  # each class in _TABLES has one
                 if ident.name in RESERVED or (kind in ("entity", "shape") and ident.name in PLAIN):
-                    report.add("reserved-name", f"`{ident.name}` is a word of the language", ident.span)
+                    report.add(
+                        "reserved-name",
+                        f"`{ident.name}` is a word of the language",
+                        ident.span,
+                        hint="give yours another name",
+                    )
                 elif ident.name in first:
                     report.add(
                         "declared-twice",
@@ -156,7 +186,8 @@ def _named(written: tree.TypeName, symbols: Symbols, report: Report, shapes: boo
         "unknown-type",
         f"there is no type `{written.name}`",
         written.span,
-        hint=did_you_mean(written.name, known)
+        hint=_OTHER_WORDS.get(written.name.lower())
+        or did_you_mean(written.name, known)
         or f"types are {', '.join(PLAIN)}, list<…>, one of […] and the bundle's entities",
     )
     return None
@@ -228,7 +259,12 @@ def _default(declared: tree.FieldDecl, type_: Type, report: Report) -> Field | N
         return None
     ok, value = literal_value(declared.default, type_)
     if not ok:
-        report.add("missing-default", f"this default is no {type_}", declared.default.span)
+        report.add(
+            "missing-default",
+            f"`{name}` is a {type_}, and this default is none",
+            declared.default.span,
+            hint=f"such as {_DEFAULTS[type_.kind]}" if type_.kind in _DEFAULTS else None,
+        )
         return None
     return Field(name, type_, path, value, True)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.resources import files
 
@@ -145,24 +145,29 @@ _WORDS = re.compile("w+")
 _HAS_LATIN = re.compile("[a-z]")
 
 
+def _read(word: str) -> str:
+    """A word in Latin letters when it imitates, else as it is."""
+    alone, mixed = _doubles()
+    if _HAS_LATIN.search(word):
+        return word.translate(mixed).casefold().translate(mixed)
+    made = word.casefold().translate(alone)
+    return made if made.isascii() else word
+
+
+_read_again = lru_cache(maxsize=8_192)(_read)
+_REMEMBERED = 32
+
+
 def _imitations(text: str) -> str:
     """The text with imitating words in Latin letters."""
-    alone, mixed = _doubles()
     out: list[str] = []
     copied = 0
     for match in _WORDS.finditer(text.translate(_WORD_SHAPES)):
         start, end = match.span()
         word = text[start:end]
-        if word.isascii():
-            continue
-        if _HAS_LATIN.search(word):
-            made = word.translate(mixed).casefold().translate(mixed)
-        else:
-            made = word.casefold().translate(alone)
-            if not made.isascii():
-                continue
-        out += (text[copied:start], made)
-        copied = end
+        if not word.isascii():
+            out += (text[copied:start], _read_again(word) if end - start <= _REMEMBERED else _read(word))
+            copied = end
     return "".join(out) + text[copied:]
 
 

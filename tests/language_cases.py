@@ -8,8 +8,8 @@ In a page of `tests/language/`, a fenced block says what it is in its first line
 - ```` ```file lists/x.txt ```` is a file of the bundles that follow, until the next heading of level 2.
 - ```` ```syntax ```` shows a form and is not run.
 - A table with the head `| expression | value |` holds expressions and the values they have; `\\|` is a bar.
-- A table with the head `| event | answer |` holds events, as JSON, which the bundle above it decides in order, and
-  what it answers: `block`, `block, reported wrong-type`, or `refused bad-time`.
+- A table with the head `| event | answer |` holds events, as JSON, which the bundle above it decides in
+  order, and what it answers: `block`, `block, reported wrong-type`, or `refused bad-time`.
 
 A case knows nothing of a back end: it is policies, events in order, and what is expected of them.
 """
@@ -138,7 +138,9 @@ def _block(lines: list[str], start: int, fence: str) -> tuple[str, int]:
     return "\n".join(lines[start + 1 : end]) + "\n", end + 1
 
 
-def _bundle(page: str, heading: str, line: int, body: str, shared: str, files: dict[str, bytes]) -> BundleCase:
+def _bundle(
+    page: str, heading: str, line: int, body: str, shared: str, files: dict[str, bytes]
+) -> BundleCase:
     text = body if _EVENT.search(body) or not shared else f"{shared}\n{body}"
     expected = tuple(
         (number, code.strip())

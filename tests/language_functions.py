@@ -8,19 +8,20 @@ writes tests/language/functions.md anew; a test compares the two.
 from __future__ import annotations
 
 from click.testing import CliRunner
+
 from quell.engine.cli_reference import functions
 from quell.signals.functions import REGISTRY
-
 from tests.language_cases import FOLDER
 
 PAGE = FOLDER / "functions.md"
 INTRO = """# Functions
 
-<!-- Written by `python -m tests.language_functions` from the registry: change the registry, not this page. -->
+<!-- Written by `python -m tests.language_functions` from the registry: change that, not this page. -->
 
-Every function of the language, by group. Of something missing a function is missing, unless its text says otherwise. A
-function of one argument that says what something *has* may be written behind a dot: `link.domain` is `domain(link)`,
-and of a list it gives the list of the answers. What is written in capitals stands for what you write.
+Every function of the language, by group. Of something missing a function is missing, unless its text says
+otherwise. A function of one argument that says what something *has* may be written behind a dot: `link.domain`
+is `domain(link)`, and of a list it gives the list of the answers. What is written in capitals stands for what
+you write.
 
 `quell functions NAME` says the same on the command line.
 

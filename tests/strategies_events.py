@@ -15,8 +15,9 @@ START = 1_772_323_200_000_000
 """2026-03-01T00:00:00Z in microseconds."""
 SECOND = 1_000_000
 STEPS = (
-    0, 1, SECOND, 5 * SECOND, 10 * SECOND, 60 * SECOND, 600 * SECOND, 3600 * SECOND, 86_400 * SECOND, 10 * SECOND - 1,
-    3600 * SECOND + 1, 30 * 86_400 * SECOND, -1, -5 * SECOND, -3600 * SECOND, -86_400 * SECOND, -20 * SECOND,
+    SECOND, 0, 1, 5 * SECOND, 10 * SECOND, SECOND, 60 * SECOND, 600 * SECOND, 3600 * SECOND, 86_400 * SECOND,
+    10 * SECOND - 1, 3600 * SECOND + 1, 30 * 86_400 * SECOND, -1, -5 * SECOND, -3600 * SECOND, -86_400 * SECOND,
+    -20 * SECOND, -9 * SECOND, 0,
 )  # fmt: skip
 
 
@@ -124,7 +125,15 @@ def _value(dice: Dice, f: FieldPlan, item: Sequence[FieldPlan]) -> Any:
         return Raw("null")
     if f.kind.startswith("list<"):
         return _list(dice, f, item)
-    return Raw(dice.pick(WRONG_VALUES[f.kind] if dice.chance(3) else JSON_VALUES[f.kind]))
+    return _scalar(dice, f.kind, 3)
+
+
+def _scalar(dice: Dice, kind: str, wrong: int) -> Raw:
+    """A value of a kind, and now and then one that is not."""
+    if dice.chance(wrong):
+        return Raw(dice.pick(WRONG_VALUES[kind]))
+    few = kind in ("User", "Server", "number", "bool", "enum")
+    return Raw(dice.lean(JSON_VALUES[kind]) if few else dice.pick(JSON_VALUES[kind]))
 
 
 def _list(dice: Dice, f: FieldPlan, item: Sequence[FieldPlan]) -> Any:
@@ -140,7 +149,7 @@ def _list(dice: Dice, f: FieldPlan, item: Sequence[FieldPlan]) -> Any:
         elif kind == "item":
             out.append(_item(dice, item))
         else:
-            out.append(Raw(dice.pick(WRONG_VALUES[kind] if dice.chance(2) else JSON_VALUES[kind])))
+            out.append(_scalar(dice, kind, 2))
     if f.path[-1] == "id":
         return [{"id": v} if not dice.chance(3) else {} for v in out]
     return out

@@ -153,7 +153,7 @@ class Maker:
         if choice == 1:
             return Expr(f"{self.use(_CONTENT).text} contains {quote(self.dice.pick(('a', '', 'e')))}", COMPARE)
         if choice == 2:
-            return Expr(f"{self.use(_AUTHOR).text} labelled {quote(self.dice.pick(self.world.labels['User']))}", COMPARE)
+            return Expr(f"{self.use(_AUTHOR).text} labelled {quote(self.dice.lean(self.world.labels['User']))}", COMPARE)
         if choice == 3:
             return self.stateful(place, 0)
         if choice == 4:
@@ -354,7 +354,7 @@ class Maker:
             return Expr(f"{word} {self.counter(place, depth, lists=True).text} >= {self.make('number', place, 0, COALESCE)}", COMPARE)
         if choice == 2:
             xs = self.make("list<User>", place, depth, COALESCE)
-            return Expr(f"{word} {xs} labelled {quote(self.dice.pick(self.world.labels['User']))}", COMPARE)
+            return Expr(f"{word} {xs} labelled {quote(self.dice.lean(self.world.labels['User']))}", COMPARE)
         if choice == 3:
             return Expr(f"{word} {self.make('list<bool>', place, depth, COALESCE)}", COMPARE)
         kind = self.dice.pick(("number", "text", "duration"))
@@ -369,7 +369,7 @@ class Maker:
 
     def stateful(self, place: Place, depth: int) -> Expr:
         """Labels, firings, `reaches`, counters compared."""
-        choice = self.dice.below(4)
+        choice = self.dice.below(6)
         rules = sorted(self.world.rules) if place.firings and not place.counting else []
         if choice == 0 and rules:
             self.fired = True
@@ -379,14 +379,16 @@ class Maker:
             if made.text != "1":
                 negated = "not " if self.dice.chance(15) else ""
                 return Expr(f"{made.text} {negated}reaches {self.dice.pick(('1', '2', '3', '2.5'))}", COMPARE)
-        if choice <= 2 and not place.plain:
-            return Expr(f"{self.counter(place, depth).text} {self.dice.pick(('>=', '<', '=='))} {self.dice.between(1, 3)}", COMPARE)
-        kind = self.dice.pick(("User", "Server"))
+        if choice <= 3 and not place.plain:
+            op = self.dice.pick((">=", ">", "<", "==", "!="))
+            return Expr(f"{self.counter(place, depth).text} {op} {self.dice.below(4)}", COMPARE)
+        kind = self.dice.lean(("User", "User", "Server"))
         labels = self.world.labels[kind]
         if not labels:
             return self.comparison(place, depth)
         negated = "not " if self.dice.chance(20) else ""
-        return Expr(f"{self.make(kind, place, depth, COALESCE)} {negated}labelled {quote(self.dice.pick(labels))}", COMPARE)
+        carrier = self.use(_AUTHOR).text if kind == "User" and self.dice.chance(60) else self.make(kind, place, depth, COALESCE)
+        return Expr(f"{carrier} {negated}labelled {quote(self.dice.lean(labels))}", COMPARE)
 
     def truth(self, place: Place, depth: int) -> Expr:
         """A bool that is a value."""
@@ -438,7 +440,7 @@ class Maker:
         if choice == 4:
             return Expr(f"-{self.make('duration', place, depth, NEGATE)}", NEGATE)
         if choice == 5 and not place.plain:
-            return Expr(f"label_age({self.make('User', place, depth)}, {quote(self.dice.pick(self.world.labels['User']))})")
+            return Expr(f"label_age({self.make('User', place, depth)}, {quote(self.dice.lean(self.world.labels['User']))})")
         return self._general("duration", place, depth)
 
     def address(self, place: Place, depth: int) -> Expr:
@@ -508,7 +510,7 @@ class Maker:
         type_ = parameter.type
         if parameter.literal:
             return self._written(parameter)
-        if self.dice.chance(2):
+        if type_.kind != "var" and self.dice.chance(2):
             return "missing"
         if type_.kind == "var":
             return self.make(kind, place, depth)

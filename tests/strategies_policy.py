@@ -217,7 +217,7 @@ class _Bundle:
         place = Place(self.dice.pick(sorted(self.world.events.values(), key=sorted)))
         maker = Maker(self.world, self.dice)
         kind = self.dice.pick(LETS_KINDS)
-        body = maker.make(kind, place, 3)
+        body = maker.make(kind, place, self.dice.between(1, 3))
         self.out.append(f"let {spell(name)} = {body}")
         self.world.values.append(Value(name, kind, frozenset(maker.needs), maker.fired))
 
@@ -265,7 +265,10 @@ class _Bundle:
         fields = frozenset.intersection(*(self.world.events[e] for e in events))
         place = Place(fields, events, firings=not exempts)
         maker = Maker(self.world, dice)
-        condition = maker.make("bool", place, 3)
+        if dice.chance(30):
+            condition = maker.stateful(place, dice.below(2)).text
+        else:
+            condition = maker.make("bool", place, dice.pick((0, 1, 2, 3)))
         if not exempts and dice.chance(8):
             own = f"count(fired {spell(name)} by author within 1h before this)"
             condition = f"({condition}) and {own} < {dice.between(1, 3)}"
@@ -311,7 +314,8 @@ class _Bundle:
             payload = f" {{ {pairs} }}" if pairs or dice.chance(50) else ""
             return f'send "{dice.pick(("queue", "other"))}"{payload}{self._limit(maker, place)}'
         kind = dice.pick(("User", "User", "list<User>"))
-        target, label = maker.make(kind, place, 1, ATOM), quote(dice.pick(LABELS))
+        target = "author" if dice.chance(60) else maker.make(kind, place, dice.below(2), ATOM)
+        label = quote(dice.lean(LABELS))
         if choice == 2:
             return f"unlabel {target} {label}{self._limit(maker, place)}"
         lasting = f" for {dice.pick(('1h', '10s', '1d', '(30d + 1s)', '100000d'))}" if dice.chance(60) else ""
@@ -354,7 +358,7 @@ _DEFAULTS = {
 
 
 @st.composite
-def cases(draw: st.DrawFn, most_events: int = 14) -> Case:
+def cases(draw: st.DrawFn, most_events: int = 20) -> Case:
     """A bundle without errors, and a history of events for it."""
     dice = Dice(draw)
     bundle = _Bundle(dice)

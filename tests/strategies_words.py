@@ -35,6 +35,10 @@ class Dice:
         """One of the items."""
         return items[self.below(len(items))]
 
+    def lean(self, items: Sequence[T]) -> T:
+        """One of the items, most often one of the first two."""
+        return items[self.below(min(2, len(items))) if self.below(10) < 7 else self.below(len(items))]
+
     def chance(self, percent: int) -> bool:
         """True that often; false is the simplest."""
         return self.below(100) >= 100 - percent
@@ -181,5 +185,5 @@ REGEXES = (
     "/e\u0301/", "/./", r"/\pL+/", "/ßtr|İ/i",
 )  # fmt: skip
 ZONES = ("UTC", "Europe/Paris", "America/New_York", "Asia/Kathmandu", "Pacific/Apia")
-WINDOWS = ("1h", "10s", "1d", "1us", "10m", "30d", "(2 * 30s)", "3660d")
-AGOS = ("1h", "10s", "1us", "1d", "10m")
+WINDOWS = ("10s", "1h", "10s", "1d", "1us", "10m", "30d", "(2 * 30s)", "3660d")
+AGOS = ("10s", "1h", "1us", "5s", "1d", "10m")

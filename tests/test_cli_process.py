@@ -131,6 +131,22 @@ def test_json_is_json_where_the_terminal_knows_ascii_only(bundle: Path, tmp_path
     assert b"\\xdcn\\xefcode" in table.stdout
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_full_disk_is_told_once(bundle: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command("check", bundle), stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert done.returncode == 3
+    assert done.stderr == b"error: no space left on device\n"
+
+
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_closed_streams_are_no_defect(bundle: Path, closed: int) -> None:
+    program = f"import os, sys; os.close({closed}); os.execv(sys.executable, {command('check', bundle)!r})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+    assert done.returncode == 0
+    assert done.stderr == b""
+
+
 def test_a_file_name_that_is_no_text_is_told(bundle: Path) -> None:
     done = quell("decide", bundle, "--events", os.fsdecode(b"gone-\xff.jsonl"))
     assert done.returncode == 3

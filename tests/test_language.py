@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from quell.engine.bundle import Files, read_bundle
 from quell.engine.compile import Analysis, analyse, build
 from quell.engine.decision import Decision, Refused
 from quell.engine.engine import Engine
 from quell.engine.event_problems import KINDS
+from quell.engine.lists import KINDS as KINDS_OF_LISTS
+from quell.engine.lower_rules import MODES
 from quell.engine.policy_tests import run_tests
+from quell.grammar import tree
 from quell.grammar.codes import CODES
 from quell.grammar.diagnostics import Report, plain
+from quell.grammar.parser import parse, parse_expression
 from quell.grammar.source import Source
 from quell.signals.functions import REGISTRY
-
 from tests import language_functions
 from tests.language_cases import BundleCase, EventsCase, ValueCase, pages
 from tests.language_lift import Lift, lift, with_fields
@@ -130,6 +135,52 @@ def test_every_code_is_documented() -> None:
     for case in BUNDLES:
         if case.page == "diagnostics.md":
             assert case.heading in {code for _, code in case.expected}, case.name
+
+
+def test_every_construct_has_a_case() -> None:
+    """Every kind of node of the tree, every operator and every word occurs in some case."""
+    seen: set[str] = set()
+    for node in nodes():
+        seen.add(type(node).__name__)
+        if isinstance(node, tree.Binary | tree.Unary | tree.Word | tree.Junction):
+            seen.add(f"{node.op} negated" if isinstance(node, tree.Word) and node.negated else node.op)
+        elif isinstance(node, tree.Compare):
+            seen.update(op for op, _ in node.rest)
+        elif isinstance(node, tree.Quantified):
+            seen.add(node.quantifier)
+        elif isinstance(node, tree.Is):
+            seen.add(f"{node.what} negated" if node.negated else node.what)
+        elif isinstance(node, tree.Where):
+            seen.add(f"on the {node.kind}")
+        elif isinstance(node, tree.ListDecl):
+            seen.add(f"as {node.kind.name}")
+        elif isinstance(node, tree.Rule):
+            seen.update(f"{w.name}" for w in (node.mode, node.severity) if w is not None)
+    classes = {c.__name__ for c in subclasses(tree.Node)} - {"Expr", "Declaration", "Effect"}
+    words = ("contains", "matches", "starts with", "ends with", "in", "labelled")
+    wanted = {*classes, *words, *(f"{w} negated" for w in words), "reaches", *MODES, "high"}
+    wanted |= {"+", "-", "*", "/", "//", "%", "??", "not", "and", "or", "==", "!=", "<", "<=", ">", ">="}
+    wanted |= {"any", "all", "none", "missing", "present", "missing negated"}
+    wanted |= {"on the first", "on the last", *(f"as {kind}" for kind in KINDS_OF_LISTS)}
+    assert sorted(wanted - seen) == []
+
+
+def subclasses(cls: type[tree.Node]) -> Iterator[type[tree.Node]]:
+    """All classes made from one."""
+    for inner in cls.__subclasses__():
+        yield inner
+        yield from subclasses(inner)
+
+
+def nodes() -> Iterator[tree.Node]:
+    """Every node of every case that can be read."""
+    for case in BUNDLES:
+        for declaration in parse(Source("case.quell", case.text), Report()).declarations:
+            yield from tree.walk(declaration)
+    for value in VALUES:
+        expression = parse_expression(value.expression)
+        if expression is not None:
+            yield from tree.walk(expression)
 
 
 def test_every_kind_of_refusal_is_documented() -> None:
