@@ -101,7 +101,7 @@ def _asked(rule: RuleCount, summary: Summary) -> Text:
     asked = [v for v in reversed(summary.order) if rule.asked[v]]
     if asked:
         return words(", ".join(asked))
-    return words((", ".join(kind for kind in rule.does if kind != "verdict"), "dim"))
+    return words((", ".join(rule.does), "dim"))
 
 
 def _print_effects(out: Console, summary: Summary) -> None:

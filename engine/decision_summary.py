@@ -23,7 +23,7 @@ MOST_KINDS = 1_000
 @dataclass(slots=True)
 class RuleCount:
     """How often a rule fired, would have fired in shadow, or was held back, and by what. `does` names the
-    kinds of effects it has."""
+    verdict and the kinds of other effects that it has."""
 
     rule: str
     events: tuple[str, ...]
@@ -57,12 +57,15 @@ class Trouble:
 
 
 _KINDS: dict[type, str] = {
-    tree.Verdict: "verdict",
     tree.SetLabel: "label",
     tree.RemoveLabel: "unlabel",
     tree.Send: "send",
     tree.Exempt: "exempt",
 }
+
+
+def _does(effect: tree.Effect) -> str:
+    return effect.name.name if isinstance(effect, tree.Verdict) else _KINDS[type(effect)]
 
 
 class Summary:
@@ -84,7 +87,7 @@ class Summary:
                 name,
                 events_of(rule.events, symbols),
                 rule.mode.name if rule.mode else "live",
-                tuple(dict.fromkeys(_KINDS[type(e)] for e in rule.effects)),
+                tuple(dict.fromkeys(_does(e) for e in rule.effects)),
             )
             for name, rule in symbols.rules.items()
         }

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MAX_DEPTH = 16
 """How many element variables may stand inside one another."""
 _ELEMENT = "\0element"
+_EMPTY = list_of(Type("missing"))
+"""The type of `[]`, which goes with a list of anything."""
 
 
 def literal(low: Lowerer, node: tree.ListLiteral, scope: Scope) -> int | None:
@@ -30,7 +32,7 @@ def literal(low: Lowerer, node: tree.ListLiteral, scope: Scope) -> int | None:
         return None
     items = [m for m in made if m is not None]
     if not items:
-        return low.graph(scope.event).const((), list_of(TEXT))
+        return low.graph(scope.event).const((), _EMPTY)
     element: Type | None = items[0][1]
     for (_, type_), written in zip(items[1:], node.items[1:], strict=True):
         assert element is not None
@@ -97,7 +99,8 @@ def _bind(low: Lowerer, source: int, element: Type, scope: Scope, node: tree.Exp
         )
         return None
     graph = low.graph(scope.event)
-    return graph.add("element", (), (source * 64 + scope.depth,), element.present())
+    known = TEXT if element.kind == "missing" else element.present()  # nothing is ever in `[]`
+    return graph.add("element", (), (source * 64 + scope.depth,), known)
 
 
 def _attribute(low: Lowerer, target: int, name: tree.Ident, scope: Scope) -> int | None:

@@ -154,10 +154,6 @@ def _read(word: str) -> str:
     return made if made.isascii() else word
 
 
-_read_again = lru_cache(maxsize=8_192)(_read)
-_REMEMBERED = 32
-
-
 def _imitations(text: str) -> str:
     """The text with imitating words in Latin letters."""
     out: list[str] = []
@@ -166,7 +162,7 @@ def _imitations(text: str) -> str:
         start, end = match.span()
         word = text[start:end]
         if not word.isascii():
-            out += (text[copied:start], _read_again(word) if end - start <= _REMEMBERED else _read(word))
+            out += (text[copied:start], _read(word))
             copied = end
     return "".join(out) + text[copied:]
 
@@ -200,24 +196,41 @@ def _unleet(match: re.Match[str]) -> str:
 
 
 _PLAIN = CharTable(_plain)
-_FOLDED = CharTable(str.casefold)
+_SHORT = 32
+"""Characters in a word whose normal form is remembered: the words of a language come again and again."""
 
 
 def normalise(text: str) -> str:
     """The first `LOOK_CAP` characters as a reader takes them; see the row. Normalised text stays as it is."""
     text = text[:LOOK_CAP]
     if text.isascii():
-        text = text.lower()
-        if not text.isprintable():
-            text = text.translate(_PLAIN)
-    else:
+        return _ascii(text)
+    # Nothing of what is done reaches over white space, so words can be done one by one.
+    words = [_short(word) if len(word) <= _SHORT else _word(word) for word in text.split()]
+    return " ".join([word for word in words if word])
+
+
+def _ascii(text: str) -> str:
+    text = text.lower()
+    if not text.isprintable():
         text = text.translate(_PLAIN)
-        if not text.isascii():
-            text = _imitations(text).translate(_FOLDED)
+    return _signs_read(text)
+
+
+def _word(word: str) -> str:
+    word = word.translate(_PLAIN)
+    if word.isascii():
+        return _ascii(word)
+    return normalize("NFC", _signs_read(_imitations(word).casefold()))
+
+
+_short = lru_cache(maxsize=16_384)(_word)
+
+
+def _signs_read(text: str) -> str:
     if _LEET_NEAR.search(text):
         text = _LEET_WORDS.sub(_unleet, text)
-    text = " ".join(text.split())
-    return text if text.isascii() else normalize("NFC", text)
+    return " ".join(text.split())
 
 
 _ASCII_JUNK = {point: None for point in range(128) if not chr(point).isalnum()}

@@ -19,9 +19,9 @@ INTRO = """# Functions
 <!-- Written by `python -m tests.language_functions` from the registry: change that, not this page. -->
 
 Every function of the language, by group. Of something missing a function is missing, unless its text says
-otherwise. A function of one argument that says what something *has* may be written behind a dot: `link.domain`
-is `domain(link)`, and of a list it gives the list of the answers. What is written in capitals stands for what
-you write.
+otherwise. A function of one argument that says what something *has* may be written behind a dot:
+`link.domain` is `domain(link)`, and of a list it gives the list of the answers. What is written in capitals
+stands for what you write.
 
 `quell functions NAME` says the same on the command line.
 

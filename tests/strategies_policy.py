@@ -112,7 +112,17 @@ class _Bundle:
             {"rule": self._rule, "let": self._let, "function": self._function, "score": self._score}[kind]()
         if not self.world.rules:
             self._rule()
+        if self.dice.chance(60):
+            self._probe()
         return Case(self.out, self.extra)
+
+    def _probe(self) -> None:
+        """For every event a rule that sends the values of all lets and scores that the event has."""
+        for i, (event, fields) in enumerate(self.world.events.items()):
+            named = [v for v in self.world.values if v.parameters is None and v.needs <= fields]
+            pairs = ", ".join(f"p{n}: {spell(v.name)}" for n, v in enumerate(named))
+            shown = " ".join("{" + spell(v.name) + "}" for v in named)
+            self.out.append(f'rule z{i} on {spell(event)}\n  when true\n  then send "probe" {{ {pairs} }}\n  because "{shown}"')
 
     # ------------------------------------------------------------- the schema
 
@@ -217,7 +227,11 @@ class _Bundle:
         place = Place(self.dice.pick(sorted(self.world.events.values(), key=sorted)))
         maker = Maker(self.world, self.dice)
         kind = self.dice.pick(LETS_KINDS)
-        body = maker.make(kind, place, self.dice.between(1, 3))
+        if self.dice.chance(35):
+            kind = self.dice.lean(("number", "list<number>"))
+            body = maker.counter(place, self.dice.below(2), lists=kind != "number").text
+        else:
+            body = maker.make(kind, place, self.dice.between(1, 3))
         self.out.append(f"let {spell(name)} = {body}")
         self.world.values.append(Value(name, kind, frozenset(maker.needs), maker.fired))
 
