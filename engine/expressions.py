@@ -17,6 +17,8 @@ from quell.engine.operations import EARLIEST, EXACT, LARGEST, LATEST, LONGEST
 from quell.signals.functions import REGISTRY
 
 _ATOM = re.compile(r"-?[A-Za-z0-9_.]+|'(?:[^'\\\n]|\\.)*'|\(\)")
+_OPENING = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\(|[(\[]")
+"""How a call, a list or something in parentheses begins."""
 _OWN = re.compile(r"x[0-9]+|k|_t[0-9]+|_v.*")
 """Names that expressions give to elements, keys and temporaries, and the decoder's to what it looks at."""
 _INFIX = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
@@ -59,7 +61,31 @@ def is_atom(text: str) -> bool:
 
 def wrap(text: str) -> str:
     """An expression in parentheses unless it needs none."""
-    return text if is_atom(text) else f"({text})"
+    opening = _OPENING.match(text)
+    if is_atom(text) or (opening is not None and closes(text, opening.end() - 1)):
+        return text
+    return f"({text})"
+
+
+def closes(text: str, opening: int) -> bool:
+    """Whether the bracket that stands at a place closes at the very end. Quoted text is passed over."""
+    depth, quote, skip = 0, "", False
+    for i in range(opening, len(text)):
+        char = text[i]
+        if skip:
+            skip = False
+        elif quote:
+            skip = char == "\\"
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        elif char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+            if depth == 0:
+                return i == len(text) - 1
+    return False
 
 
 @dataclass(slots=True)

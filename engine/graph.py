@@ -20,6 +20,9 @@ from quell.grammar.types import Type
 MAX_NODES = 200_000
 """Nodes in the graph of one event type; a larger policy is refused."""
 
+_LITERALS = frozenset(("const", "in_set", "call", "score", "reaches"))
+"""Operations whose data are values of the language."""
+
 Bounds = tuple[float, float]
 _ANY: Bounds = (-math.inf, math.inf)
 
@@ -96,7 +99,7 @@ class Graph:
         """
         arguments = tuple(args)
         # Python holds 1, 1.0 and True for equal; as literals they are not.
-        key = (op, arguments, repr(data) if op == "const" else data, type_)
+        key = (op, arguments, repr(data) if op in _LITERALS else data, type_)
         known = self._known.get(key)
         if known is not None:
             return known

@@ -90,7 +90,8 @@ class Lowerer:
     def expr(self, node: tree.Expr, scope: Scope) -> int | None:
         """The node of an expression, or None when something in it was reported."""
         if self._depth >= (MAX_NESTED_ELEMENTS if scope.depth else MAX_NESTED):
-            return self._too_deep(node)
+            self._too_deep(node)
+            return None
         self._depth += 1
         try:
             made = _LOWER[type(node)](self, node, scope)
@@ -355,7 +356,7 @@ def template(low: Lowerer, node: tree.Text, scope: Scope, op: str) -> int | None
             low.report.add("type-mismatch", "a pattern cannot stand in text", part.span)
             return None
         args.append(made[0])
-        data.append(made[1].present())
+        data.append(lower_lists.with_columns(low, made[1].present()))
         optional = optional or made[1].optional
     type_ = TEXT.maybe() if optional and op == "join" else TEXT
     return graph.add(op, args, tuple(data), type_)

@@ -13,7 +13,7 @@ from quell.engine.resolve import events_named
 from quell.grammar import tree
 from quell.grammar.diagnostics import did_you_mean
 from quell.grammar.printer import print_expression
-from quell.grammar.types import NUMBER, Type, is_textual, list_of
+from quell.grammar.types import NUMBER, TEXT, Type, is_textual, list_of
 
 if TYPE_CHECKING:
     from quell.engine.lower import Lowerer, Scope
@@ -213,7 +213,7 @@ def _source(
 
 
 def _countable(low: Lowerer, type_: Type, written: tree.Expr, what: str) -> bool:
-    element = type_.element if type_.kind == "list" and type_.element is not None else type_
+    element = _element(type_)
     if is_textual(element) or element.kind in ("number", "bool", "time", "duration"):
         return True
     low.report.add("bad-counter", f"{what} cannot be a {type_}", written.span)
@@ -237,7 +237,9 @@ def _keys_agree(low: Lowerer, node: tree.Counter, sources: list[StoreSource]) ->
 
 
 def _element(type_: Type) -> Type:
-    return type_.element if type_.kind == "list" and type_.element is not None else type_
+    if type_.kind != "list" or type_.element is None:
+        return type_
+    return TEXT if type_.element.kind == "missing" else type_.element  # of `[]`, which may be of anything
 
 
 def _identity(low: Lowerer, function: str, sources: list[StoreSource], shadow: bool) -> str:

@@ -150,6 +150,16 @@ def record_columns(low: Lowerer, name: str) -> dict[str, Type]:
     return columns
 
 
+def with_columns(low: Lowerer, type_: Type) -> Type:
+    """The type with the columns of the records in it, as showing or sending its values needs them."""
+    if type_.kind == "list" and type_.element is not None:
+        return replace(type_, element=with_columns(low, type_.element))
+    if type_.kind != "record":
+        return type_
+    columns = record_columns(low, type_.name).items()
+    return replace(type_, columns=tuple((name, with_columns(low, column)) for name, column in columns))
+
+
 def index(low: Lowerer, node: tree.Index, scope: Scope) -> int | None:
     """`table[key]`."""
     target = node.target

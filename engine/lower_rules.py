@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quell.engine.lower import Lowerer, Scope, template
+from quell.engine.lower_lists import with_columns
 from quell.engine.lower_operators import label_ok
 from quell.engine.lowered import LoweredEffect, LoweredLimit, LoweredRule
 from quell.engine.resolve import events_named
@@ -185,7 +186,7 @@ def _send(low: Lowerer, effect: tree.Send, limit: LoweredLimit | None, scope: Sc
         if made[1].kind == "regex":
             low.report.add("bad-effect", "a pattern cannot be sent", written.span)
             return None
-        payload.append((ident.name, made[0], made[1]))
+        payload.append((ident.name, made[0], with_columns(low, made[1])))
     if not effect.sink.plain:
         low.report.add(
             "bad-effect", "a sink needs a name", effect.sink.span, hint='write send "mod-queue" { … }'

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quell.engine.backend_facts import Facts, Leaf, gather
-from quell.engine.expressions import Expressions, Names, is_atom, wrap, wrap_or
+from quell.engine.expressions import Expressions, Names, closes, is_atom, wrap, wrap_or
 from quell.engine.graph import Graph, Node
 from quell.engine.lowered import LoweredEffect, LoweredRule
 from quell.engine.order import Stage, Write, effect_nodes
@@ -131,7 +131,7 @@ class _Writer:
         self._write_head()
         parts = [
             f"def {self._function_name()}(e, at):",
-            f'    """Decide one `{self.facts.event}`."""',
+            f"    {_docstring(f'Decide one `{self.facts.event}`.')}",
             *self.lines,
             *body,
         ]
@@ -243,7 +243,7 @@ class _Writer:
     def _expression(self, what: Any) -> str:
         if isinstance(what, int):
             text = self.x.value(what)
-            return text[1:-1] if text.startswith("(") and text.endswith(")") and _closes(text) else text
+            return text[1:-1] if text.startswith("(") and closes(text, 0) else text
         text = what[1]
         wanted = self.facts.scans[text]
         scan = self.names.take("scan", tuple(wanted), "scan")
@@ -373,7 +373,7 @@ class _Writer:
             rule = self._rule(source.rule)
             if rule is None or not (rule.live or store.shadow):
                 return
-        self.line(f"# {store.text}")
+        self.line(_comment(store.text))
         parts = [*source.keys, *((source.value,) if source.value is not None else ())]
         tests = [self.flags[source.rule]] if source.rule is not None else []
         with_where = [source.where] if source.where is not None else []
@@ -430,7 +430,7 @@ class _Writer:
     def _write_blocks(self, blocks: tuple[Block, ...]) -> None:
         for block in blocks:
             if block.rule is not None:
-                self.line(f"# {self.facts.places.get(block.rule.name, block.rule.name)}")
+                self.line(_comment(self.facts.places.get(block.rule.name, block.rule.name)))
             depth = self._open(list(block.conditions))
             if block.rule is not None:
                 self._write_hit(block.rule)
@@ -535,11 +535,12 @@ class _Writer:
         return f"({', '.join(parts)},)"
 
 
-def _closes(text: str) -> bool:
-    """Whether the first parenthesis closes at the very end."""
-    depth = 0
-    for i, char in enumerate(text):
-        depth += (char == "(") - (char == ")")
-        if depth == 0:
-            return i == len(text) - 1
-    return False
+def _comment(text: str) -> str:
+    """A comment of one line, whatever the names of rules and files are: nothing in it can end it."""
+    return "# " + "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _docstring(text: str) -> str:
+    """A docstring. A name in backquotes may hold quotes and backslashes, which must not end it."""
+    plain = text.isprintable() and '"' not in text and "\\" not in text
+    return f'"""{text}"""' if plain else repr(text)

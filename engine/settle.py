@@ -176,7 +176,7 @@ class _Changes:
                 LabelChange(kind, id, label, True, rule, None if holds is None else shown_until(holds))
             )
         for (kind, id, label), rule in self._off.items():
-            if (kind, id, label) not in self._on and state.label(kind, label).remove(id):
+            if (kind, id, label) not in self._on and state.label(kind, label).remove(id, self._at):
                 out.append(LabelChange(kind, id, label, False, rule))
         return tuple(sorted(out, key=lambda c: (c.entity, c.id, c.label)))
 
@@ -196,4 +196,6 @@ def ready(value: Any, type_: Type) -> Any:
         return value / 1_000_000
     if type_.kind == "list" and type_.element is not None:
         return [ready(v, type_.element) for v in value]
+    if type_.kind == "record":
+        return {name: ready(value.get(name), column) for name, column in type_.columns}
     return value

@@ -20,7 +20,7 @@ missing    ``None``, for every type
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Kind = Literal[
@@ -43,13 +43,15 @@ Kind = Literal[
 @dataclass(frozen=True, slots=True)
 class Type:
     """One type. `name` is the entity, shape or type variable; `values` the members of an enum, or
-    the kinds a type variable may stand for (empty: any)."""
+    the kinds a type variable may stand for (empty: any). `columns` are a record's fields with their types,
+    known where its values are shown, and no part of what makes two types equal."""
 
     kind: Kind
     name: str = ""
     element: Type | None = None
     values: tuple[str, ...] = ()
     optional: bool = False
+    columns: tuple[tuple[str, Type], ...] = field(default=(), compare=False, repr=False)
 
     def maybe(self) -> Type:
         """This type, possibly missing."""
@@ -62,7 +64,8 @@ class Type:
     def __str__(self) -> str:
         mark = "?" if self.optional and self.kind != "missing" else ""
         if self.kind == "list":
-            return f"list<{self.element}>{mark}"
+            empty = self.element is not None and self.element.kind == "missing"
+            return f"list{mark}" if empty else f"list<{self.element}>{mark}"
         if self.kind == "enum":
             return "one of [" + ", ".join(f'"{v}"' for v in self.values) + "]" + mark
         if self.kind in ("entity", "record", "var"):

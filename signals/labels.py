@@ -36,9 +36,11 @@ class LabelSet:
         self._held[id] = (since, until)
         return until
 
-    def remove(self, id: str) -> bool:
-        """Take the label off; whether it was on."""
-        return self._held.pop(id, None) is not None
+    def remove(self, id: str, at: int) -> bool:
+        """Take the label off; whether it was on at the time."""
+        was_on = self.has(id, at)
+        self._held.pop(id, None)
+        return was_on
 
     def ids(self) -> list[str]:
         """The ids held, in order."""

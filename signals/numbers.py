@@ -101,6 +101,7 @@ ROWS: tuple[Function, ...] = (
         inline="abs({0})",
         cost=0.05,
         bounds=(0, LARGEST),
+        signature="abs(x: number or duration) -> the same kind",
         examples=(Example("abs(-3)", "3"), Example("abs(1h - 2h)", "1h")),
     ),
     Function(
@@ -112,6 +113,7 @@ ROWS: tuple[Function, ...] = (
         call=min,
         variadic=True,
         cost=0.13,
+        signature="min(x: number, duration or time, y, …) -> the same kind",
         examples=(Example("min(3, 1, 2)", "1"), Example("min(90s, 1h)", "90s")),
     ),
     Function(
@@ -123,6 +125,7 @@ ROWS: tuple[Function, ...] = (
         call=max,
         variadic=True,
         cost=0.13,
+        signature="max(x: number, duration or time, y, …) -> the same kind",
         examples=(Example("max(3, 1, 2)", "3"), Example("max(90s, 1h)", "1h")),
     ),
     Function(
@@ -134,6 +137,7 @@ ROWS: tuple[Function, ...] = (
         result=_ORDERED,
         call=clamp,
         cost=0.3,
+        signature="clamp(x: number, duration or time, low, high) -> the same kind",
         examples=(Example("clamp(120, 0, 100)", "100"), Example("clamp(5m, 10m, 1h)", "10m")),
     ),
     Function(

@@ -15,7 +15,7 @@ MAX_ITEMS = 20
 
 def show(value: Any, type_: Type) -> str:
     """A value of a type as text: numbers in shortest form, durations in their two largest units, times in
-    ISO 8601 UTC, lists joined by commas, missing as a question mark."""
+    ISO 8601 UTC, lists joined by commas, records as `name: value`, missing as a question mark."""
     if value is None:
         return "?"
     kind = type_.kind
@@ -33,7 +33,9 @@ def show(value: Any, type_: Type) -> str:
         shown = ", ".join(show(v, element) for v in value[:MAX_ITEMS])
         return shown + (f" and {len(value) - MAX_ITEMS} more" if len(value) > MAX_ITEMS else "")
     if kind == "record":
-        return ", ".join(f"{k}: {v}" for k, v in value.items())
+        columns = dict(type_.columns)
+        shown = ((k, show(v, columns[k]) if k in columns else str(v)) for k, v in value.items())
+        return ", ".join(f"{name}: {text}" for name, text in shown)
     return str(value)
 
 

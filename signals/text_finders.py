@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import islice
 
-import emoji
-
 from quell.grammar.types import TEXT, list_of
 from quell.signals.characters import HIDDEN, LIST_CAP, LOOK_CAP, CharTable, shape, visible
 from quell.signals.registry import Example, Function, Parameter
@@ -132,6 +130,8 @@ def _is_national(written: str, groups: list[str]) -> bool:
 @cache
 def _emoji() -> tuple[frozenset[str], dict[str, tuple[int, ...]]]:
     """Every emoji, and how long those are that begin with a character, longest first."""
+    import emoji  # here, because reading its data takes longer than all other imports of this module
+
     unqualified = emoji.STATUS["unqualified"]
     known = frozenset(e for e, row in emoji.EMOJI_DATA.items() if len(e) > 1 or row["status"] != unqualified)
     sizes: dict[str, set[int]] = {}

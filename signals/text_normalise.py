@@ -240,8 +240,18 @@ _JUNK = CharTable(lambda char: char if category(char)[0] in "LMN" else None)
 def squash(text: str) -> str:
     """The letters, marks and digits of the normalised text; the text without spaces when it has none."""
     plain = normalise(text)
-    kept = plain.translate(_ASCII_JUNK) if plain.isascii() else plain.translate(_JUNK)
+    if plain.isascii():
+        kept = plain.translate(_ASCII_JUNK)
+    else:
+        kept = "".join(
+            [_kept(word) if len(word) <= _SHORT else word.translate(_JUNK) for word in plain.split()]
+        )
     return kept or plain.replace(" ", "")
+
+
+@lru_cache(maxsize=16_384)
+def _kept(word: str) -> str:
+    return word.translate(_JUNK)
 
 
 def fingerprint(text: str) -> str:

@@ -123,6 +123,17 @@ class Oracle:
         late = self._commit(now)
         return self.settling.settle(event, at, [o for o in outcomes if o.matched], late)
 
+    def unread(self, data: bytes) -> bool:
+        """Whether the event lacks a required field that nothing reads: the engine does not look at it."""
+        try:
+            record = json.loads(data)
+        except ValueError:
+            return False
+        matching = [s for s in self.symbols.schemas.values() if self._describes(s.wire, s.when, record)]
+        return any(
+            p.field not in self.used[s.name] for s in matching for p in self.readers[s.name].read(record)[1]
+        )
+
     def _read(self, data: bytes) -> tuple[str, dict[str, Any]] | None:
         try:
             record = json.loads(data)

@@ -129,10 +129,11 @@ class Settling:
             shown = None if until is None or until > LATEST else time_text(until)
             out.append((*key, True, rule, shown))
         for key, rule in off.items():
-            if key in on or not self.carries(*key, at):
+            if key in on:
                 continue
-            del self.labels[key]
-            out.append((*key, False, rule, None))
+            if self.carries(*key, at):
+                out.append((*key, False, rule, None))
+            self.labels.pop(key, None)
         return sorted(out, key=lambda c: c[:3])
 
 

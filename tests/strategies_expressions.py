@@ -168,9 +168,8 @@ class Maker:
             inner = element(kind)
             if inner == "item":
                 return self._items()
-            items = [self._leaf(inner, place).text for _ in range(self.dice.below(4))]
-            items = items if items or inner == "text" else [self._leaf(inner, place).text]
-            if items and self.dice.chance(5):
+            items = [self._leaf(inner, place).text for _ in range(self.dice.between(1, 3))]
+            if self.dice.chance(5):
                 items.append("missing")
             return Expr("[" + ", ".join(items) + "]")
         if kind == "enum":
@@ -550,8 +549,8 @@ class Maker:
             rows = [r.name for r in REGISTRY.rows() if r.attribute and r.result.kind == inner]
             return Expr(f"{self.make('list<text>', place, depth, ATOM)}.{self.dice.pick(rows)}")
         if choice == 4:
-            left = self.make(kind, place, depth, COALESCE)
-            return Expr(f"{left} ?? {self.make(kind, place, depth, ADD)}", COALESCE)
+            right = "[]" if self.dice.chance(30) else self.make(kind, place, depth, ADD)
+            return Expr(f"{self.make(kind, place, depth, COALESCE)} ?? {right}", COALESCE)
         if choice == 5 and inner == "text" and not place.plain:
             return self._found(place, depth)
         if inner == "number" and not place.plain and self.dice.chance(60):
