@@ -75,5 +75,3 @@ class Refused(msgspec.Struct, omit_defaults=True):
     verdict: str
     path: str = ""
     event: str | None = None
-    seq: int = 0
-    refused: bool = msgspec.field(default=True)

@@ -124,7 +124,7 @@ def _store(low: Lowerer, node: tree.Counter, scope: Scope) -> Store | None:
             sources.append(made)
     if failed or not sources:
         return None
-    if not _keys_agree(low, node, sources):
+    if not _sources_agree(low, node, sources):
         return None
     if node.value is not None and len({s.event for s in sources}) < len(sources):
         low.report.add(
@@ -220,7 +220,7 @@ def _countable(low: Lowerer, type_: Type, written: tree.Expr, what: str) -> bool
     return False
 
 
-def _keys_agree(low: Lowerer, node: tree.Counter, sources: list[StoreSource]) -> bool:
+def _sources_agree(low: Lowerer, node: tree.Counter, sources: list[StoreSource]) -> bool:
     first = sources[0]
     for other in sources[1:]:
         for i, written in enumerate(node.by):
@@ -231,6 +231,17 @@ def _keys_agree(low: Lowerer, node: tree.Counter, sources: list[StoreSource]) ->
                     "entity-mismatch",
                     f"this key is a {a.present()} on `{first.event}` and a {b.present()} on `{other.event}`",
                     written.span,
+                )
+                return False
+        if node.value is not None and first.value is not None and other.value is not None:
+            a = _element(low.graph(first.event)[first.value].type)
+            b = _element(low.graph(other.event)[other.value].type)
+            if common(a, b) is None:
+                low.report.add(
+                    "entity-mismatch",
+                    f"what is counted is a {a.present()} on `{first.event}` "
+                    f"and a {b.present()} on `{other.event}`",
+                    node.value.span,
                 )
                 return False
     return True

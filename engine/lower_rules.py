@@ -20,8 +20,9 @@ def lower_rules(low: Lowerer) -> dict[str, list[LoweredRule]]:
     """The rules of every event type, in order of name. A rule that is off is checked and left out."""
     exempting = _exemptions(low)
     out: dict[str, list[LoweredRule]] = {event: [] for event in low.symbols.schemas}
+    former: dict[str, tree.Ident] = {}
     for name, rule in low.symbols.rules.items():
-        _former_names(low, rule)
+        _former_names(low, rule, former)
         low.here = rule.name.span
         complete = _clauses(low, rule)
         if rule.condition is None:
@@ -35,8 +36,18 @@ def lower_rules(low: Lowerer) -> dict[str, list[LoweredRule]]:
     return out
 
 
-def _former_names(low: Lowerer, rule: tree.Rule) -> None:
+def _former_names(low: Lowerer, rule: tree.Rule, former: dict[str, tree.Ident]) -> None:
+    """Report old names that are another rule's, now or formerly: the two would share buckets and limits."""
     for old in rule.formerly:
+        first = former.setdefault(old.name, old)
+        if first is not old:
+            low.report.add(
+                "declared-twice",
+                f"`{old.name}` is already the old name of a rule",
+                old.span,
+                hint="a rule keeps the history of its old names, so only one can have each",
+                related=[Related(first.span, "the first one")],
+            )
         if old.name in low.symbols.rules:
             low.report.add(
                 "declared-twice",

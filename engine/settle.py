@@ -12,6 +12,7 @@ from typing import Any
 
 from quell.engine.decision import Decision, Fired, Held, LabelChange, Sent
 from quell.engine.lowered import LoweredEffect, LoweredRule
+from quell.engine.operations import EXACT
 from quell.engine.symbols import Ladder
 from quell.grammar.types import Type
 from quell.signals.counters import each
@@ -117,9 +118,11 @@ class Settler:
         rule = self.rules[index]
         verdict: str | None = None
         for effect, value in zip(self.effects[index], values, strict=True):
+            spec = effect.spec
+            if spec.target is not None and not value[0] and value[0] != "":
+                continue  # on nobody: nothing happens, so it uses up nothing
             if effect.limit is not None and not effect.limit.allow(value[1], at):
                 continue
-            spec = effect.spec
             if spec.kind == "verdict":
                 verdict = spec.name
             elif changes is None:
@@ -127,7 +130,7 @@ class Settler:
             elif spec.kind == "send":
                 payload = {name: ready(value[0][name], type_) for name, _, type_ in spec.payload}
                 sends.append(Sent(spec.name, rule.name, payload))
-            elif value[0] is not None:
+            else:
                 changes.note(rule.name, spec, each(value[0]))
         return verdict
 
@@ -187,9 +190,12 @@ def shown_until(until: int) -> str | None:
 
 
 def ready(value: Any, type_: Type) -> Any:
-    """A value as JSON has it: times in ISO 8601, durations in seconds, missing as null."""
+    """A value as JSON has it: times in ISO 8601, durations in seconds, whole numbers without a decimal
+    point, missing as null."""
     if value is None:
         return None
+    if type_.kind == "number" and value.__class__ is float and value.is_integer() and abs(value) <= EXACT:
+        return int(value)
     if type_.kind == "time":
         return show_time(value)
     if type_.kind == "duration":

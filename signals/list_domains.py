@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import unicodedata2
 
+from quell.signals.link_hosts import parts
 from quell.signals.list_base import KeyedList, Row, Source, shorten
 
 MAX_HOST = 253
@@ -35,6 +36,9 @@ def listed_host(text: str) -> str | None:
     low = text.strip().lower()
     if len(low) <= MAX_HOST and _PLAIN.fullmatch(low) and "xn--" not in low:
         return low
+    read = parts(text)
+    if read is not None:
+        return _spelled(read[0])
     low = _IGNORED.sub("", low)  # as browsers do
     scheme = _SCHEME.match(low)
     rest = low[scheme.end() :] if scheme else low

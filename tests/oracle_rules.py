@@ -87,7 +87,9 @@ class Settling:
                 continue
             verdict = None
             for i, effect in enumerate(outcome.rule.effects):
-                if isinstance(effect, tree.Exempt) or not self._allows(outcome, i, effect, at):
+                if isinstance(effect, tree.Exempt) or outcome.targets[i] in (None, []):
+                    continue
+                if not self._allows(outcome, i, effect, at):
                     continue
                 if isinstance(effect, tree.Verdict):
                     verdict = effect.name.name

@@ -262,6 +262,8 @@ def sent(value: Any) -> Any:
         return int(value) / 1_000_000
     if isinstance(value, list):
         return [sent(v) for v in value]
+    if isinstance(value, float):
+        return int(value) if value == int(value) and abs(value) <= 2**53 else value
     if isinstance(value, Mapping):
         return {k: sent(v) for k, v in value.items()}
     return plain(value)

@@ -408,7 +408,7 @@ class Maker:
         for _ in range(self.dice.between(1, 3)):
             if self.dice.chance(50):
                 out.append(quote(self.dice.pick(TEXTS[1:9]))[1:-1])
-            kind = self.dice.pick((*SCALARS, "list<text>", "list<number>", "bool"))
+            kind = self.dice.pick((*SCALARS, "list<text>", "list<number>", "bool", "list<time>", "item", "list<item>"))
             out.append("{" + self.make(kind, inner, self.dice.below(2)) + "}")
         return '"' + "".join(out) + '"'
 

@@ -323,7 +323,7 @@ class _Bundle:
         dice = self.dice
         choice = dice.below(4)
         if choice == 3:
-            kinds = [dice.pick(FIELD_KINDS[:15]) for _ in range(dice.below(3))]
+            kinds = [dice.pick((*FIELD_KINDS, "item")) for _ in range(dice.below(3))]
             pairs = ", ".join(f"{spell(n)}: {maker.make(k, place, 2)}" for n, k in zip(("why", "n", "when"), kinds, strict=False))
             payload = f" {{ {pairs} }}" if pairs or dice.chance(50) else ""
             return f'send "{dice.pick(("queue", "other"))}"{payload}{self._limit(maker, place)}'

@@ -52,12 +52,27 @@ PURE = ("importlib.resources", "importlib.metadata", "urllib.parse")
 # The modules that may, each with all that it reaches. Every other module is pure: the same values in,
 # the same values out. A word more or less than the module uses fails.
 REACH: dict[str, str] = {
+    "engine.__init__": "importlib",  # public names are imported when first asked for
     "engine.bundle": "pathlib",  # reads a bundle's folder
+    "engine.cli_decide": "pathlib",  # the command line is a shell, from here on
+    "engine.cli_explain": "pathlib",
+    "engine.cli_files": "os pathlib sys tempfile",  # writes a file whole or not at all
+    "engine.cli_fmt": "pathlib",
+    "engine.cli_graph": "pathlib",
+    "engine.cli_group": "io os pathlib sys",  # pipes, interrupts and defects end in one line
+    "engine.cli_init": "pathlib",
+    "engine.cli_output": "sys time",  # progress for what takes longer than a second
     "engine.compile": "eval",  # a leaf's reader is generated
     "engine.engine": "pathlib",  # opens a bundle for a service
     "engine.event_code": "compile exec",  # the decoder of an event type is generated
     "engine.event_match": "eval",  # so is what tells event types apart
     "engine.link": "compile exec",  # and the function that decides
+    "engine.source_streams": "io os pathlib",  # histories are files or standard input
+    "engine.source_tables": "io",
+    "engine.sources": "pathlib sys",
+    "replay.cli": "sys",
+    "replay.cli_demo": "pathlib",
+    "replay.demo": "time",  # says how long the day took
 }
 
 

@@ -274,3 +274,13 @@ def test_bad_settings(tmp_path: Path) -> None:
 def test_empty_bundle(tmp_path: Path) -> None:
     assert findings(tmp_path) == [("empty-bundle", f"`{tmp_path}` has no policy files")]
     assert [code for code, _ in findings(tmp_path / "nowhere")] == ["empty-bundle"]
+
+
+def test_names_used_twice_over_and_over_are_worked_out_once() -> None:
+    """Forty lets, each of which uses the one before twice, inside a counter too."""
+    lets = "".join(f"let n{i} = n{i - 1} + n{i - 1}\n" for i in range(1, 40))
+    text = (
+        f'event ping from "ping"\n  at time = $.at\n  n0 number = $.n\n{lets}'
+        "rule r on ping\n  when count(ping within 1h where n39 > 2) > 3\n  then flag\n"
+    )
+    assert errors_of(analyse(files_of(text), lints=False)) == ""

@@ -22,6 +22,8 @@ FOLDERS = ("engine", "grammar", "policies", "replay", "signals")
 # Distributions whose data or algorithm decides answers: exact pins (pyproject.toml says why).
 DECIDES_ANSWERS = {
     "confusable-homoglyphs",
+    "disposable-email-domains",
+    "emoji",
     "google-re2",
     "publicsuffixlist",
     "rapidfuzz",
