@@ -20,6 +20,8 @@ from quell.grammar.source import Source, Span
 SETTINGS = "quell.toml"
 MAX_FILES = 5_000
 MAX_LIST_BYTES = 64 << 20
+MAX_SETTINGS = 1 << 16
+"""Bytes: it holds a few lines, and reading long dotted keys takes the square of their length."""
 _KNOWN: dict[str, tuple[str, ...]] = {"bundle": ("name", "description"), "events": ("type", "max_bytes")}
 
 
@@ -83,7 +85,7 @@ def _read_within(root: Path, name: str, span: Span, report: Report) -> bytes | N
             report.add("unreadable-file", f'"{name}" is larger than {MAX_LIST_BYTES >> 20} MB', span)
             return None
         return path.read_bytes()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle, before 3.13
         report.add("unreadable-file", f'"{name}" cannot be read: {_reason(error)}', span)
         return None
 
@@ -94,6 +96,8 @@ def _names(root: Path) -> list[str]:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, RuntimeError):
+        return "it is a link that leads back to itself"
     return (
         (error.strerror or type(error).__name__).lower()
         if isinstance(error, OSError)
@@ -139,12 +143,29 @@ def read_bundle(folder: str | Path, report: Report) -> Files:
     return files
 
 
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _source(root: Path, path: Path, report: Report) -> Source | None:
     name = path.relative_to(root).as_posix()
     span = Span(name, 0, 0)
+    if not _is_text(name):  # bytes that are no UTF-8: nothing that names the file could be written out
+        shown = "".join(c if c.isprintable() else "?" for c in name)
+        report.add(
+            "unreadable-file", f"the name of `{shown}` is not UTF-8", Span(shown, 0, 0), hint="rename the file"
+        )
+        return None
     try:
         if not path.resolve().is_relative_to(root.resolve()):
             report.add("outside-bundle", f'"{name}" is a link to a place outside the bundle', span)
+            return None
+        if path.exists() and not path.is_file():
+            report.add("unreadable-file", f"`{name}` is no plain file", span)
             return None
         if path.stat().st_size > 4 * MAX_FILE:
             report.add(
@@ -155,7 +176,7 @@ def _source(root: Path, path: Path, report: Report) -> Source | None:
             )
             return None
         text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before 3.13
         report.add("unreadable-file", f"`{name}` cannot be read: {_reason(error)}", span)
         return None
     except UnicodeDecodeError as error:
@@ -179,12 +200,21 @@ def _settings(root: Path, report: Report) -> Settings:
     path = root / SETTINGS
     span = Span(SETTINGS, 0, 0)
     try:
-        raw = path.read_bytes() if path.is_file() else b""
-        if len(raw) > MAX_FILE:
-            raise ValueError("it is too large")
-        said = tomllib.loads(raw.decode("utf-8-sig"))
-    except (OSError, ValueError) as error:
-        detail = str(error) if isinstance(error, tomllib.TOMLDecodeError | ValueError) else _reason(error)
+        if not (path.exists() or path.is_symlink()):
+            return Settings()
+        if not path.resolve().is_relative_to(root.resolve()):
+            report.add("outside-bundle", f'"{SETTINGS}" is a link to a place outside the bundle', span)
+            return Settings()
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no plain file")
+        if path.stat().st_size > MAX_SETTINGS:
+            raise ValueError(f"it is larger than {MAX_SETTINGS >> 10} KB")
+        said = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except RecursionError:
+        report.add("bad-settings", f"{SETTINGS} cannot be read: it nests too deeply", span)
+        return Settings()
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle, before 3.13
+        detail = str(error) if isinstance(error, ValueError) else _reason(error)
         report.add("bad-settings", f"{SETTINGS} cannot be read: {detail}", span)
         return Settings()
     return read_settings(said, span, report)

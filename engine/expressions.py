@@ -14,9 +14,12 @@ from typing import Any
 
 from quell.engine.graph import Graph, Node
 from quell.engine.operations import EARLIEST, EXACT, LARGEST, LATEST, LONGEST
+from quell.signals.characters import TEXT_CAP
 from quell.signals.functions import REGISTRY
 
 _ATOM = re.compile(r"-?[A-Za-z0-9_.]+|'(?:[^'\\\n]|\\.)*'|\(\)")
+_SHORT = frozenset(("bool", "number", "time", "duration", "ip", "enum"))
+"""Kinds whose values print short, so that text made of them need not be cut."""
 _OPENING = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\(|[(\[]")
 """How a call, a list or something in parentheses begins."""
 _OWN = re.compile(r"x[0-9]+|k|_t[0-9]+|_v.*")
@@ -409,7 +412,8 @@ class Expressions:
                 shown.append(f"{self.names.take('show', part, 'show_' + part.kind)}({text})")
         if len(shown) == 1 and node.op == "join":
             return shown[0]
-        return f"''.join(({', '.join(shown)},))"
+        short = all(isinstance(p, str) or p.kind in _SHORT for p in node.data)
+        return f"''.join(({', '.join(shown)},))" + ("" if short else f"[:{TEXT_CAP}]")
 
     def _const(self, node: Node) -> str:
         value = node.data[0]

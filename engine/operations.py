@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quell.grammar.types import Type
+from quell.signals.characters import TEXT_CAP
 from quell.signals.functions import REGISTRY
 from quell.signals.show import show
 
@@ -247,9 +248,12 @@ _row("ends_with", 2, run=lambda data, a, b: a.endswith(b), condition=True, likel
 
 
 def join(data: tuple[Any, ...], *values: Any) -> str:
-    """Text made of parts: `data` holds the plain ones and, as a Type, the place of each value."""
+    """Text made of parts: `data` holds the plain ones and, as a Type, the place of each value.
+
+    Cut at TEXT_CAP characters, so that texts made of one another cannot grow without bound.
+    """
     rest = iter(values)
-    return "".join(p if isinstance(p, str) else show(next(rest), p) for p in data)
+    return "".join(p if isinstance(p, str) else show(next(rest), p) for p in data)[:TEXT_CAP]
 
 
 def tell(data: tuple[Any, ...], *values: Any) -> str:
