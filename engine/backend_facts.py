@@ -24,14 +24,17 @@ class Leaf(Protocol):
     @property
     def source(self) -> str:
         """The expression."""
+        ...
 
     @property
     def helpers(self) -> Mapping[str, object]:
         """What the expression needs beside `e` and `at`."""
+        ...
 
     @property
     def raw(self) -> bool:
         """Whether it is one chain of attributes."""
+        ...
 
 
 Wanted = list[tuple[str, tuple[Any, ...]]]

@@ -157,7 +157,10 @@ def _source(root: Path, path: Path, report: Report) -> Source | None:
     if not _is_text(name):  # bytes that are no UTF-8: nothing that names the file could be written out
         shown = "".join(c if c.isprintable() else "?" for c in name)
         report.add(
-            "unreadable-file", f"the name of `{shown}` is not UTF-8", Span(shown, 0, 0), hint="rename the file"
+            "unreadable-file",
+            f"the name of `{shown}` is not UTF-8",
+            Span(shown, 0, 0),
+            hint="rename the file",
         )
         return None
     try:

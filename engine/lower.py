@@ -168,9 +168,7 @@ class Lowerer:
         if name in symbols.lets:
             return self._let(name, node.span, scope)
         if name in symbols.scores:
-            return self._injected_or(
-                name, scope, lambda: lower_lists.score(self, symbols.scores[name], scope)
-            )
+            return self._injected_or(name, scope, lambda: self._score(name, scope))
         if name in symbols.models:
             return None  # reported once, at the declaration
         if name in symbols.lists:
@@ -252,11 +250,26 @@ class Lowerer:
         if not self.enter(name, let.name.span):
             return None
         try:
-            made = self.expr(let.body, Scope(scope.event, shadow=scope.shadow, counting=scope.counting))
+            made = self.expr(let.body, _own(scope))
         finally:
             self._stack.pop()
         self._lets[key] = made
         return made
+
+    def _score(self, name: str, scope: Scope) -> int | None:
+        """The node of a score on an event."""
+        key = (scope.event, name, scope.shadow, scope.counting)
+        if key not in self._lets:
+            self._lets[key] = lower_lists.score(self, self.symbols.scores[name], _own(scope))
+        return self._lets[key]
+
+    def reasons(self, name: str, scope: Scope) -> int | None:
+        """The node of a score's reasons on an event. Kept like a let: reasons that name other reasons
+        twice, over and over, would otherwise be worked out endlessly."""
+        key = (scope.event, f"{name}\0reasons", scope.shadow, scope.counting)
+        if key not in self._lets:
+            self._lets[key] = lower_lists.reasons(self, self.symbols.scores[name], _own(scope))
+        return self._lets[key]
 
     def enter(self, name: str, span: Span) -> bool:
         """Begin to work a name out; False, and reported, when it is being worked out already.
@@ -296,6 +309,11 @@ class Lowerer:
 
 
 _KINDS = (("event", "events"), ("rule", "rules"), ("entity", "entities"), ("shape", "shapes"))
+
+
+def _own(scope: Scope) -> Scope:
+    """The scope of a declaration that is used in `scope`: it sees no parameter or element from there."""
+    return Scope(scope.event, shadow=scope.shadow, counting=scope.counting)
 
 
 def _condition_hint(type_: Type) -> str | None:

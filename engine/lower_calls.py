@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from quell.engine import lower_lists
 from quell.engine.lower_operators import common, label_node, list_identity, maybe
 from quell.engine.resolve import named_type
 from quell.grammar import tree
@@ -345,7 +344,7 @@ def _reasons(low: Lowerer, node: tree.Call, scope: Scope) -> int | None:
         )
         return None
     name = node.args[0].name
-    return lower_lists.reasons(low, low.symbols.scores[name], scope)
+    return low.reasons(name, scope)
 
 
 _FORMS = {"found": _found, "label_age": _label_age, "reasons": _reasons}

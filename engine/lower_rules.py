@@ -93,19 +93,10 @@ def _rule(
     assert rule.condition is not None
     condition = low.condition(rule.condition, scope, "what follows `when`")
     effects = [_effect(low, rule, e, scope) for e in rule.effects if not isinstance(e, tree.Exempt)]
-    for effect in rule.effects:
-        if isinstance(effect, tree.Exempt) and effect.limit is not None:
-            low.report.add("bad-effect", "an exemption has no limit", effect.limit.span, hint="leave it out")
-            return None
-    verdicts = [e for e in rule.effects if isinstance(e, tree.Verdict)]
-    if len(verdicts) > 1:
-        low.report.add(
-            "bad-effect", "a rule asks for one verdict", verdicts[1].name.span, hint="keep the graver one"
-        )
-        return None
+    sound = _effects_fit(low, rule)
     because = template(low, rule.because, scope, "tell") if rule.because is not None else None
     bucket = [low.expr(k, scope) for k in rule.rollout.keys] if rule.rollout is not None else []
-    if condition is None or any(e is None for e in effects) or any(b is None for b in bucket):
+    if not sound or condition is None or any(e is None for e in effects) or any(b is None for b in bucket):
         return None
     if rule.because is not None and because is None:
         return None
@@ -126,6 +117,19 @@ def _rule(
     )
 
 
+def _effects_fit(low: Lowerer, rule: tree.Rule) -> bool:
+    """Whether the effects can stand together."""
+    limits = [e.limit for e in rule.effects if isinstance(e, tree.Exempt) and e.limit is not None]
+    for limit in limits:
+        low.report.add("bad-effect", "an exemption has no limit", limit.span, hint="leave it out")
+    verdicts = [e for e in rule.effects if isinstance(e, tree.Verdict)]
+    for verdict in verdicts[1:]:
+        low.report.add(
+            "bad-effect", "a rule asks for one verdict", verdict.name.span, hint="keep the graver one"
+        )
+    return not limits and len(verdicts) <= 1
+
+
 def _effect(low: Lowerer, rule: tree.Rule, effect: tree.Effect, scope: Scope) -> LoweredEffect | None:
     limit = _limit(low, effect.limit, scope) if effect.limit is not None else None
     if effect.limit is not None and limit is None:
@@ -143,9 +147,10 @@ def _verdict(
 ) -> LoweredEffect | None:
     ladder = low.symbols.ladders[scope.event].verdicts
     if effect.name.name not in ladder:
+        same = len({ladder.verdicts for ladder in low.symbols.ladders.values()}) == 1
         low.report.add(
             "unknown-verdict",
-            f"there is no verdict `{effect.name.name}` for `{scope.event}`",
+            f"there is no verdict `{effect.name.name}`" + ("" if same else f" for `{scope.event}`"),
             effect.name.span,
             hint=did_you_mean(effect.name.name, ladder) or "the ladder is " + " < ".join(ladder),
         )

@@ -39,7 +39,7 @@ _OTHER_WORDS = {
         ("time", ("datetime", "timestamp", "date", "instant")),
         ("duration", ("timedelta", "interval", "period")),
         ("list<text>", ("array", "set", "strings")),
-        ("one of [\"…\"]", ("enum",)),
+        ('one of ["…"]', ("enum",)),
     )
     for word in words
 }

@@ -118,8 +118,8 @@ class Settler:
         rule = self.rules[index]
         verdict: str | None = None
         for effect, value in zip(self.effects[index], values, strict=True):
-            spec = effect.spec
-            if spec.target is not None and not value[0] and value[0] != "":
+            spec, given = effect.spec, value[0]
+            if spec.target is not None and given in (None, []):
                 continue  # on nobody: nothing happens, so it uses up nothing
             if effect.limit is not None and not effect.limit.allow(value[1], at):
                 continue
@@ -128,10 +128,10 @@ class Settler:
             elif changes is None:
                 continue
             elif spec.kind == "send":
-                payload = {name: ready(value[0][name], type_) for name, _, type_ in spec.payload}
+                payload = {name: ready(given[name], type_) for name, _, type_ in spec.payload}
                 sends.append(Sent(spec.name, rule.name, payload))
             else:
-                changes.note(rule.name, spec, each(value[0]))
+                changes.note(rule.name, spec, each(given))
         return verdict
 
 

@@ -112,7 +112,8 @@ def _longest(column: pa.Array) -> int:
     if types.is_dictionary(kind):
         return _longest(column.dictionary)
     if types.is_string(kind) or types.is_large_string(kind) or types.is_binary(kind):
-        return int(pc.max(pc.binary_length(column)).as_py() or 0)
+        lengths = pc.call_function("binary_length", [column])
+        return int(pc.call_function("max", [lengths]).as_py() or 0)
     return 0
 
 

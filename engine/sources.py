@@ -82,7 +82,7 @@ def decoded(source: Source, decoder: Decoder) -> Iterator[tuple[int, Decoded | R
     """Every record of `source` as `decoder` reads it, with its number. Raises SourceError."""
     decode, convert = decoder.decode, decoder.convert
     for number, payload in source:
-        if payload.__class__ is bytes:
+        if isinstance(payload, bytes):
             yield number, decode(payload)
         elif isinstance(payload, Refusal):
             yield number, payload

@@ -34,8 +34,8 @@ def show(value: Any, type_: Type) -> str:
         return shown + (f" and {len(value) - MAX_ITEMS} more" if len(value) > MAX_ITEMS else "")
     if kind == "record":
         columns = dict(type_.columns)
-        shown = ((k, show(v, columns[k]) if k in columns else str(v)) for k, v in value.items())
-        return ", ".join(f"{name}: {text}" for name, text in shown)
+        pairs = ((k, show(v, columns[k]) if k in columns else str(v)) for k, v in value.items())
+        return ", ".join(f"{name}: {text}" for name, text in pairs)
     return str(value)
 
 

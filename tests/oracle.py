@@ -94,10 +94,11 @@ class Oracle:
         self.symbols = symbols
         self.lists = lists
         self.type_path = tuple(type_path)
-        self.readers = {
-            name: Reader(schema.fields) for name, schema in symbols.schemas.items()
+        self.readers = {name: Reader(schema.fields) for name, schema in symbols.schemas.items()}
+        self.checked = {
+            name: Reader([f for f in schema.fields if f.name in used[name]])
+            for name, schema in symbols.schemas.items()
         }
-        self.used = used
         self.modes = {n: r.mode.name if r.mode is not None else "live" for n, r in symbols.rules.items()}
         self.exempters = self._exempters()
         self.counters = self._counters()
@@ -130,9 +131,7 @@ class Oracle:
         except ValueError:
             return False
         matching = [s for s in self.symbols.schemas.values() if self._describes(s.wire, s.when, record)]
-        return any(
-            p.field not in self.used[s.name] for s in matching for p in self.readers[s.name].read(record)[1]
-        )
+        return any(self.readers[s.name].read(record)[1] and not self.checked[s.name].read(record)[1] for s in matching)
 
     def _read(self, data: bytes) -> tuple[str, dict[str, Any]] | None:
         try:
@@ -145,9 +144,9 @@ class Oracle:
         if len(matching) != 1:
             return None
         schema = matching[0]
-        found, fatal, _ = self.readers[schema.name].read(record)
-        if any(p.field in self.used[schema.name] for p in fatal):
+        if self.checked[schema.name].read(record)[1]:
             return None
+        found = self.readers[schema.name].read(record)[0]
         out = {}
         for name, value in found.items():
             declared = schema.field(name)
@@ -164,8 +163,9 @@ class Oracle:
     def _commit(self, now: Now) -> bool:
         """Note what the event counts in; whether some counter took it as of a later time."""
         late = False
-        for key in self.counters:
-            for under, values in self._share(now, key):
+        shares = {key: self._share(now, key) for key in self.counters}  # all, before any is noted
+        for key, made in shares.items():
+            for under, values in made:
                 newest = self._newest(key, under)
                 late = late or (newest is not None and now.at < newest)
                 at = now.at if newest is None else max(now.at, newest)
