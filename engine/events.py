@@ -137,6 +137,13 @@ class Decoder:
             return self._convert(plan, record) or self._read(plan, record)
         except RecursionError:
             return refuse_depth()
+        except Exception as error:  # the caller's own classes may raise whatever is asked of them
+            return Refusal(
+                kind="wrong-type",
+                message=f"a value cannot be read: it raises {type(error).__name__}",
+                expected="plain values",
+                path="$",
+            )
 
     def _convert(self, plan: Plan, record: Mapping[str, Any]) -> Decoded | None:
         """The fast path of `convert`: for plain dicts that msgspec accepts."""
@@ -147,7 +154,7 @@ class Decoder:
             e = msgspec.convert(record, code.struct)
             code.sound(e, record)
             at = code.check(e)
-        except (msgspec.ValidationError, Unfit):
+        except (msgspec.ValidationError, Unfit, UnicodeError):  # UnicodeError: half of a character pair
             return None
         return None if at is None else Decoded(plan.index, plan.schema.name, e, at)
 

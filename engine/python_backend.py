@@ -77,6 +77,7 @@ class _Writer:
         self.graph = self.facts.graph
         self.x = Expressions(self.graph, self.names, self._leaf, self._state, self._scanned)
         self.numbers = {r.name: i for i, r in enumerate(self.facts.numbered)}
+        self.names.block(self._function_name())
         self._block_leaves()
         for name in sorted(self.facts.fired):
             if self._rule(name) is not None:
