@@ -127,7 +127,24 @@ RANGES = (
     (0x1F300, 0x1FAFF),
     (0x0, 0x1F),
 )
-NUMBERS = (0, -0.0, 1, -1, 0.5, 2.5, -2.5, 1e-320, 5e-324, 2**53, 2**53 + 2, 1e16, 1e308, -1e308, 123456.789, 0.1)
+NUMBERS = (
+    0,
+    -0.0,
+    1,
+    -1,
+    0.5,
+    2.5,
+    -2.5,
+    1e-320,
+    5e-324,
+    2**53,
+    2**53 + 2,
+    1e16,
+    1e308,
+    -1e308,
+    123456.789,
+    0.1,
+)
 TIMES = (
     "1970-01-01T00:00:00Z",
     "0001-01-01T00:00:00Z",
@@ -156,13 +173,13 @@ class Numbers:
 def texts() -> list[str]:
     """Awkward texts: fixed ones, ones put together from them, and ones of characters drawn from ranges."""
     dice = Numbers(7)
-    out = list(AWKWARD)
+    out: list[str] = list(AWKWARD)
     while len(out) < TEXTS:
         if dice.below(3) == 0:
             one, two = AWKWARD[dice.below(len(AWKWARD))], AWKWARD[dice.below(len(AWKWARD))]
             out.append(one[dice.below(len(one) + 1) :] + two[: dice.below(len(two) + 1)])
             continue
-        chars = []
+        chars: list[str] = []
         for _ in range(dice.below(40)):
             low, high = RANGES[dice.below(len(RANGES))]
             chars.append(chr(low + dice.below(high - low + 1)))
@@ -301,7 +318,9 @@ def functions() -> Iterator[str]:
     pairs = ",\n    ".join(f"p{i}: {expression}" for i, expression in enumerate(expressions))
     policy = f'{SCHEMA}\nrule all_of_it on note\n  when true\n  then send "all" {{\n    {pairs}\n  }}\n'
     extra = {name: text.encode() for name, text in LISTS.items()}
-    analysis = analyse(Files("functions", {"all.quell": Source("all.quell", policy)}, extra=extra), lints=False)
+    analysis = analyse(
+        Files("functions", {"all.quell": Source("all.quell", policy)}, extra=extra), lints=False
+    )
     made = build(analysis)
     yield f"functions: generated code {digest(sources_of(made))}"
     engine = Engine(made)
@@ -315,7 +334,7 @@ def functions() -> Iterator[str]:
                 values[i].append(encode(value))
     for expression, given in zip(expressions, values, strict=True):
         shown = max(given, key=lambda v: (len(set(v)), v)).decode() if given else ""
-        yield f"functions: {expression}: {digest(given)} {ascii(shown[:60])}"
+        yield f"functions: {expression}: {digest(given)} {shown[:60]!a}"
     yield f"functions: {len(decisions)} decisions {digest(decisions)} {sum(b'refused' in d for d in decisions)} refused"
 
 

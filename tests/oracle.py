@@ -19,7 +19,6 @@ from quell.grammar import tree
 from quell.signals.functions import REGISTRY
 from quell.signals.patterns import search
 from quell.signals.policy_lists import PolicyList
-
 from tests.oracle_rules import Decided, Outcome, Settling, held_by_rollout
 from tests.oracle_values import (
     Address,
@@ -131,7 +130,10 @@ class Oracle:
         except ValueError:
             return False
         matching = [s for s in self.symbols.schemas.values() if self._describes(s.wire, s.when, record)]
-        return any(self.readers[s.name].read(record)[1] and not self.checked[s.name].read(record)[1] for s in matching)
+        return any(
+            self.readers[s.name].read(record)[1] and not self.checked[s.name].read(record)[1]
+            for s in matching
+        )
 
     def _read(self, data: bytes) -> tuple[str, dict[str, Any]] | None:
         try:
@@ -158,7 +160,9 @@ class Oracle:
         if wire is not None and _at_path(record, self.type_path) != wire:
             return False
         found = ((_at_path(record, path), wanted) for path, wanted in when)
-        return all(value == wanted and isinstance(value, bool) == isinstance(wanted, bool) for value, wanted in found)
+        return all(
+            value == wanted and isinstance(value, bool) == isinstance(wanted, bool) for value, wanted in found
+        )
 
     def _commit(self, now: Now) -> bool:
         """Note what the event counts in; whether some counter took it as of a later time."""
@@ -192,7 +196,8 @@ class Oracle:
             message = self._text(rule.because, scope, "?") if rule.because is not None else None
             targets = tuple(self._target(e, scope) for e in rule.effects)
             limits = tuple(
-                [self.value(k, scope) for k in e.limit.keys] if e.limit is not None else [] for e in rule.effects
+                [self.value(k, scope) for k in e.limit.keys] if e.limit is not None else []
+                for e in rule.effects
             )
             spans = tuple(self._lasting(e, scope) for e in rule.effects)
             made = Outcome(rule, live, True, held, message, targets, limits, spans)
@@ -243,7 +248,9 @@ class Oracle:
             for other, rule in rules.items():
                 tags = {t.plain for t in rule.tags}
                 hit = any(
-                    t.kind == "all" or t.name == (other if t.kind == "rule" else None) or (t.kind == "tag" and t.name in tags)
+                    t.kind == "all"
+                    or t.name == (other if t.kind == "rule" else None)
+                    or (t.kind == "tag" and t.name in tags)
                     for t in targets
                 )
                 if other not in exempting and hit:
@@ -255,7 +262,9 @@ class Oracle:
     def _counters(self) -> list[CounterKey]:
         """Every counter that the policies name, as seen by live and by shadow rules."""
         symbols = self.symbols
-        roots: list[tuple[tree.Node, bool]] = [(d, False) for d in (*symbols.lets.values(), *symbols.scores.values())]
+        roots: list[tuple[tree.Node, bool]] = [
+            (d, False) for d in (*symbols.lets.values(), *symbols.scores.values())
+        ]
         roots += [(r, self.modes[n] != "live") for n, r in symbols.rules.items()]
         seen: set[tuple[str, bool]] = set()
         out: dict[CounterKey, None] = {}
@@ -264,7 +273,13 @@ class Oracle:
             for node in tree.walk(root):
                 if isinstance(node, tree.Counter):
                     out[(essence(node), shadow)] = None
-                name = node.name if isinstance(node, tree.Name) else node.function.name if isinstance(node, tree.Call) else ""
+                name = (
+                    node.name
+                    if isinstance(node, tree.Name)
+                    else node.function.name
+                    if isinstance(node, tree.Call)
+                    else ""
+                )
                 named = symbols.lets.get(name) or symbols.scores.get(name)
                 if named is not None and (name, shadow) not in seen:
                     seen.add((name, shadow))
@@ -316,7 +331,9 @@ class Oracle:
             return [r for r in read if r is not None]
         return read[0]
 
-    def _reading(self, node: tree.Counter, under: tuple[Any, ...], scope: Scope, before_this: bool = False) -> Any:
+    def _reading(
+        self, node: tree.Counter, under: tuple[Any, ...], scope: Scope, before_this: bool = False
+    ) -> Any:
         now, key = scope.now, (essence(node), scope.shadow)
         newest = self._newest(key, under)
         at = now.at if newest is None else max(now.at, newest)
@@ -338,7 +355,10 @@ class Oracle:
         return float(len({v for c in window for v in c.values}))
 
     def _reaches(self, node: tree.Counter, threshold: float, scope: Scope) -> bool:
-        keys = [self.value(k, scope if node.reading else scope._replace(names={})) for k in node.reading or node.by]
+        keys = [
+            self.value(k, scope if node.reading else scope._replace(names={}))
+            for k in node.reading or node.by
+        ]
         if any(k is None for k in keys):
             return False
         (under,) = _keys(keys)
@@ -383,7 +403,11 @@ class Oracle:
             case tree.Is():
                 return self._is(self.value(node.operand, scope), node)
             case tree.Word():
-                return self._counter_word(node, scope) if node.op == "reaches" else self._word(self.value(node.left, scope), node, scope)
+                return (
+                    self._counter_word(node, scope)
+                    if node.op == "reaches"
+                    else self._word(self.value(node.left, scope), node, scope)
+                )
         return self._of_lists(node, scope)
 
     def _of_lists(self, node: tree.Expr, scope: Scope) -> Any:
@@ -442,7 +466,9 @@ class Oracle:
     def _compare(self, first: Any, node: tree.Compare, scope: Scope) -> bool | None:
         """A chain of comparisons whose first value is known."""
         values = [first, *(self.value(e, scope) for _, e in node.rest)]
-        return all_of([compared(op, *_alike(values[i], values[i + 1])) for i, (op, _) in enumerate(node.rest)])
+        return all_of(
+            [compared(op, *_alike(values[i], values[i + 1])) for i, (op, _) in enumerate(node.rest)]
+        )
 
     @staticmethod
     def _is(value: Any, node: tree.Is) -> bool:
@@ -461,7 +487,8 @@ class Oracle:
             listed = self.lists[right.name]
             return bool(listed.found(plain(left)) if node.op == "matches" else listed.contains(plain(left)))
         if node.op == "labelled":
-            assert isinstance(right, tree.Text) and isinstance(left, Id)
+            assert isinstance(right, tree.Text)
+            assert isinstance(left, Id)
             return self.settling.carries(left.kind, left, right.plain or "", scope.now.at)
         value = self.value(right, scope)
         if value is None:
@@ -532,7 +559,9 @@ class Oracle:
             return elements
         name, condition = node.variable.name, node.condition
         return [
-            e for e in elements if self.value(condition, scope._replace(names={**scope.names, name: e})) is True
+            e
+            for e in elements
+            if self.value(condition, scope._replace(names={**scope.names, name: e})) is True
         ]
 
     # ------------------------------------------------------------------ calls
@@ -556,7 +585,11 @@ class Oracle:
             return None if first is None else self.lists[node.args[1].name].found(plain(first))
         if name == "label_age":
             assert isinstance(node.args[1], tree.Text)
-            return None if first is None else self.settling.age(first.kind, first, node.args[1].plain or "", scope.now.at)
+            return (
+                None
+                if first is None
+                else self.settling.age(first.kind, first, node.args[1].plain or "", scope.now.at)
+            )
         return self._apply(name, [first, *(self.value(a, scope) for a in node.args[1:])])
 
     def _reasons(self, score: str, scope: Scope) -> list[str]:
@@ -593,7 +626,7 @@ class Oracle:
 
 
 def _generic(type_: Any) -> bool:
-    return type_.kind == "var" or (type_.kind == "list" and type_.element.kind == "var")
+    return bool(type_.kind == "var" or (type_.kind == "list" and type_.element.kind == "var"))
 
 
 def _at_path(record: Any, path: Sequence[Any]) -> Any:
@@ -629,7 +662,8 @@ def _alike(a: Any, b: Any) -> tuple[Any, Any]:
     if isinstance(a, Address) == isinstance(b, Address) or not (isinstance(a, str) and isinstance(b, str)):
         return a, b
     row = REGISTRY.get("ip")
-    assert row is not None and row.call is not None
+    assert row is not None
+    assert row.call is not None
     return row.call(plain(a)) or a, row.call(plain(b)) or b
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from quell.engine.symbols import Symbols
 from quell.grammar import tree
-
 from tests.oracle_values import LATEST, Span, key_of, plain, sent, share_of, time_text
 
 

@@ -8,7 +8,7 @@ durations `Span`, ids `Id`, addresses `Address`, other text `str`, records `dict
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -161,14 +161,14 @@ def negate(value: bool | None) -> bool | None:
     return None if value is None else not value
 
 
-def all_of(values: list[bool | None]) -> bool | None:
+def all_of(values: Sequence[bool | None]) -> bool | None:
     """Kleene's and."""
     if any(v is False for v in values):
         return False
     return None if any(v is None for v in values) else True
 
 
-def any_of(values: list[bool | None]) -> bool | None:
+def any_of(values: Sequence[bool | None]) -> bool | None:
     """Kleene's or."""
     if any(v is True for v in values):
         return True
@@ -183,7 +183,7 @@ def compared(op: str, a: Any, b: Any) -> bool | None:
         return bool(a == b)
     if op == "!=":
         return bool(a != b)
-    return {"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[op]
+    return bool({"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[op])
 
 
 # -------------------------------------------------------------------- text

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from quell.grammar.literals import spell_path
-
 from tests.strategies_words import JSON_VALUES, WRONG_VALUES, Dice
 
 START = 1_772_323_200_000_000

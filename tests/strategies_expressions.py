@@ -14,12 +14,11 @@ from typing import NamedTuple
 from quell.grammar.types import Type
 from quell.signals.functions import REGISTRY
 from quell.signals.registry import Function, Parameter
-
 from tests.strategies_words import (
     AGOS,
     COLOURS,
-    IDS,
     ELEMENT_NAMES,
+    IDS,
     LITERALS,
     REGEXES,
     TEXTS,
@@ -129,15 +128,25 @@ class Maker:
 
     def _leaf(self, kind: str, place: Place) -> Expr:
         options: list[Value | str] = [n for n, k in place.names.items() if k == kind]
-        options += [Value(n, kind, frozenset((n,))) for n, k in sorted(self.world.fields.items()) if k == kind and n in place.fields]
-        options += [v for v in self.world.values if v.kind == kind and v.parameters is None and self._fits(v, place)]
+        options += [
+            Value(n, kind, frozenset((n,)))
+            for n, k in sorted(self.world.fields.items())
+            if k == kind and n in place.fields
+        ]
+        options += [
+            v for v in self.world.values if v.kind == kind and v.parameters is None and self._fits(v, place)
+        ]
         if options and not self.dice.chance(25):
             chosen = self.dice.pick(options)
             return Expr(spell(chosen)) if isinstance(chosen, str) else self.use(chosen)
         return self._literal(kind, place)
 
     def _fits(self, value: Value, place: Place) -> bool:
-        return value.needs <= place.fields and (place.firings or not value.fired) and not (value.fired and place.counting)
+        return (
+            value.needs <= place.fields
+            and (place.firings or not value.fired)
+            and not (value.fired and place.counting)
+        )
 
     def use(self, value: Value) -> Expr:
         """A named value."""
@@ -151,9 +160,14 @@ class Maker:
         if choice == 0:
             return Expr(f"{self.use(_AUTHOR).text} == {quote(self.dice.pick(IDS))}", COMPARE)
         if choice == 1:
-            return Expr(f"{self.use(_CONTENT).text} contains {quote(self.dice.pick(('a', '', 'e')))}", COMPARE)
+            return Expr(
+                f"{self.use(_CONTENT).text} contains {quote(self.dice.pick(('a', '', 'e')))}", COMPARE
+            )
         if choice == 2:
-            return Expr(f"{self.use(_AUTHOR).text} labelled {quote(self.dice.lean(self.world.labels['User']))}", COMPARE)
+            return Expr(
+                f"{self.use(_AUTHOR).text} labelled {quote(self.dice.lean(self.world.labels['User']))}",
+                COMPARE,
+            )
         if choice == 3:
             return self.stateful(place, 0)
         if choice == 4:
@@ -187,8 +201,13 @@ class Maker:
         """A number."""
         choice = self.dice.below(11)
         if choice <= 2:
-            op, level = self.dice.pick((("+", ADD), ("-", ADD), ("*", MULTIPLY), ("/", MULTIPLY), ("//", MULTIPLY), ("%", MULTIPLY)))
-            left, right = self.make("number", place, depth, level), self.make("number", place, depth, level + 1)
+            op, level = self.dice.pick(
+                (("+", ADD), ("-", ADD), ("*", MULTIPLY), ("/", MULTIPLY), ("//", MULTIPLY), ("%", MULTIPLY))
+            )
+            left, right = (
+                self.make("number", place, depth, level),
+                self.make("number", place, depth, level + 1),
+            )
             return Expr(f"{left} {op} {right}", level)
         if choice <= 4 and not place.plain:
             return self.counter(place, depth)
@@ -196,7 +215,10 @@ class Maker:
             return Expr(f"-{self.make('number', place, depth, NEGATE)}", NEGATE)
         if choice == 6:
             op = self.dice.pick(("/", "//"))
-            return Expr(f"{self.make('duration', place, depth, MULTIPLY)} {op} {self.make('duration', place, depth, NEGATE)}", MULTIPLY)
+            return Expr(
+                f"{self.make('duration', place, depth, MULTIPLY)} {op} {self.make('duration', place, depth, NEGATE)}",
+                MULTIPLY,
+            )
         if choice == 7:
             return Expr(f"size({self.make(self._some_list(), place, depth)})")
         return self._general("number", place, depth)
@@ -212,7 +234,11 @@ class Maker:
         sources = [spell(n) for n in names]
         events = {e for n in names for e in self.world.sources[n]}
         distinct = self.dice.chance(35)
-        rules = [r for r, on in self.world.rules.items() if on] if place.firings and not place.counting and not reach else []
+        rules = (
+            [r for r, on in self.world.rules.items() if on]
+            if place.firings and not place.counting and not reach
+            else []
+        )
         if rules and self.dice.chance(30):
             rule = self.dice.pick(rules)
             added = set(self.world.rules[rule])
@@ -227,7 +253,14 @@ class Maker:
         return self._counter_of(sources, inside, place, depth, distinct, lists, reach)
 
     def _counter_of(
-        self, sources: list[str], inside: Place, place: Place, depth: int, distinct: bool, lists: bool, reach: bool
+        self,
+        sources: list[str],
+        inside: Place,
+        place: Place,
+        depth: int,
+        distinct: bool,
+        lists: bool,
+        reach: bool,
     ) -> Expr:
         outer, self.needs = self.needs, set()
         value = self.make(self._countable(inside), inside, min(depth, 1)) if distinct else ""
@@ -236,7 +269,11 @@ class Maker:
         where = f" where {self.make('bool', inside, depth, OR)}" if self.dice.chance(35) else ""
         self.needs = outer
         window = "ever" if self.dice.chance(15) else f"within {self.dice.pick(WINDOWS)}"
-        before = "" if reach else self.dice.pick(("", "", "", " before this", f" before {self.dice.pick(AGOS)} ago"))
+        before = (
+            ""
+            if reach
+            else self.dice.pick(("", "", "", " before this", f" before {self.dice.pick(AGOS)} ago"))
+        )
         events = ", ".join(dict.fromkeys(sources))
         of = f"distinct({value} of {events}" if distinct else f"count({events}"
         return Expr(f"{of}{by}{reading} {window}{before}{where})")
@@ -247,14 +284,19 @@ class Maker:
         """The clauses `by` and `as`. A key whose fields the reading event lacks, and a list that is not to
         be read as one, is read under another; `needs` are those of the reading event."""
         kinds = ["User"] if lists else []
-        kinds += [self.dice.pick(KEYS) for _ in range(self.dice.pick((1, 1, 1, 0, 2) if not lists else (0, 0, 1)))]
+        kinds += [
+            self.dice.pick(KEYS) for _ in range(self.dice.pick((1, 1, 1, 0, 2) if not lists else (0, 0, 1)))
+        ]
         if not kinds:
             return "", ""
         self.needs = set()
         many = not reach and f"list<{kinds[0]}>" in _COUNTED_LISTS and self.dice.chance(25)
         # What is counted under a key may be read under it on another event, which `reaches` would not allow.
         keyed = replace(inside, events=())
-        counted = [self.make(f"list<{k}>" if many and not i else k, keyed, min(depth, 1), ADD) for i, k in enumerate(kinds)]
+        counted = [
+            self.make(f"list<{k}>" if many and not i else k, keyed, min(depth, 1), ADD)
+            for i, k in enumerate(kinds)
+        ]
         asked, self.needs = self.needs, needs
         by = f" by {', '.join(counted)}"
         if asked <= place.fields and many == lists and not self.dice.chance(35):
@@ -289,7 +331,10 @@ class Maker:
         kind = self.dice.pick(ORDERED)
         parts = [self.make(kind, place, depth, COALESCE)]
         for _ in range(self.dice.pick((1, 1, 1, 2))):
-            parts += [self.dice.pick((">", ">=", "<", "<=", "==", "!=")), self.make(kind, place, depth, COALESCE)]
+            parts += [
+                self.dice.pick((">", ">=", "<", "<=", "==", "!=")),
+                self.make(kind, place, depth, COALESCE),
+            ]
         return Expr(" ".join(parts), COMPARE)
 
     def equality(self, place: Place, depth: int) -> Expr:
@@ -301,7 +346,11 @@ class Maker:
             right = quote(self.dice.pick(COLOURS[:3]))
         elif kind == "ip" and self.dice.chance(50):
             texts = ("10.0.0.1", "2001:DB8::1", "::FFFF:10.0.0.2", "nothing")
-            right = quote(self.dice.pick(texts)) if self.dice.chance(50) else self.make("text", place, depth, COALESCE)
+            right = (
+                quote(self.dice.pick(texts))
+                if self.dice.chance(50)
+                else self.make("text", place, depth, COALESCE)
+            )
         elif kind in ("User", "Server") and self.dice.chance(30):
             right = quote(self.dice.pick(("u1", "s1", "")))
         else:
@@ -334,7 +383,11 @@ class Maker:
         if kind == "enum":
             items = '["red", "violet"]'
         elif kind == "ip" and self.dice.chance(50):
-            items = '["10.0.0.1", "2001:DB8::1"]' if self.dice.chance(50) else self.make("list<text>", place, depth, COALESCE)
+            items = (
+                '["10.0.0.1", "2001:DB8::1"]'
+                if self.dice.chance(50)
+                else self.make("list<text>", place, depth, COALESCE)
+            )
         else:
             items = self.make(f"list<{kind}>", place, depth, COALESCE)
         negated = "not " if self.dice.chance(20) else ""
@@ -350,7 +403,10 @@ class Maker:
             xs = self.make(f"list<{self.dice.pick(('text', 'User'))}>", place, depth, COALESCE)
             return Expr(f"{word} {xs} {self._word_tail(place, depth)}", COMPARE)
         if choice == 1 and not place.plain:
-            return Expr(f"{word} {self.counter(place, depth, lists=True).text} >= {self.make('number', place, 0, COALESCE)}", COMPARE)
+            return Expr(
+                f"{word} {self.counter(place, depth, lists=True).text} >= {self.make('number', place, 0, COALESCE)}",
+                COMPARE,
+            )
         if choice == 2:
             xs = self.make("list<User>", place, depth, COALESCE)
             return Expr(f"{word} {xs} labelled {quote(self.dice.lean(self.world.labels['User']))}", COMPARE)
@@ -364,7 +420,10 @@ class Maker:
         """`is missing` and `is present`."""
         kind = self.dice.pick((*SCALARS, "list<text>", "bool", "number"))
         negated = "not " if self.dice.chance(20) else ""
-        return Expr(f"{self.make(kind, place, depth, COALESCE)} is {negated}{self.dice.pick(('missing', 'present'))}", COMPARE)
+        return Expr(
+            f"{self.make(kind, place, depth, COALESCE)} is {negated}{self.dice.pick(('missing', 'present'))}",
+            COMPARE,
+        )
 
     def stateful(self, place: Place, depth: int) -> Expr:
         """Labels, firings, `reaches`, counters compared."""
@@ -386,7 +445,11 @@ class Maker:
         if not labels:
             return self.comparison(place, depth)
         negated = "not " if self.dice.chance(20) else ""
-        carrier = self.use(_AUTHOR).text if kind == "User" and self.dice.chance(60) else self.make(kind, place, depth, COALESCE)
+        carrier = (
+            self.use(_AUTHOR).text
+            if kind == "User" and self.dice.chance(60)
+            else self.make(kind, place, depth, COALESCE)
+        )
         return Expr(f"{carrier} {negated}labelled {quote(self.dice.lean(labels))}", COMPARE)
 
     def truth(self, place: Place, depth: int) -> Expr:
@@ -408,7 +471,9 @@ class Maker:
         for _ in range(self.dice.between(1, 3)):
             if self.dice.chance(50):
                 out.append(quote(self.dice.pick(TEXTS[1:9]))[1:-1])
-            kind = self.dice.pick((*SCALARS, "list<text>", "list<number>", "bool", "list<time>", "item", "list<item>"))
+            kind = self.dice.pick(
+                (*SCALARS, "list<text>", "list<number>", "bool", "list<time>", "item", "list<item>")
+            )
             out.append("{" + self.make(kind, inner, self.dice.below(2)) + "}")
         return '"' + "".join(out) + '"'
 
@@ -416,30 +481,52 @@ class Maker:
         """A time."""
         choice = self.dice.below(4)
         if choice == 0:
-            return Expr(f"{self.make('time', place, depth, ADD)} + {self.make('duration', place, depth, MULTIPLY)}", ADD)
+            return Expr(
+                f"{self.make('time', place, depth, ADD)} + {self.make('duration', place, depth, MULTIPLY)}",
+                ADD,
+            )
         if choice == 1:
-            return Expr(f"{self.make('time', place, depth, ADD)} - {self.make('duration', place, depth, MULTIPLY)}", ADD)
+            return Expr(
+                f"{self.make('time', place, depth, ADD)} - {self.make('duration', place, depth, MULTIPLY)}",
+                ADD,
+            )
         if choice == 2:
-            return Expr(f"{self.make('duration', place, depth, ADD)} + {self.make('time', place, depth, MULTIPLY)}", ADD)
+            return Expr(
+                f"{self.make('duration', place, depth, ADD)} + {self.make('time', place, depth, MULTIPLY)}",
+                ADD,
+            )
         return self._general("time", place, depth)
 
     def duration(self, place: Place, depth: int) -> Expr:
         """A duration."""
         choice = self.dice.below(7)
         if choice == 0:
-            return Expr(f"{self.make('time', place, depth, ADD)} - {self.make('time', place, depth, MULTIPLY)}", ADD)
+            return Expr(
+                f"{self.make('time', place, depth, ADD)} - {self.make('time', place, depth, MULTIPLY)}", ADD
+            )
         if choice == 1:
             op = self.dice.pick("+-")
-            return Expr(f"{self.make('duration', place, depth, ADD)} {op} {self.make('duration', place, depth, MULTIPLY)}", ADD)
+            return Expr(
+                f"{self.make('duration', place, depth, ADD)} {op} {self.make('duration', place, depth, MULTIPLY)}",
+                ADD,
+            )
         if choice == 2:
             op = self.dice.pick("*/")
-            return Expr(f"{self.make('duration', place, depth, MULTIPLY)} {op} {self.make('number', place, depth, NEGATE)}", MULTIPLY)
+            return Expr(
+                f"{self.make('duration', place, depth, MULTIPLY)} {op} {self.make('number', place, depth, NEGATE)}",
+                MULTIPLY,
+            )
         if choice == 3:
-            return Expr(f"{self.make('number', place, depth, MULTIPLY)} * {self.make('duration', place, depth, NEGATE)}", MULTIPLY)
+            return Expr(
+                f"{self.make('number', place, depth, MULTIPLY)} * {self.make('duration', place, depth, NEGATE)}",
+                MULTIPLY,
+            )
         if choice == 4:
             return Expr(f"-{self.make('duration', place, depth, NEGATE)}", NEGATE)
         if choice == 5 and not place.plain:
-            return Expr(f"label_age({self.make('User', place, depth)}, {quote(self.dice.lean(self.world.labels['User']))})")
+            return Expr(
+                f"label_age({self.make('User', place, depth)}, {quote(self.dice.lean(self.world.labels['User']))})"
+            )
         return self._general("duration", place, depth)
 
     def address(self, place: Place, depth: int) -> Expr:
@@ -469,7 +556,9 @@ class Maker:
         if choice == 1 and kind != "bool":
             return Expr(f"{self.dice.pick(('first', 'last'))}({self.make(f'list<{kind}>', place, depth)})")
         if choice == 2 and not place.plain:
-            columns = [(t, c) for t, cs in sorted(self.world.tables.items()) for c, k in cs.items() if k == kind]
+            columns = [
+                (t, c) for t, cs in sorted(self.world.tables.items()) for c, k in cs.items() if k == kind
+            ]
             if columns:
                 table, column = self.dice.pick(columns)
                 return Expr(f"{spell(table)}[{self.make(self._textual(), place, depth)}].{spell(column)}")
@@ -478,7 +567,11 @@ class Maker:
             if members:
                 return Expr(f"{self.make('item', place, depth, ATOM)}.{spell(self.dice.pick(members))}")
         if choice == 4:
-            own = [v for v in self.world.values if v.kind == kind and v.parameters is not None and self._fits(v, place)]
+            own = [
+                v
+                for v in self.world.values
+                if v.kind == kind and v.parameters is not None and self._fits(v, place)
+            ]
             if own and not place.plain:
                 return self._own(self.dice.pick(own), place, depth)
         return self._function(kind, place, depth)
@@ -565,7 +658,9 @@ class Maker:
             return Expr(f"reasons({self.use(self.dice.pick(scores)).text})")
         if not self.world.lists:
             return self._function("list<text>", place, depth)
-        return Expr(f"found({self.make('text', place, depth)}, {spell(self.dice.pick(sorted(self.world.lists)))})")
+        return Expr(
+            f"found({self.make('text', place, depth)}, {spell(self.dice.pick(sorted(self.world.lists)))})"
+        )
 
 
 def _literal_text(row: Function) -> bool:

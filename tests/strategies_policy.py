@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from quell.engine.bundle import Files
 from quell.grammar.source import Source
-
 from tests.strategies_events import EventPlan, FieldPlan, history
 from tests.strategies_expressions import ATOM, KEYS, Maker, Place, Value, World
 from tests.strategies_words import (
@@ -21,7 +20,6 @@ from tests.strategies_words import (
     FIELD_NAMES,
     IDS,
     LET_NAMES,
-    LITERALS,
     PARAMETER_NAMES,
     TEXTS,
     Dice,
@@ -32,7 +30,18 @@ from tests.strategies_words import (
 EVENTS = ("message", "join", "odd event")
 LABELS = ("spammer", "trusted", "new one")
 LADDER = ("allow", "flag", "review", "challenge", "block")
-LETS_KINDS = ("bool", "number", "text", "duration", "time", "User", "list<text>", "list<number>", "list<User>", "ip")
+LETS_KINDS = (
+    "bool",
+    "number",
+    "text",
+    "duration",
+    "time",
+    "User",
+    "list<text>",
+    "list<number>",
+    "list<User>",
+    "ip",
+)
 FIELD_KINDS = (
     "number", "text", "bool", "time", "duration", "ip", "User", "Server", "enum", "list<text>", "list<number>",
     "list<User>", "list<ip>", "list<time>", "list<bool>", "list<item>",
@@ -56,7 +65,10 @@ LIST_FILES: dict[str, tuple[str, tuple[str, ...]]] = {
     "slurs": ("words", ("slur", "one two", "ſtraße", "ﬁne", "a")),
     "shapes_l": ("patterns", ("fr[e3]e", "/ſTRA/i", "(?i)foo", "^$", "\\bu1\\b")),
 }
-TABLE = ("table_l", "key,city,risk,since,ok,own\nu1,Paris,0.5,2020-01-01,true,10.0.0.1\na,,3,,false,\nu2,Oslo,,2021-05-05T00:00:00Z,,::1\n")
+TABLE = (
+    "table_l",
+    "key,city,risk,since,ok,own\nu1,Paris,0.5,2020-01-01,true,10.0.0.1\na,,3,,false,\nu2,Oslo,,2021-05-05T00:00:00Z,,::1\n",
+)
 TABLE_COLUMNS = {"city": "text", "risk": "number", "since": "time", "ok": "bool", "own": "ip"}
 
 
@@ -97,7 +109,7 @@ class _Bundle:
         self.plans: list[EventPlan] = []
         self.item: list[FieldPlan] = []
         self.tags: list[str] = []
-        self.ladders = {e: LADDER for e in EVENTS}
+        self.ladders: dict[str, tuple[str, ...]] = dict.fromkeys(EVENTS, LADDER)
         self.exempting: set[str] = set()
         self.old_names = 0
 
@@ -122,7 +134,9 @@ class _Bundle:
             named = [v for v in self.world.values if v.parameters is None and v.needs <= fields]
             pairs = ", ".join(f"p{n}: {spell(v.name)}" for n, v in enumerate(named))
             shown = " ".join("{" + spell(v.name) + "}" for v in named)
-            self.out.append(f'rule z{i} on {spell(event)}\n  when true\n  then send "probe" {{ {pairs} }}\n  because "{shown}"')
+            self.out.append(
+                f'rule z{i} on {spell(event)}\n  when true\n  then send "probe" {{ {pairs} }}\n  because "{shown}"'
+            )
 
     # ------------------------------------------------------------- the schema
 
@@ -147,10 +161,19 @@ class _Bundle:
                 for n, k in kinds.items()
                 if i == 0 or dice.chance(60)
             ]
-            plan = EventPlan(event, "same" if alike else f"wire {i}", i if alike else None, (*shared, *own), tuple(self.item))
+            plan = EventPlan(
+                event,
+                "same" if alike else f"wire {i}",
+                i if alike else None,
+                (*shared, *own),
+                tuple(self.item),
+            )
             self.plans.append(plan)
             when = f" when $.v == {i}" if alike else ""
-            lines = [f'event {spell(event)} from "{plan.wire}"{when} with actor', *(self._field(f) for f in own)]
+            lines = [
+                f'event {spell(event)} from "{plan.wire}"{when} with actor',
+                *(self._field(f) for f in own),
+            ]
             self.out.append("\n".join(lines))
             self.world.events[event] = frozenset(f.name for f in plan.fields)
             self.world.sources[event] = (event,)
@@ -159,7 +182,13 @@ class _Bundle:
         self.world.taken |= {*self.world.fields, *self.world.sources, "item", *self.world.labels}
 
     def _item(self) -> None:
-        kinds = [("name", "text", False), ("price", "number", True), ("x0", "number", False), ("when_", "time", True), ("own", "User", True)]
+        kinds = [
+            ("name", "text", False),
+            ("price", "number", True),
+            ("x0", "number", False),
+            ("when_", "time", True),
+            ("own", "User", True),
+        ]
         for name, kind, optional in [kinds[0], *self.dice.some(kinds[1:], 0, 4)]:
             self.item.append(FieldPlan(name, kind, optional, (name,)))
             self.world.item[name] = kind
@@ -205,7 +234,7 @@ class _Bundle:
     def _verdicts(self) -> None:
         if self.dice.chance(30):
             self.out.append("verdicts pass < hold < `stop it` on failure hold")
-            self.ladders = {e: ("pass", "hold", "stop it") for e in EVENTS}
+            self.ladders = dict.fromkeys(EVENTS, ("pass", "hold", "stop it"))
         if len(self.plans) > 1 and self.dice.chance(30):
             self.out.append("verdicts for join ok < bad")
             self.ladders["join"] = ("ok", "bad")
@@ -239,12 +268,17 @@ class _Bundle:
         name = self._name([f"f_{n}" for n in ("a", "b", "c")])
         if name is None:
             return
-        kinds = [self.dice.pick(("number", "text", "User", "list<text>", "duration", "bool", "item")) for _ in range(self.dice.between(1, 2))]
+        kinds = [
+            self.dice.pick(("number", "text", "User", "list<text>", "duration", "bool", "item"))
+            for _ in range(self.dice.between(1, 2))
+        ]
         free = [p for p in PARAMETER_NAMES if p not in self.world.taken][:2]
         names = dict(zip(free, kinds, strict=False))
         maker = Maker(self.world, self.dice)
         kind = self.dice.pick(LETS_KINDS)
-        body = maker.make(kind, Place(self.dice.pick(sorted(self.world.events.values(), key=sorted)), names=names), 2)
+        body = maker.make(
+            kind, Place(self.dice.pick(sorted(self.world.events.values(), key=sorted)), names=names), 2
+        )
         written = ", ".join(f"{n}: {k}" for n, k in names.items())
         self.out.append(f"let {name}({written}) = {body}")
         self.world.values.append(
@@ -317,14 +351,19 @@ class _Bundle:
             return ""
         kinds = [self.dice.pick(KEYS) for _ in range(self.dice.below(3))]
         per = " per " + ", ".join(maker.make(k, place, 1, ATOM) for k in kinds) if kinds else ""
-        return f" limit {self.dice.between(1, 3)}{per} every {self.dice.pick(('1h', '10s', '1d', '(1m * 2)'))}"
+        return (
+            f" limit {self.dice.between(1, 3)}{per} every {self.dice.pick(('1h', '10s', '1d', '(1m * 2)'))}"
+        )
 
     def _effect(self, maker: Maker, place: Place, events: tuple[str, ...]) -> str:
         dice = self.dice
         choice = dice.below(4)
         if choice == 3:
             kinds = [dice.pick((*FIELD_KINDS, "item")) for _ in range(dice.below(3))]
-            pairs = ", ".join(f"{spell(n)}: {maker.make(k, place, 2)}" for n, k in zip(("why", "n", "when"), kinds, strict=False))
+            pairs = ", ".join(
+                f"{spell(n)}: {maker.make(k, place, 2)}"
+                for n, k in zip(("why", "n", "when"), kinds, strict=False)
+            )
             payload = f" {{ {pairs} }}" if pairs or dice.chance(50) else ""
             return f'send "{dice.pick(("queue", "other"))}"{payload}{self._limit(maker, place)}'
         kind = dice.pick(("User", "User", "list<User>"))

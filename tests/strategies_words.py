@@ -52,15 +52,21 @@ class Dice:
 
 # -------------------------------------------------------------------- names
 
-FIELD_NAMES = (
-    "author content server n0 t0 flag when_ x0 k bool hits e held owner limit from count first list _t1 UNSET round set "
-    "len max own fired_r0 scan finite each search values own_0 tuple False_ None_ at_2 holds in_time inside zip print "
-    "reaches show_number kleene_and present_of text_ as_ counter element x1 label"
-).split() + ["two words", "größe", "weird-name", "class", "lambda", "if"]
-LET_NAMES = (
-    "v0 v1 v2 v3 fired_r1 fired_r2 x2 _t2 held_2 found_in_content counted key any_ map_ content_2 e_ hits_2 dict own_1 "
-    "int_ str_ kleene_not divide ge_ UNSET_ k2 let_0"
-).split() + ["two  lets", "sch\u00f6n", "del"]
+FIELD_NAMES = [
+    *"author content server n0 t0 flag when_ x0 k bool hits e held owner limit from count first list _t1 UNSET round set len max own fired_r0 scan finite each search values own_0 tuple False_ None_ at_2 holds in_time inside zip print reaches show_number kleene_and present_of text_ as_ counter element x1 label".split(),
+    "two words",
+    "größe",
+    "weird-name",
+    "class",
+    "lambda",
+    "if",
+]
+LET_NAMES = [
+    *"v0 v1 v2 v3 fired_r1 fired_r2 x2 _t2 held_2 found_in_content counted key any_ map_ content_2 e_ hits_2 dict own_1 int_ str_ kleene_not divide ge_ UNSET_ k2 let_0".split(),
+    "two  lets",
+    "schön",
+    "del",
+]
 ELEMENT_NAMES = ("m", "it", "x0", "x1", "k", "_t1", "e_", "_t3")
 PARAMETER_NAMES = ("p", "q", "x0", "k", "_t1")
 KEYWORDS = frozenset(
@@ -144,7 +150,13 @@ def _json(*values: Any) -> tuple[str, ...]:
 JSON_VALUES: dict[str, tuple[str, ...]] = {
     "bool": ("false", "true"),
     "number": tuple(NUMBERS),
-    "text": (*(json.dumps(t, ensure_ascii=False) for t in TEXTS), "12", "-7", "18446744073709551617", '"\\u00e9"'),
+    "text": (
+        *(json.dumps(t, ensure_ascii=False) for t in TEXTS),
+        "12",
+        "-7",
+        "18446744073709551617",
+        '"\\u00e9"',
+    ),
     "time": (*_json(*MOMENTS), "1767225600", "1767225600123", "-1", "0"),
     "duration": ("0", "60", "3600.5", '"1h30m"', '"PT2M"', "-10", "1e-6", "8640000000"),
     "ip": _json(*ADDRESSES),

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from quell.engine.compile import Analysis, analyse, build, used_fields
 from quell.engine.decision import Decision, Fired, Refused
 from quell.engine.engine import Engine
-
 from tests.oracle import Oracle
 from tests.oracle_rules import Decided
 from tests.strategies_policy import Case, cases
