@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from quell.engine.bundle import Files
+from quell.engine.cascade import silence
 from quell.engine.events import Decoder
 from quell.engine.graph import TooLarge, verify
 from quell.engine.link import Linked, link
@@ -107,6 +108,7 @@ def analyse(
     report = report if report is not None else Report()
     cache = cache or ParseCache()
     parsed = cache.parse(files, report)
+    unread = list(report.found)
     symbols = resolve(parsed, report)
     refuse_unsupported(symbols, report)
     lists = load_lists(symbols, files, report, lints) if lists is None else lists
@@ -127,6 +129,7 @@ def analyse(
         lint(analysis)
     if extend is None and not injected:
         check_tests(analysis, lambda names: analyse(files, None, cache, names, lints=False, lists=lists))
+    report.found = silence(report.found, unread, files.sources, symbols)
     return analysis
 
 

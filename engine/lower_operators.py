@@ -506,6 +506,8 @@ def _matches(low: Lowerer, node: tree.Word, scope: Scope) -> int | None:
         return low.graph(scope.event).add(
             "list_match", (left[0],), (right.name,), maybe(BOOL, left[1]), said=list_identity(low, right.name)
         )
+    if isinstance(right, tree.Name) and low.expr(right, scope) is None:
+        return None  # told: nothing is called so
     low.report.add(
         "type-mismatch",
         "after `matches` stands a pattern or a list of words or patterns",
