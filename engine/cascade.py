@@ -73,10 +73,11 @@ def _names(source: Source, offset: int) -> set[str]:
 
 def _spread(symbols: Symbols, lost: set[str]) -> None:
     """Add the fields that are lost with their type, and the events that are lost with their shape."""
+    shaped: list[tree.Shape | tree.EventDecl] = [*symbols.shapes.values(), *symbols.events.values()]
     size = -1
     while len(lost) > size:
         size = len(lost)
-        for declared in (*symbols.shapes.values(), *symbols.events.values()):
+        for declared in shaped:
             lost.update(f.name.name for f in declared.fields if _type_lost(f.type, lost))
             if isinstance(declared, tree.EventDecl) and any(s.name in lost for s in declared.shapes):
                 lost.add(declared.name.name)

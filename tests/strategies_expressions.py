@@ -61,9 +61,11 @@ class Value:
 
 @dataclass(slots=True)
 class World:
-    """What a bundle has declared so far. `events` gives the fields of each event; `sources` what a
-    counter may name (events and shapes) with the fields that all of its events have."""
+    """What a bundle has declared so far. `events` gives the fields of each event; `sources` the events that
+    each name a counter may count stands for. `focus` says what the bundle is about: `values` of expressions,
+    `state`, or any."""
 
+    focus: str = "any"
     fields: dict[str, str] = field(default_factory=dict)
     events: dict[str, frozenset[str]] = field(default_factory=dict)
     sources: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -118,7 +120,7 @@ class Maker:
 
     def _any(self, kind: str, place: Place, depth: int) -> Expr:
         self.budget -= 1
-        if depth <= 0 or self.budget <= 0 or self.dice.chance(25):
+        if depth <= 0 or self.budget <= 0 or self.dice.chance(10 if self.world.focus == "values" else 25):
             return self._leaf(kind, place)
         if is_list(kind):
             return self._list(kind, place, depth - 1)
@@ -136,7 +138,9 @@ class Maker:
         options += [
             v for v in self.world.values if v.kind == kind and v.parameters is None and self._fits(v, place)
         ]
-        if options and not self.dice.chance(25):
+        if self.world.focus == "state" and kind == "User" and self.dice.chance(60):
+            return self.use(_AUTHOR)
+        if options and not self.dice.chance(12 if self.world.focus == "values" else 25):
             chosen = self.dice.pick(options)
             return Expr(spell(chosen)) if isinstance(chosen, str) else self.use(chosen)
         return self._literal(kind, place)
@@ -209,7 +213,7 @@ class Maker:
                 self.make("number", place, depth, level + 1),
             )
             return Expr(f"{left} {op} {right}", level)
-        if choice <= 4 and not place.plain:
+        if choice <= 4 and not place.plain and self.world.focus != "values":
             return self.counter(place, depth)
         if choice == 5:
             return Expr(f"-{self.make('number', place, depth, NEGATE)}", NEGATE)

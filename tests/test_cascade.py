@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from quell.engine.bundle import Files
 from quell.engine.compile import analyse
 from quell.grammar.source import Source
