@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -21,6 +22,8 @@ import msgspec
 from quell.engine import Decision, Engine, PolicyError, Refused
 
 LARGEST = 1 << 20
+SLOWEST = 10
+"""The largest message in bytes, and how many seconds of silence in the middle of one end the connection."""
 log = logging.getLogger("chat")
 
 
@@ -48,13 +51,18 @@ class Handler(BaseHTTPRequestHandler):
     """`POST /messages` with one event as JSON answers with the decision."""
 
     chat: Chat
+    timeout = SLOWEST
+
+    def do_GET(self) -> None:
+        """Say what can be asked for."""
+        self._answer(405, {"error": "post messages to /messages"})
 
     def do_POST(self) -> None:
         """Answer one request."""
         length = self.headers.get("Content-Length", "")
         if self.path != "/messages":
             self._answer(404, {"error": "post messages to /messages"})
-        elif not length.isdigit():
+        elif re.fullmatch(r"[0-9]{1,18}", length) is None:
             self._answer(411, {"error": "send a Content-Length"})
         elif int(length) > LARGEST:
             self._answer(413, {"error": f"a message has at most {LARGEST} bytes"})

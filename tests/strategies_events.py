@@ -20,6 +20,13 @@ STEPS = (
 )  # fmt: skip
 
 
+SHORT_STEPS = (
+    SECOND, 0, 2 * SECOND, 1, 5 * SECOND, SECOND, 10 * SECOND, -1, -SECOND, -2 * SECOND, -5 * SECOND, 0, 4 * SECOND,
+    -10 * SECOND, 5 * SECOND - 1,
+)  # fmt: skip
+"""For windows of seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class FieldPlan:
     """A declared field: its kind, and where it stands. `default` is as written, or empty."""
@@ -61,15 +68,15 @@ def encode(value: Any) -> str:
     return "[" + ", ".join(encode(v) for v in value) + "]"
 
 
-def history(dice: Dice, plans: Sequence[EventPlan], most: int) -> list[bytes]:
-    """Events in the order of a history."""
+def history(dice: Dice, plans: Sequence[EventPlan], most: int, steps: Sequence[int] = STEPS) -> list[bytes]:
+    """Events in the order of a history, with such steps of time between them."""
     out = []
     at = START
     # One event of a kind is often much like the one before, so that counters and labels have something to say.
     last: dict[str, dict[str, Any]] = {}
     for _ in range(dice.between(1, most)):
         plan = dice.pick(plans)
-        at += dice.pick(STEPS)
+        at += dice.pick(steps)
         record = _record(dice, plan, at, last.get(plan.name))
         last[plan.name] = record
         out.append(encode(record).encode())

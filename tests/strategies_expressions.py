@@ -21,6 +21,8 @@ from tests.strategies_words import (
     IDS,
     LITERALS,
     REGEXES,
+    SHORT_AGOS,
+    SHORT_WINDOWS,
     TEXTS,
     WINDOWS,
     ZONES,
@@ -243,7 +245,7 @@ class Maker:
             if place.firings and not place.counting and not reach
             else []
         )
-        if rules and self.dice.chance(30):
+        if rules and self.dice.chance(40):
             rule = self.dice.pick(rules)
             added = set(self.world.rules[rule])
             if not distinct and self.dice.chance(20):
@@ -272,12 +274,11 @@ class Maker:
         self.needs = set()
         where = f" where {self.make('bool', inside, depth, OR)}" if self.dice.chance(35) else ""
         self.needs = outer
-        window = "ever" if self.dice.chance(15) else f"within {self.dice.pick(WINDOWS)}"
-        before = (
-            ""
-            if reach
-            else self.dice.pick(("", "", "", " before this", f" before {self.dice.pick(AGOS)} ago"))
-        )
+        short = self.world.focus == "state"
+        within = self.dice.pick(SHORT_WINDOWS if short else WINDOWS)
+        window = "ever" if self.dice.chance(10) else f"within {within}"
+        ago = f" before {self.dice.pick(SHORT_AGOS if short else AGOS)} ago"
+        before = "" if reach else self.dice.pick(("", "", "", " before this", ago))
         events = ", ".join(dict.fromkeys(sources))
         of = f"distinct({value} of {events}" if distinct else f"count({events}"
         return Expr(f"{of}{by}{reading} {window}{before}{where})")
@@ -288,9 +289,9 @@ class Maker:
         """The clauses `by` and `as`. A key whose fields the reading event lacks, and a list that is not to
         be read as one, is read under another; `needs` are those of the reading event."""
         kinds = ["User"] if lists else []
-        kinds += [
-            self.dice.pick(KEYS) for _ in range(self.dice.pick((1, 1, 1, 0, 2) if not lists else (0, 0, 1)))
-        ]
+        among = ("User", "User", "bool", "number") if self.world.focus == "state" else KEYS
+        count = self.dice.pick((0, 0, 1) if lists else (1, 1, 1, 0, 2))
+        kinds += [self.dice.pick(among) for _ in range(count)]
         if not kinds:
             return "", ""
         self.needs = set()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from quell.engine.bundle import Files
 from quell.grammar.source import Source
-from tests.strategies_events import EventPlan, FieldPlan, history
+from tests.strategies_events import SHORT_STEPS, STEPS, EventPlan, FieldPlan, history
 from tests.strategies_expressions import ATOM, KEYS, Maker, Place, Value, World
 from tests.strategies_words import (
     COLOURS,
@@ -46,6 +46,7 @@ FIELD_KINDS = (
     "number", "text", "bool", "time", "duration", "ip", "User", "Server", "enum", "list<text>", "list<number>",
     "list<User>", "list<ip>", "list<time>", "list<bool>", "list<item>",
 )  # fmt: skip
+STATE_KINDS = ("User", "list<User>", "number", "bool", "list<number>")
 CORE = (
     ("at", "time", False),
     ("author", "User", False),
@@ -101,9 +102,9 @@ class Case:
 class _Bundle:
     """One bundle under construction."""
 
-    def __init__(self, dice: Dice) -> None:
+    def __init__(self, dice: Dice, focus: str) -> None:
         self.dice = dice
-        self.world = World(labels={"User": LABELS, "Server": LABELS[: dice.below(2)]})
+        self.world = World(focus, labels={"User": LABELS, "Server": LABELS[: dice.below(2)]})
         self.out: list[str] = []
         self.extra: dict[str, bytes] = {}
         self.plans: list[EventPlan] = []
@@ -119,12 +120,13 @@ class _Bundle:
         self._events()
         self._lists()
         self._verdicts()
-        for _ in range(self.dice.between(1, 9)):
-            kind = self.dice.pick(("rule", "let", "rule", "let", "function", "score", "rule"))
+        least, most, kinds = _AMOUNTS[self.world.focus]
+        for _ in range(self.dice.between(least, most)):
+            kind = self.dice.pick(kinds)
             {"rule": self._rule, "let": self._let, "function": self._function, "score": self._score}[kind]()
         if not self.world.rules:
             self._rule()
-        if self.dice.chance(60):
+        if self.dice.chance(60 if self.world.focus == "any" else 95):
             self._probe()
         return Case(self.out, self.extra)
 
@@ -150,7 +152,8 @@ class _Bundle:
         self._item()
         shared = [FieldPlan(name, kind, optional, ("s", name)) for name, kind, optional in CORE]
         names = dice.some(FIELD_NAMES, 1, 6)
-        kinds = {n: dice.pick(FIELD_KINDS) for n in names if n not in {c[0] for c in CORE}}
+        among = STATE_KINDS if self.world.focus == "state" else FIELD_KINDS
+        kinds = {n: dice.pick(among) for n in names if n not in {c[0] for c in CORE}}
         settled = {n: self._optional(k) for n, k in kinds.items()}
         self.out.append("shape actor\n" + "\n".join(self._field(f) for f in shared))
         events = EVENTS[: dice.pick((1, 2, 3, 1))]
@@ -223,11 +226,9 @@ class _Bundle:
             self.out.append(f'list {name} from "lists/{name}.txt" as {kind}')
         if self.dice.chance(40):
             name, data = TABLE
-            columns = dict(self.dice.some(list(TABLE_COLUMNS.items()), 1, 5))
-            columns = TABLE_COLUMNS
-            self.world.tables[name] = columns
+            self.world.tables[name] = TABLE_COLUMNS
             self.extra["lists/table.csv"] = data.encode()
-            gives = ", ".join(f"{c} {k}" for c, k in columns.items())
+            gives = ", ".join(f"{c} {k}" for c, k in TABLE_COLUMNS.items())
             self.out.append(f'list {name} from "lists/table.csv" as exact gives {gives}')
         self.world.taken |= {*self.world.lists, *self.world.tables}
 
@@ -256,11 +257,11 @@ class _Bundle:
         place = Place(self.dice.pick(sorted(self.world.events.values(), key=sorted)))
         maker = Maker(self.world, self.dice)
         kind = self.dice.pick(LETS_KINDS)
-        if self.dice.chance(35):
-            kind = self.dice.lean(("number", "list<number>"))
+        if self.dice.chance(_COUNTERS[self.world.focus]):
+            kind = self.dice.lean(("number", "number", "list<number>"))
             body = maker.counter(place, self.dice.below(2), lists=kind != "number").text
         else:
-            body = maker.make(kind, place, self.dice.between(1, 3))
+            body = maker.make(kind, place, self.dice.between(1, 2 if self.world.focus == "values" else 3))
         self.out.append(f"let {spell(name)} = {body}")
         self.world.values.append(Value(name, kind, frozenset(maker.needs), maker.fired))
 
@@ -313,7 +314,7 @@ class _Bundle:
         fields = frozenset.intersection(*(self.world.events[e] for e in events))
         place = Place(fields, events, firings=not exempts)
         maker = Maker(self.world, dice)
-        if dice.chance(30):
+        if dice.chance(70 if self.world.focus == "state" else 30):
             condition = maker.stateful(place, dice.below(2)).text
         else:
             condition = maker.make("bool", place, dice.pick((0, 1, 2, 3)))
@@ -352,7 +353,7 @@ class _Bundle:
         kinds = [self.dice.pick(KEYS) for _ in range(self.dice.below(3))]
         per = " per " + ", ".join(maker.make(k, place, 1, ATOM) for k in kinds) if kinds else ""
         return (
-            f" limit {self.dice.between(1, 3)}{per} every {self.dice.pick(('1h', '10s', '1d', '(1m * 2)'))}"
+            f" limit {self.dice.between(1, 3)}{per} every {self.dice.pick(('10s', '1h', '5s', '1d', '(1m * 2)'))}"
         )
 
     def _effect(self, maker: Maker, place: Place, events: tuple[str, ...]) -> str:
@@ -371,7 +372,7 @@ class _Bundle:
         label = quote(dice.lean(LABELS))
         if choice == 2:
             return f"unlabel {target} {label}{self._limit(maker, place)}"
-        lasting = f" for {dice.pick(('1h', '10s', '1d', '(30d + 1s)', '100000d'))}" if dice.chance(60) else ""
+        lasting = f" for {dice.pick(('5s', '1h', '10s', '1s', '1d', '(30d + 1s)', '100000d'))}" if dice.chance(60) else ""
         return f"label {target} {label}{lasting if '100000d' not in lasting else ' for 36600d'}{self._limit(maker, place)}"
 
     def _clauses(self, maker: Maker, place: Place) -> list[str]:
@@ -380,7 +381,7 @@ class _Bundle:
         if dice.chance(40):
             out.append(f"  because {maker.template(place)}")
         if dice.chance(25):
-            out.append(f"  mode {dice.pick(('shadow', 'live', 'off'))}")
+            out.append(f"  mode {dice.pick(('shadow', 'shadow', 'shadow', 'live', 'off'))}")
         if dice.chance(20):
             keys = [maker.make(dice.pick(KEYS), place, 1, ATOM) for _ in range(dice.between(1, 2))]
             out.append(f"  rollout {dice.pick(('50%', '0%', '100%', '12.5%'))} by {', '.join(keys)}")
@@ -396,6 +397,15 @@ class _Bundle:
         return out
 
 
+_RULES = ("rule", "let", "rule", "let", "function", "score", "rule")
+_AMOUNTS = {
+    "any": (1, 9, _RULES),
+    "values": (4, 9, ("let", "let", "let", "let", "function", "rule", "score")),
+    "state": (4, 10, ("rule", "let", "rule", "let", "rule", "let", "score")),
+}
+"""How many declarations there are besides the schema, and of which kinds."""
+_COUNTERS = {"any": 35, "values": 0, "state": 80}
+"""How many of a hundred lets are counters."""
 _DEFAULTS = {
     "number": ("0", "2", "-1.5"),
     "text": ('""', '"none"', quote(TEXTS[7])),
@@ -411,10 +421,12 @@ _DEFAULTS = {
 
 
 @st.composite
-def cases(draw: st.DrawFn, most_events: int = 20) -> Case:
-    """A bundle without errors, and a history of events for it."""
+def cases(draw: st.DrawFn, focus: str = "any") -> Case:
+    """A bundle without errors, and a history of events for it. `focus` is what it is about: `values` of
+    expressions, `state`, or any."""
     dice = Dice(draw)
-    bundle = _Bundle(dice)
+    bundle = _Bundle(dice, focus)
     case = bundle.build()
-    case.events = history(dice, bundle.plans, most_events)
+    most = {"any": 16, "values": 8, "state": 30}[focus]
+    case.events = history(dice, bundle.plans, most, SHORT_STEPS if focus == "state" else STEPS)
     return case

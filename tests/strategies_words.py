@@ -181,7 +181,7 @@ WRONG_VALUES: dict[str, tuple[str, ...]] = {
 
 LITERALS: dict[str, tuple[str, ...]] = {
     "bool": ("true", "false"),
-    "number": ("1", "0", "2", "3", "0.5", "10", "80%", "1_000", "9007199254740992", "1e308", "100", "0.1"),
+    "number": ("1", "0", "2", "3", "0.5", "10", "80%", "10", "9007199254740991", "1e308", "1_000", "0.1", "-1"),
     "text": tuple(quote(t) for t in TEXTS),
     "time": tuple(f'time("{m}")' for m in MOMENTS),
     "duration": ("1h", "10s", "1d", "0s", "1us", "90s", "1h30m", "7d", "100000d", "2ms"),
@@ -198,4 +198,6 @@ REGEXES = (
 )  # fmt: skip
 ZONES = ("UTC", "Europe/Paris", "America/New_York", "Asia/Kathmandu", "Pacific/Apia")
 WINDOWS = ("10s", "1h", "10s", "1d", "1us", "10m", "30d", "(2 * 30s)", "3660d")
+SHORT_WINDOWS = ("10s", "5s", "1s", "2s", "1us")
+SHORT_AGOS = ("1s", "5s", "1us", "2s")
 AGOS = ("10s", "1h", "1us", "5s", "1d", "10m")
