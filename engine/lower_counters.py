@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -313,12 +314,22 @@ def _readable(counted: Type, read: Type) -> bool:
     return common(counted, read) is not None
 
 
+def _read_here(key: tree.Expr) -> Iterator[tree.Name]:
+    """The names that a key reads on the reading event. Inside a counter they are the counted event's."""
+    stack: list[tree.Node] = [key]
+    while stack:
+        top = stack.pop()
+        if isinstance(top, tree.Name):
+            yield top
+        stack.extend((top.reading or top.by) if isinstance(top, tree.Counter) else tree.children(top))
+
+
 def _has_names(low: Lowerer, node: tree.Counter, scope: Scope) -> bool:
     """Whether the reading event has what the key names; else say that `as` is wanted."""
     schema = low.symbols.schemas.get(scope.event)
     for key in node.by:
-        for inner in tree.walk(key):
-            if not isinstance(inner, tree.Name) or inner.name not in low.symbols.field_events:
+        for inner in _read_here(key):
+            if inner.name not in low.symbols.field_events:
                 continue
             if schema is not None and schema.field(inner.name) is None:
                 low.report.add(

@@ -35,8 +35,9 @@ def act(decision: Decision, mildest: str) -> Iterator[str]:
         asked = [f.message or f.rule for f in decision.fired if f.verdict == decision.verdict]
         yield f"{name}: {decision.verdict}, {'; '.join(asked)}"
     for change in decision.labels:
+        what = "label" if change.on else "unlabel"
         until = f" until {change.until}" if change.until else ""
-        yield f"{name}: {'label' if change.on else 'unlabel'} {change.entity} {change.id} {change.label}{until}"
+        yield f"{name}: {what} {change.entity} {change.id} {change.label}{until}"
     for sent in decision.sends:
         yield f"{name}: send {sent.sink} {json.dumps(sent.payload, ensure_ascii=False)}"
 

@@ -131,7 +131,7 @@ def _value(dice: Dice, f: FieldPlan, item: Sequence[FieldPlan]) -> Any:
         return Raw("null")
     if f.kind.startswith("list<"):
         return _list(dice, f, item)
-    return _scalar(dice, f.kind, 3)
+    return _scalar(dice, f.kind, 4 if f.optional or f.default else 1)
 
 
 def _scalar(dice: Dice, kind: str, wrong: int) -> Raw:

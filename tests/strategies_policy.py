@@ -352,9 +352,7 @@ class _Bundle:
             return ""
         kinds = [self.dice.pick(KEYS) for _ in range(self.dice.below(3))]
         per = " per " + ", ".join(maker.make(k, place, 1, ATOM) for k in kinds) if kinds else ""
-        return (
-            f" limit {self.dice.between(1, 3)}{per} every {self.dice.pick(('10s', '1h', '5s', '1d', '(1m * 2)'))}"
-        )
+        return f" limit {self.dice.between(1, 3)}{per} every {self.dice.pick(('10s', '1h', '5s', '1d', '(1m * 2)'))}"
 
     def _effect(self, maker: Maker, place: Place, events: tuple[str, ...]) -> str:
         dice = self.dice
@@ -372,7 +370,11 @@ class _Bundle:
         label = quote(dice.lean(LABELS))
         if choice == 2:
             return f"unlabel {target} {label}{self._limit(maker, place)}"
-        lasting = f" for {dice.pick(('5s', '1h', '10s', '1s', '1d', '(30d + 1s)', '100000d'))}" if dice.chance(60) else ""
+        lasting = (
+            f" for {dice.pick(('5s', '1h', '10s', '1s', '1d', '(30d + 1s)', '100000d'))}"
+            if dice.chance(60)
+            else ""
+        )
         return f"label {target} {label}{lasting if '100000d' not in lasting else ' for 36600d'}{self._limit(maker, place)}"
 
     def _clauses(self, maker: Maker, place: Place) -> list[str]:

@@ -181,7 +181,21 @@ WRONG_VALUES: dict[str, tuple[str, ...]] = {
 
 LITERALS: dict[str, tuple[str, ...]] = {
     "bool": ("true", "false"),
-    "number": ("1", "0", "2", "3", "0.5", "10", "80%", "10", "9007199254740991", "1e308", "1_000", "0.1", "-1"),
+    "number": (
+        "1",
+        "0",
+        "2",
+        "3",
+        "0.5",
+        "10",
+        "80%",
+        "10",
+        "9007199254740991",
+        "1e308",
+        "1_000",
+        "0.1",
+        "-1",
+    ),
     "text": tuple(quote(t) for t in TEXTS),
     "time": tuple(f'time("{m}")' for m in MOMENTS),
     "duration": ("1h", "10s", "1d", "0s", "1us", "90s", "1h30m", "7d", "100000d", "2ms"),
