@@ -432,7 +432,7 @@ class Maker:
 
     def stateful(self, place: Place, depth: int) -> Expr:
         """Labels, firings, `reaches`, counters compared."""
-        choice = self.dice.below(6)
+        choice = self.dice.below(7)
         rules = sorted(self.world.rules) if place.firings and not place.counting else []
         if choice == 0 and rules:
             self.fired = True
@@ -445,6 +445,16 @@ class Maker:
         if choice <= 3 and not place.plain:
             op = self.dice.pick((">=", ">", "<", "==", "!="))
             return Expr(f"{self.counter(place, depth).text} {op} {self.dice.below(4)}", COMPARE)
+        named = [
+            v
+            for v in self.world.values
+            if v.kind == "number" and v.parameters is None and self._fits(v, place)
+        ]
+        if choice == 4 and named:
+            return Expr(
+                f"{self.use(self.dice.pick(named)).text} {self.dice.pick(('>', '<='))} {self.dice.below(3)}",
+                COMPARE,
+            )
         kind = self.dice.lean(("User", "User", "Server"))
         labels = self.world.labels[kind]
         if not labels:

@@ -131,14 +131,16 @@ class _Bundle:
         return Case(self.out, self.extra)
 
     def _probe(self) -> None:
-        """For every event a rule that sends the values of all lets and scores that the event has."""
+        """For every event a rule that sends the values of all lets and scores that the event has, and now and
+        then one that shows them as shadow rules see them."""
         for i, (event, fields) in enumerate(self.world.events.items()):
             named = [v for v in self.world.values if v.parameters is None and v.needs <= fields]
             pairs = ", ".join(f"p{n}: {spell(v.name)}" for n, v in enumerate(named))
             shown = " ".join("{" + spell(v.name) + "}" for v in named)
-            self.out.append(
-                f'rule z{i} on {spell(event)}\n  when true\n  then send "probe" {{ {pairs} }}\n  because "{shown}"'
-            )
+            head = f"rule z{i} on {spell(event)}\n  when true"
+            self.out.append(f'{head}\n  then send "probe" {{ {pairs} }}\n  because "{shown}"')
+            if self.dice.chance(30):
+                self.out.append(f'{head.replace("rule z", "rule y")}\n  mode shadow\n  because "{shown}"')
 
     # ------------------------------------------------------------- the schema
 
@@ -310,7 +312,7 @@ class _Bundle:
         dice = self.dice
         on = dice.pick([*([e] for e in self.world.events), ["actor"], sorted(self.world.events)[:2]])
         events = tuple(dict.fromkeys(e for n in on for e in self.world.sources[n]))
-        exempts = [r for r in self.world.rules if r not in self.exempting] if dice.chance(20) else []
+        exempts = [r for r in self.world.rules if r not in self.exempting] if dice.chance(25) else []
         fields = frozenset.intersection(*(self.world.events[e] for e in events))
         place = Place(fields, events, firings=not exempts)
         maker = Maker(self.world, dice)

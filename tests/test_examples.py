@@ -45,9 +45,10 @@ def answers() -> list[Decision | Refused]:
     return list(Engine.load(PAYMENTS).decide_many(EVENTS.read_bytes().splitlines()))
 
 
-def test_the_payments_bundle_has_no_finding_and_is_in_canonical_form() -> None:
-    assert run("check", PAYMENTS, "--warnings-as-errors").exit_code == 0
-    assert run("fmt", "--check", PAYMENTS).exit_code == 0
+@pytest.mark.parametrize("bundle", [PAYMENTS, ROOT / "policies"], ids=lambda path: path.name)
+def test_the_bundles_have_no_finding_and_are_in_canonical_form(bundle: Path) -> None:
+    assert run("check", bundle, "--warnings-as-errors").exit_code == 0
+    assert run("fmt", "--check", bundle).exit_code == 0
 
 
 def test_the_payments_bundles_tests_pass() -> None:
