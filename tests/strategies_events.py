@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from quell.grammar.literals import spell_path
@@ -12,6 +13,7 @@ from tests.strategies_words import JSON_VALUES, WRONG_VALUES, Dice
 
 START = 1_772_323_200_000_000
 """2026-03-01T00:00:00Z in microseconds."""
+_MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 SECOND = 1_000_000
 STEPS = (
     SECOND, 0, 1, 5 * SECOND, 10 * SECOND, SECOND, 60 * SECOND, 600 * SECOND, 3600 * SECOND, 86_400 * SECOND,
@@ -44,13 +46,15 @@ class FieldPlan:
 
 @dataclass(frozen=True, slots=True)
 class EventPlan:
-    """A declared event type; `version` is what tells events of one wire name apart."""
+    """A declared event type; `version` is what tells events of one wire name apart, and `few` that values
+    should often be the same."""
 
     name: str
     wire: str
     version: int | None
     fields: tuple[FieldPlan, ...]
     item: tuple[FieldPlan, ...]
+    few: bool = False
 
 
 class Raw(str):
@@ -77,95 +81,93 @@ def history(dice: Dice, plans: Sequence[EventPlan], most: int, steps: Sequence[i
     for _ in range(dice.between(1, most)):
         plan = dice.pick(plans)
         at += dice.pick(steps)
-        record = _record(dice, plan, at, last.get(plan.name))
+        record = _Events(dice, plan).record(at, last.get(plan.name))
         last[plan.name] = record
+        if "f" in record and dice.chance(2):
+            record = {**record, "f": Raw(dice.pick(("null", "3", "[]")))}
         out.append(encode(record).encode())
     return out
 
 
-def _record(dice: Dice, plan: EventPlan, at: int, before: dict[str, Any] | None) -> dict[str, Any]:
-    record: dict[str, Any] = {"type": Raw(json.dumps(plan.wire))}
-    if plan.version is not None:
-        record["v"] = Raw(str(plan.version))
-    if before is not None and dice.chance(60):
-        record = _copy(before)
-        changed = dice.some([f for f in plan.fields if f.name != "at"], 0, 2)
-    else:
+class _Events:
+    """Events of one type."""
+
+    def __init__(self, dice: Dice, plan: EventPlan) -> None:
+        self.dice = dice
+        self.plan = plan
+
+    def record(self, at: int, before: dict[str, Any] | None) -> dict[str, Any]:
+        """An event, perhaps like the one before it, as nested dicts of raw JSON."""
+        dice, plan = self.dice, self.plan
+        record: dict[str, Any] = {"type": Raw(json.dumps(plan.wire))}
+        if plan.version is not None:
+            record["v"] = Raw(str(plan.version))
         changed = [f for f in plan.fields if f.name != "at"]
-    for f in changed:
-        _put(record, f.path, _value(dice, f, plan.item))
-    time = next(f for f in plan.fields if f.name == "at")
-    wrong = dice.chance(2)
-    _put(record, time.path, Raw(dice.pick(WRONG_VALUES["time"])) if wrong else _moment(dice, at))
-    if dice.chance(1):
-        record["type"] = Raw('"nothing"')
-    return record
+        if before is not None and dice.chance(60):
+            record = _copy(before)
+            changed = dice.some(changed, 0, 2)
+        for f in changed:
+            _put(record, f.path, self._value(f))
+        time = next(f for f in plan.fields if f.name == "at")
+        wrong = dice.chance(1)
+        _put(record, time.path, Raw(dice.pick(WRONG_VALUES["time"])) if wrong else self._moment(at))
+        if dice.chance(1):
+            record["type"] = Raw('"nothing"')
+        return record
+
+    def _moment(self, at: int) -> Raw:
+        """A time in one of its spellings."""
+        if self.dice.chance(15):
+            return Raw(str(at))
+        moment = _MARCH + timedelta(microseconds=at - START)
+        return Raw(json.dumps(moment.isoformat().replace("+00:00", "Z")))
+
+    def _value(self, f: FieldPlan) -> Any:
+        """A value for a field; None to leave it out."""
+        spared = f.optional or bool(f.default)
+        if self.dice.chance(15 if spared else 1):
+            return None
+        if self.dice.chance(6 if spared else 1):
+            return Raw("null")
+        if f.kind.startswith("list<"):
+            return self._list(f)
+        return self._scalar(f.kind, 4 if spared else 1)
+
+    def _scalar(self, kind: str, wrong: int) -> Raw:
+        """A value of a kind, and now and then one that is not."""
+        if self.dice.chance(wrong):
+            return Raw(self.dice.pick(WRONG_VALUES[kind]))
+        few = self.plan.few and kind in ("User", "Server", "number", "bool", "enum")
+        return Raw(self.dice.lean(JSON_VALUES[kind]) if few else self.dice.pick(JSON_VALUES[kind]))
+
+    def _list(self, f: FieldPlan) -> Any:
+        dice = self.dice
+        if dice.chance(2):
+            return Raw('"no list"')
+        kind = f.kind[5:-1]
+        out: list[Any] = []
+        for _ in range(dice.pick((0, 1, 2, 3, 1, 2))):
+            if out and dice.chance(20):
+                out.append(out[-1])
+            elif dice.chance(5):
+                out.append(Raw("null"))
+            elif kind == "item":
+                out.append(self._item())
+            else:
+                out.append(self._scalar(kind, 2))
+        if f.path[-1] == "id":
+            return [{"id": v} if not dice.chance(3) else {} for v in out]
+        return out
+
+    def _item(self) -> dict[str, Any]:
+        record: dict[str, Any] = {}
+        for f in self.plan.item:
+            _put(record, f.path, self._value(f))
+        return record
 
 
 def _copy(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _copy(v) for k, v in value.items()}
-    return value
-
-
-def _moment(dice: Dice, at: int) -> Raw:
-    """A time in one of its spellings."""
-    if dice.chance(15) and at > 100_000_000_000_000:
-        return Raw(str(at))
-    seconds, rest = divmod(at - START, SECOND)
-    return Raw(json.dumps(_iso(seconds, rest)))
-
-
-def _iso(seconds: int, micros: int) -> str:
-    from datetime import UTC, datetime, timedelta
-
-    moment = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(seconds=seconds, microseconds=micros)
-    return moment.isoformat().replace("+00:00", "Z")
-
-
-def _value(dice: Dice, f: FieldPlan, item: Sequence[FieldPlan]) -> Any:
-    """A value for a field; None to leave it out."""
-    if dice.chance(15 if f.optional or f.default else 1):
-        return None
-    if dice.chance(6 if f.optional or f.default else 1):
-        return Raw("null")
-    if f.kind.startswith("list<"):
-        return _list(dice, f, item)
-    return _scalar(dice, f.kind, 4 if f.optional or f.default else 1)
-
-
-def _scalar(dice: Dice, kind: str, wrong: int) -> Raw:
-    """A value of a kind, and now and then one that is not."""
-    if dice.chance(wrong):
-        return Raw(dice.pick(WRONG_VALUES[kind]))
-    few = kind in ("User", "Server", "number", "bool", "enum")
-    return Raw(dice.lean(JSON_VALUES[kind]) if few else dice.pick(JSON_VALUES[kind]))
-
-
-def _list(dice: Dice, f: FieldPlan, item: Sequence[FieldPlan]) -> Any:
-    if dice.chance(2):
-        return Raw('"no list"')
-    kind = f.kind[5:-1]
-    out: list[Any] = []
-    for _ in range(dice.pick((0, 1, 2, 3, 1, 2))):
-        if out and dice.chance(20):
-            out.append(out[-1])
-        elif dice.chance(5):
-            out.append(Raw("null"))
-        elif kind == "item":
-            out.append(_item(dice, item))
-        else:
-            out.append(_scalar(dice, kind, 2))
-    if f.path[-1] == "id":
-        return [{"id": v} if not dice.chance(3) else {} for v in out]
-    return out
-
-
-def _item(dice: Dice, item: Sequence[FieldPlan]) -> dict[str, Any]:
-    record: dict[str, Any] = {}
-    for f in item:
-        _put(record, f.path, _value(dice, f, ()))
-    return record
+    return {k: _copy(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def _put(record: dict[str, Any], path: Sequence[str | int | None], value: Any) -> None:

@@ -141,6 +141,11 @@ class _Bundle:
             self.out.append(f'{head}\n  then send "probe" {{ {pairs} }}\n  because "{shown}"')
             if self.dice.chance(30):
                 self.out.append(f'{head.replace("rule z", "rule y")}\n  mode shadow\n  because "{shown}"')
+            for n, v in enumerate(named):
+                # A condition is read in three ways: for its value, for when it is true, for when it is false.
+                if v.kind == "bool":
+                    self.out.append(f"rule z{i}{n}t on {spell(event)}\n  when {spell(v.name)}")
+                    self.out.append(f"rule z{i}{n}f on {spell(event)}\n  when not {spell(v.name)}")
 
     # ------------------------------------------------------------- the schema
 
@@ -172,6 +177,7 @@ class _Bundle:
                 i if alike else None,
                 (*shared, *own),
                 tuple(self.item),
+                self.world.focus == "state",
             )
             self.plans.append(plan)
             when = f" when $.v == {i}" if alike else ""
@@ -258,7 +264,7 @@ class _Bundle:
             return
         place = Place(self.dice.pick(sorted(self.world.events.values(), key=sorted)))
         maker = Maker(self.world, self.dice)
-        kind = self.dice.pick(LETS_KINDS)
+        kind = self.dice.pick(("bool", "bool", *LETS_KINDS) if self.world.focus == "values" else LETS_KINDS)
         if self.dice.chance(_COUNTERS[self.world.focus]):
             kind = self.dice.lean(("number", "number", "list<number>"))
             body = maker.counter(place, self.dice.below(2), lists=kind != "number").text

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from quell.engine.compile import Analysis, analyse, build, used_fields
 from quell.engine.decision import Decision, Fired, Refused
@@ -18,10 +20,6 @@ def compiled(case: Case) -> Analysis:
     analysis = analyse(case.files(), lints=False)
     assert not analysis.report.errors, analysis.report.errors
     return analysis
-
-
-def test_placeholder() -> None:
-    pass
 
 
 def shown(decision: Decision) -> Decided:
@@ -71,8 +69,9 @@ def differences(case: Case) -> list[str]:
     return out
 
 
-@given(cases())
+@pytest.mark.parametrize("focus", ["any", "values", "state"])
+@given(data=st.data())
 @settings(max_examples=300)
-def test_the_engine_decides_what_the_oracle_decides(case: Case) -> None:
-    found = differences(case)
+def test_the_engine_decides_what_the_oracle_decides(focus: str, data: st.DataObject) -> None:
+    found = differences(data.draw(cases(focus)))
     assert not found, "\n".join(found)
