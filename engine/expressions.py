@@ -336,6 +336,8 @@ class Expressions:
         if op in _HELPED:
             helper = self.names.take("operation", op, op)
             return lambda a: f"{helper}({a[0]}, {a[1]})"
+        if op == "rate":
+            return lambda a: f"{wrap(a[0])} * {node.data[0]} / {node.data[1]}"
         if op == "in_set":
             return lambda a: f"{wrap(a[0])} in {self._set(node)}"
         if op == "get":

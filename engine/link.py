@@ -43,9 +43,19 @@ def present_of(values: Sequence[Any]) -> list[Any]:
     return [v for v in values if v is not None]
 
 
-def reaches(now: int, added: int, threshold: float) -> bool:
-    """Whether a counter is at a threshold now and was below it before the present event."""
-    return now >= threshold > now - added
+def without(now: int | None, added: int) -> int | None:
+    """A count without what the present event added; missing when the count is."""
+    return None if now is None else now - added
+
+
+def reaches(now: int | None, added: int, threshold: float) -> bool | None:
+    """Whether a count is at a threshold now and was below it before the present event."""
+    return None if now is None else now >= threshold > now - added
+
+
+def rises(now: float | None, before: float | None, threshold: float) -> bool | None:
+    """Whether a sum is at a threshold now and was below it before the present event."""
+    return None if now is None or before is None else now >= threshold > before
 
 
 HELPERS: dict[str, Any] = {
@@ -54,6 +64,8 @@ HELPERS: dict[str, Any] = {
     "kleene_all_of": all_of,
     "present_of": present_of,
     "reaches": reaches,
+    "rises": rises,
+    "without": without,
     "each": each,
     "keys_of": keys_of,
     "inside": inside,
@@ -75,9 +87,11 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
 
 def make_store(spec: StoreSpec, late: list[str]) -> CountStore | DistinctStore:
     """An empty store for a counter."""
-    if spec.function == "count":
+    from quell.signals.counters_draft import Draft
+
+    if spec.kind == "count" and False:
         return CountStore(spec.text, spec.longest, late)
-    return DistinctStore(spec.text, spec.longest, late, spec.oldest > 0)
+    return Draft(spec.kind, spec.text, spec.longest, late, spec.resolution)
 
 
 @dataclass(frozen=True, slots=True)

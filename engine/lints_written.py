@@ -22,9 +22,9 @@ class Recorder(Lowerer):
 
     made: dict[tuple[str, int], int] = field(default_factory=dict)
 
-    def expr(self, node: tree.Expr, scope: Scope) -> int | None:
+    def expr(self, node: tree.Expr, scope: Scope, *, events: bool = False) -> int | None:
         """The node of an expression, noted."""
-        made = Lowerer.expr(self, node, scope)
+        made = Lowerer.expr(self, node, scope, events=events)
         if made is not None:
             self.made[(scope.event, id(node))] = made
         return made
@@ -33,7 +33,13 @@ class Recorder(Lowerer):
 def recorder(low: Lowerer) -> Recorder:
     """A recorder over the graphs, stores and lets of a lowerer that is done."""
     return Recorder(
-        low.symbols, Report(), low.injected, graphs=low.graphs, stores=low.stores, _lets=low._lets
+        low.symbols,
+        Report(),
+        low.injected,
+        graphs=low.graphs,
+        stores=low.stores,
+        counted=low.counted,
+        _lets=low._lets,
     )
 
 

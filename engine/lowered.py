@@ -10,6 +10,10 @@ from quell.grammar.source import Span
 from quell.grammar.types import Type
 
 
+StoreKind = Literal["count", "distinct", "number", "event"]
+"""What a store keeps of each event: its time; or with it a value, as which it is counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoreSource:
     """How one event type feeds a store: nodes of that event's graph. `rule` counts that rule's firings;
@@ -26,15 +30,17 @@ class StoreSource:
 class Store:
     """What several readings of one counter share: which events, under which key, which value.
 
-    `identity` says what is counted, so that equal counters are one and a renamed one stays itself.
-    `longest` is the longest window read, in microseconds (None: ever); `oldest` how far back a reading's
+    `identity` says what is counted, so that equal counters are one and a renamed one stays itself; `text`
+    says it in the analyst's words, the same whichever of its readings came first. `resolution` is what the
+    start of a window is rounded down to, in microseconds, None where windows are exact. `longest` is the longest window read, in microseconds (None: ever); `oldest` how far back a reading's
     window may end.
     """
 
     identity: str
-    function: Literal["count", "distinct"]
+    kind: StoreKind
     sources: tuple[StoreSource, ...]
     text: str
+    resolution: int | None = None
     longest: int | None = 0
     oldest: int = 0
     shadow: bool = False

@@ -93,7 +93,7 @@ def _needed(
     out: list[Step] = []
     for number in graph.reach(roots):
         node = graph[number]
-        if node.op == "reaches" or (node.op == "counter" and node.data[2] == 0):
+        if node.op == "reaches" or (node.op == "counter" and node.data[3] == 0):
             out.extend(of_store.get(node.data[0], ()))
         elif node.op == "fired" and node.data[0] in rules:
             out.append(("rule", node.data[0], ""))
