@@ -625,6 +625,7 @@ _TRUE: dict[str, Write] = {
     "is_missing": _missing_true,
     "any": lambda x, n: _through(x, n, "any", "true"),
     "all": lambda x, n: _through(x, n, "all", "true"),
+    "counter": _state_true,
     "reaches": _state_true,
 }
 _FALSE: dict[str, Write] = {
@@ -636,5 +637,6 @@ _FALSE: dict[str, Write] = {
     "is_missing": _missing_false,
     "any": lambda x, n: _through(x, n, "all", "false"),
     "all": lambda x, n: _through(x, n, "any", "false"),
+    "counter": _state_false,
     "reaches": _state_false,
 }

@@ -321,16 +321,18 @@ def reading(
 ) -> int:
     """A node that reads a store on an event: `args` are the keys and the clock, `span` the window.
 
-    Every reading may be missing: when a key is, when nothing was counted that could be given, when the
-    window was not watched whole, and when memory is full.
+    A reading under one key may be missing: when the key is, when nothing was counted that could be given,
+    when the window was not watched whole, and when memory is full. Under a list of keys it is left out.
     """
     graph = low.graph(event)
     within, before = span
     store.widen(within, before if isinstance(before, int) else 0)
     listed = any(graph[a].type.kind == "list" for a in args)
-    made = list_of(type_) if listed else type_.present()
+    made = list_of(type_) if listed else type_.maybe()
+    if any(graph[a].type.optional for a in args):
+        made = made.maybe()
     return graph.add(
-        "counter", args, (store.identity, word, within, before), made.maybe(), bounds=bounds, whole=whole
+        "counter", args, (store.identity, word, within, before), made, bounds=bounds, whole=whole
     )
 
 
@@ -345,7 +347,10 @@ def _rate(low: Lowerer, counted: int, window: Window, scope: Scope) -> int:
     variable = counted * 64 + scope.depth
     one = graph.add("element", (), (variable,), NUMBER)
     each = graph.add("rate", (one,), data, NUMBER, bounds=bounds)
-    return graph.add("map", (counted, each), (variable,), list_of(NUMBER).maybe())
+    type_ = list_of(NUMBER)
+    return graph.add(
+        "map", (counted, each), (variable,), type_.maybe() if graph[counted].type.optional else type_
+    )
 
 
 # ------------------------------------------------------------------- reaches
