@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from quell.engine.graph import Node
 from quell.engine.lowered import StoreKind
 from quell.engine.operations import LARGEST, LONGEST
 from quell.grammar.types import DURATION, EVENT, NUMBER, Type, list_of
@@ -82,6 +83,14 @@ def method(word: CounterWord, type_: Type, valued: bool) -> str:
 def word_of(reading: str) -> CounterWord:
     """The word that a method of a store stands for."""
     return COUNTERS[reading.removesuffix("_at").removesuffix("_whole")]
+
+
+def always_given(counter: Node) -> bool:
+    """Whether a counter gives something under every key that is present, unless memory is full."""
+    _, reading, _, before = counter.data
+    if before not in (0, "this") or word_of(reading).unseen == "missing":
+        return False
+    return counter.type.kind == "list" or max(abs(b) for b in counter.bounds) < LARGEST
 
 
 def spelled(words: Sequence[str]) -> str:

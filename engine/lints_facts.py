@@ -73,7 +73,7 @@ class Facts:
         if left == before:
             return True
         self.known[condition] = left
-        if not left & MISSING and node.type.optional and not self._require_present(condition):
+        if not left & MISSING and world.may_lack(condition) and not self._require_present(condition):
             return False
         if left == MISSING and not self._require_lacking(condition):
             return False
@@ -258,7 +258,7 @@ class Facts:
     # ------------------------------------------------------ there or missing
 
     def _can_lack(self, term: int) -> bool:
-        return self.world.graph[term].type.optional and term not in self.present
+        return self.world.may_lack(term) and term not in self.present
 
     def _require_present(self, term: int) -> bool:
         """Take it that a value is there, and with it whatever it is made of."""
@@ -269,7 +269,7 @@ class Facts:
             if top in self.lacking:
                 return False
             node = graph[top]
-            if top in self.present or (not node.type.optional and node.type.kind != "missing"):
+            if top in self.present or (not self.world.may_lack(top) and node.type.kind != "missing"):
                 continue
             if node.op == "const" and node.data[0] is None:
                 return False
@@ -285,7 +285,7 @@ class Facts:
     def _require_lacking(self, term: int) -> bool:
         """Take it that a value is missing."""
         node = self.world.graph[term]
-        if not node.type.optional or term in self.present:
+        if not self.world.may_lack(term) or term in self.present:
             return False
         if node.op == "const":
             return node.data[0] is None

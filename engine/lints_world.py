@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from quell.engine.counter_words import always_given
 from quell.engine.graph import Graph, Node
 from quell.engine.lints_values import FLIPPED, TEXT_OPS, Values
 from quell.engine.lowered import Store
@@ -53,6 +54,7 @@ class World:
     _counters: dict[tuple[str, str, tuple[int, ...], int | None], int] = field(default_factory=dict)
     known: dict[int, int] = field(default_factory=dict)
     _subjects: dict[int, frozenset[object]] = field(default_factory=dict)
+    _lacks: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for node in self.graph.nodes:
@@ -132,7 +134,25 @@ class World:
             return FALSE
         if node.type.kind == "missing":
             return MISSING
-        return TRUE | FALSE | (MISSING if node.type.optional else 0)
+        return TRUE | FALSE | (MISSING if self.may_lack(node.id) else 0)
+
+    def may_lack(self, number: int) -> bool:
+        """Whether a value is missing now and then. A count that is missing only because memory is full does
+        not count as such: no policy is written for that."""
+        while len(self._lacks) <= number:
+            self._lacks.append(self._first_lack(self.graph[len(self._lacks)]))
+        return self._lacks[number]
+
+    def _first_lack(self, node: Node) -> bool:
+        if not node.type.optional:
+            return False
+        if node.op == "counter":
+            return not always_given(node) or any(self._lacks[a] for a in node.args)
+        if node.op == "reaches":
+            return False
+        if node.op in COMPARISONS or node.op in JOINED or node.op in TEXT_OPS or node.op == "in_set":
+            return any(self._lacks[a] for a in node.args)
+        return True
 
     def subjects(self, condition: int) -> frozenset[object]:
         """What a condition speaks of: two that share no subject say nothing about each other."""

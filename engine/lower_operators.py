@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from quell.engine.counter_words import always_given, word_of
 from quell.grammar import tree
 from quell.grammar.diagnostics import did_you_mean
 from quell.grammar.source import Span
@@ -341,6 +342,16 @@ def is_(low: Lowerer, node: tree.Is, scope: Scope) -> int | None:
             node.span,
         )
         return graph.const(not wants_missing, BOOL)
+    counter = graph[made[0]]
+    keys_there = not any(graph[k].type.optional for k in counter.args)
+    if counter.op == "counter" and keys_there and always_given(counter):
+        unseen = word_of(counter.data[1]).unseen
+        low.report.add(
+            "constant-condition",
+            f"where nothing was counted this is {unseen}, so it is missing only while memory is full",
+            node.span,
+            hint=f"write == {unseen}" if unseen == "0" else "write size(…) == 0",
+        )
     missing = graph.add("is_missing", (made[0],), (), BOOL)
     return missing if wants_missing else negate(low, missing, scope)
 
