@@ -5,31 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from quell.signals.counters import CountStore, DistinctStore
 from quell.signals.labels import LabelSet, LimitStore
-
-Store = CountStore | DistinctStore
+from quell.signals.memory import Memory
+from quell.signals.stores import Store
 
 
 @dataclass(slots=True)
 class State:
     """The memory of one engine. Nothing in it reads a clock; every time is an event's.
 
-    `late` gathers the counters that took the present event as of a later time.
+    `memory` is what all counters share; its `late` gathers those that took the present event as of a later
+    time.
     """
 
     stores: dict[str, Store] = field(default_factory=dict)
     labels: dict[tuple[str, str], LabelSet] = field(default_factory=dict)
     limits: dict[str, LimitStore] = field(default_factory=dict)
-    late: list[str] = field(default_factory=list)
+    memory: Memory = field(default_factory=Memory)
     began: int | None = None
 
     def begin(self, at: int) -> None:
         """Note the time from which events are watched: that of the first one."""
         if self.began is None:
-            self.began = at
+            self.began = self.memory.began = at
             for store in self.stores.values():
                 store.began = at
+
+    @property
+    def late(self) -> list[str]:
+        """The counters that took the present event as of a later time."""
+        return self.memory.late
 
     def label(self, kind: str, name: str) -> LabelSet:
         """The entities of a kind that carry a label."""
