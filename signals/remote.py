@@ -15,10 +15,12 @@ import msgspec
 
 from quell.signals.remote_answers import Reader, reader
 from quell.signals.remote_functions import MAX_THREADS, FunctionTarget
+from quell.signals.remote_http import HttpTarget
 from quell.signals.remote_lane import Lane, Line, OnLate, Transport
+from quell.signals.remote_secrets import MissingSecret, fill
 from quell.signals.remote_types import Answer, Figures, RemoteSpec, Request, Target
 
-__all__ = ["Answer", "Figures", "RemoteSpec", "Remotes", "Request", "Target"]
+__all__ = ["Answer", "Figures", "MissingSecret", "RemoteSpec", "Remotes", "Request", "Target"]
 
 
 class Remotes:
@@ -45,10 +47,12 @@ class Remotes:
         self._on_late = on_late
         used = {spec.target for spec in specs.values()}
         self._targets = {name: target for name, target in targets.items() if name in used}
-        self._environ = os.environ if environ is None else environ
         self._readers: dict[str, Reader] = {name: reader(spec) for name, spec in specs.items()}
         self.unanswerable = {name: why for name in specs if (why := self._obstacle(name))}
         """Models that nobody can answer, with the reason: for a service to look at when it starts."""
+        headers = fill(self._targets.values(), os.environ if environ is None else environ)
+        answerable = {spec.target for name, spec in specs.items() if name not in self.unanswerable}
+        self._transports = {name: self._transport(name, headers[name]) for name in answerable}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lanes: dict[str, Lane] = {}
         self._lines: dict[str, tuple[Lane, Line]] = {}
@@ -93,22 +97,20 @@ class Remotes:
         why = "the engine was closed" if self._closed else "asked from another event loop"
         return Answer("failed", None, f"{self._specs[model].target}: {why}")
 
+    def _transport(self, name: str, headers: Mapping[str, str]) -> Transport:
+        target = self._targets[name]
+        if target.callable:
+            return FunctionTarget(self._callables[name], min(target.concurrency, MAX_THREADS))
+        return HttpTarget(target, headers)
+
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        for name, transport in self._transports.items():
+            self._lanes[name] = Lane(loop, self._targets[name], transport, self._on_late)
         for model, spec in self._specs.items():
-            if model in self.unanswerable:
-                continue
-            if spec.target not in self._lanes:
-                target = self._targets[spec.target]
-                self._lanes[spec.target] = Lane(loop, target, self._transport(target), self._on_late)
-            lane = self._lanes[spec.target]
-            self._lines[model] = (lane, lane.add(spec, self._readers[model]))
-
-    def _transport(self, target: Target) -> Transport:
-        if not target.callable:
-            raise NotImplementedError
-        threads = min(target.concurrency, MAX_THREADS)
-        return FunctionTarget(self._callables[target.name], threads)
+            lane = self._lanes.get(spec.target)
+            if lane is not None:
+                self._lines[model] = (lane, lane.add(spec, self._readers[model]))
 
     async def close(self) -> None:
         """Stop every call, tell whoever still waits, and let go of connections and threads."""

@@ -72,14 +72,18 @@ class Line:
 
 
 class Call:
-    """One call under way. `judged`: the breaker has been told how it went, which it is once."""
+    """One call under way. `judged`: the breaker has been told how it went, which it is once. `expired`: its
+    own time is over, and it was stopped. `timer` rings when it is overdue, then when its time is over."""
 
-    __slots__ = ("judged", "line", "questions")
+    __slots__ = ("expired", "judged", "line", "questions", "task", "timer")
 
     def __init__(self, line: Line, questions: list[Question]) -> None:
         self.line = line
         self.questions = questions
         self.judged = False
+        self.expired = False
+        self.task: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
 
 
 class Lane:
@@ -190,9 +194,10 @@ class Lane:
             questions = self._take(line)
             if questions:
                 self._calls += 1
-                task = self.loop.create_task(self._call(Call(line, questions)))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                call = Call(line, questions)
+                call.task = self.loop.create_task(self._call(call))
+                self._tasks.add(call.task)
+                call.task.add_done_callback(self._tasks.discard)
 
     def _ready(self, line: Line) -> bool:
         return bool(line.questions) and (line.due or len(line.questions) >= self.target.batch)
@@ -233,12 +238,13 @@ class Lane:
         began = self.loop.time()
         for question in call.questions:
             question.sent = began
-        overdue = self.loop.call_at(began + call.line.wait, self._judge, call, False)
+        # One timer for two ends: most calls reach neither.
+        call.timer = self.loop.call_at(began + call.line.wait, self._overdue, call)
         answers: Sequence[Any] | CallError = CallError("failed", "the engine was closed")
         try:
             answers = await self._answers(call)
         finally:  # also when cancelled by close
-            overdue.cancel()
+            call.timer.cancel()
             self._calls -= 1
             if isinstance(answers, CallError):
                 self._failed(call, answers)
@@ -246,20 +252,32 @@ class Lane:
                 self._answered(call, answers)
             self._pump()
 
+    def _overdue(self, call: Call) -> None:
+        """Whoever asked first has given up. The call goes on to its own end: the answer may be of use yet."""
+        self._judge(call, False)
+        call.timer = self.loop.call_later(self._seconds(call.line) - call.line.wait, self._expire, call)
+
+    def _expire(self, call: Call) -> None:
+        assert call.task is not None
+        call.expired = True
+        call.task.cancel()
+
+    def _seconds(self, line: Line) -> float:
+        """How long a call may take: a policy that waits longer than the target's timeout means it."""
+        return max(self.target.timeout / 1e6, line.wait)
+
     async def _answers(self, call: Call) -> list[Any] | CallError:
-        line, asked = call.line, [q.text for q in call.questions]
-        seconds = max(self.target.timeout / 1e6, line.wait)
-        limit = asyncio.timeout(seconds)
+        asked = [q.text for q in call.questions]
         try:
-            async with limit:
-                answers = await self.transport.call(line.spec.name, asked)
+            answers = await self.transport.call(call.line.spec.name, asked)
         except CallError as error:
             return error
-        except TimeoutError:
-            return CallError("failed", f"no answer within {spell_duration(round(seconds * 1e6))}")
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            assert call.task is not None
+            if call.expired and call.task.uncancel() == 0:
+                within = spell_duration(round(self._seconds(call.line) * 1e6))
+                return CallError("failed", f"no answer within {within}")
+            if call.task.cancelling():
                 raise
             return CallError("failed", "the call was cancelled")
         except Exception:
@@ -292,8 +310,6 @@ class Lane:
                     self._tell_late(line.spec, waiter, answer.value)
 
     def _read(self, line: Line, given: Any) -> Answer:
-        if isinstance(given, CallError):  # this answer alone could not be read
-            return self._answer(given.status, given.reason)
         if given is None:
             return self._answer("answered", "answered that it cannot tell")
         try:

@@ -50,11 +50,12 @@ CLOCK_READERS = words("now today utcnow")
 PURE = ("importlib.resources", "importlib.metadata", "urllib.parse")
 
 # The modules that may reach network, processes or threads, each with all that it reaches of them. The
-# engine waits for remote models; everything that opens a connection is in one module.
+# client of remote models does, and nothing else.
 REACH_NETWORK: dict[str, str] = {
     "signals.remote": "asyncio",  # the event loop: nothing is opened here
+    "signals.remote_connection": "asyncio httptools",  # one connection
     "signals.remote_functions": "asyncio concurrent",  # functions that may block run in threads
-    "signals.remote_http": "asyncio httptools ssl",  # the connections
+    "signals.remote_http": "asyncio ssl",  # opens and keeps them
     "signals.remote_lane": "asyncio",
 }
 
