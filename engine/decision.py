@@ -45,12 +45,20 @@ class Sent(msgspec.Struct, frozen=True):
     payload: dict[str, Any]
 
 
+class ModelUsed(msgspec.Struct, frozen=True):
+    """A model and the file that it was: the first 16 hexadecimal digits of its SHA-256."""
+
+    model: str
+    digest: str
+
+
 class Decision(msgspec.Struct, omit_defaults=True):
     """What the engine answers for one event.
 
     `at` is the event's time in microseconds since 1970 UTC, `id` its field `id` where it declares one.
     `verdict` is the highest that a fired rule asked for, or the ladder's first. `shadow` are the firings of
     shadow rules, for the record only; `held` the rules that matched and did not fire.
+    `models` are the models that rules and counters of this event type may ask.
     """
 
     event: str
@@ -65,6 +73,7 @@ class Decision(msgspec.Struct, omit_defaults=True):
     sends: tuple[Sent, ...] = ()
     problems: tuple[Problem, ...] = ()
     late: tuple[str, ...] = ()
+    models: tuple[ModelUsed, ...] = ()
 
 
 class Refused(msgspec.Struct, omit_defaults=True):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from quell.engine import lower_calls, lower_counters, lower_lists, lower_operators
+from quell.engine import lower_calls, lower_counters, lower_lists, lower_models, lower_operators
 from quell.engine.graph import Graph, TooLarge
 from quell.engine.lowered import Store
 from quell.engine.operations import EARLIEST, LARGEST, LATEST, LONGEST
@@ -21,6 +21,7 @@ from quell.grammar.diagnostics import Report, did_you_mean
 from quell.grammar.literals import spell_path
 from quell.grammar.source import NOWHERE, Span
 from quell.grammar.types import BOOL, DURATION, MISSING, NUMBER, REGEX, TEXT, TIME, Type
+from quell.signals.models import Model
 
 EXTENT: dict[str, tuple[float, float]] = {
     "number": (-LARGEST, LARGEST),
@@ -63,8 +64,8 @@ MAX_NESTED_ELEMENTS = 60
 class Lowerer:
     """The graphs under construction, one per event type, and the counters' stores they share.
 
-    `here` is the declaration being lowered, for what is told of the whole. `injected` names lets and scores
-    whose value a test may supply; without one they are what they are.
+    `here` is the declaration being lowered, for what is told of the whole. `injected` names lets, scores
+    and models whose value a test may supply; without one they are what they are.
     """
 
     symbols: Symbols
@@ -72,6 +73,7 @@ class Lowerer:
     injected: frozenset[str] = frozenset()
     graphs: dict[str, Graph] = field(default_factory=dict)
     stores: dict[str, Store] = field(default_factory=dict)
+    models: Mapping[str, Model] = field(default_factory=dict)
     here: Span = NOWHERE
     _lets: dict[tuple[str, str, bool, bool], int | None] = field(default_factory=dict)
     _fields: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -170,7 +172,7 @@ class Lowerer:
         if name in symbols.scores:
             return self._injected_or(name, scope, lambda: self._score(name, scope))
         if name in symbols.models:
-            return None  # reported once, at the declaration
+            return self._injected_or(name, scope, lambda: self._model(name, scope))
         if name in symbols.lists:
             self.report.add(
                 "type-mismatch",
@@ -265,6 +267,13 @@ class Lowerer:
         key = (scope.event, name, scope.shadow, scope.counting)
         if key not in self._lets:
             self._lets[key] = lower_lists.score(self, self.symbols.scores[name], _own(scope))
+        return self._lets[key]
+
+    def _model(self, name: str, scope: Scope) -> int | None:
+        """The node of a model on an event."""
+        key = (scope.event, name, scope.shadow, scope.counting)
+        if key not in self._lets:
+            self._lets[key] = lower_models.model(self, name, _own(scope))
         return self._lets[key]
 
     def reasons(self, name: str, scope: Scope) -> int | None:

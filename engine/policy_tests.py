@@ -77,7 +77,9 @@ def _made(
             made = reader.read(test) if test.title.plain in titles else None
             reads.extend([made] if made is not None else [])
 
-    analysis = analyse(bundle.files, None, cache, names, lints=False, extend=read, lists=bundle.lists)
+    analysis = analyse(
+        bundle.files, None, cache, names, lints=False, extend=read, lists=bundle.lists, models=bundle.models
+    )
     return build(analysis, all_fields=True, rolled_out=True), reads
 
 

@@ -9,10 +9,10 @@ from quell.grammar.diagnostics import Report
 def refuse_unsupported(symbols: Symbols, report: Report) -> None:
     """Report every declaration that parses and does not run yet."""
     for name, model in symbols.models.items():
-        what = "remote models do" if model.remote else "models do"
-        report.add(
-            "not-yet",
-            f"`{name}`: {what} not run in this version yet",
-            model.name.span,
-            hint="a score can stand in for it",
-        )
+        if model.remote:
+            report.add(
+                "not-yet",
+                f"`{name}`: remote models do not run in this version yet",
+                model.name.span,
+                hint="a score can stand in for it",
+            )
