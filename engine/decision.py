@@ -56,6 +56,13 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
 
 
+class ModelUsed(msgspec.Struct, frozen=True):
+    """A model and the file that it was: the first 16 hexadecimal digits of its SHA-256."""
+
+    model: str
+    digest: str
+
+
 class Decision(msgspec.Struct, omit_defaults=True):
     """What the engine answers for one event.
 
@@ -66,6 +73,7 @@ class Decision(msgspec.Struct, omit_defaults=True):
     `at` is the event's time in microseconds since 1970 UTC, `id` its field `id` where it declares one.
     `verdict` is the highest that a fired rule asked for, or the ladder's first. `shadow` are the firings of
     shadow rules, for the record only; `held` the rules that matched and did not fire.
+    `models` are the models that rules and counters of this event type may ask.
     """
 
     event: str
@@ -82,6 +90,7 @@ class Decision(msgspec.Struct, omit_defaults=True):
     late: tuple[str, ...] = ()
     decided: int = 0
     asked: tuple[Asked, ...] = ()
+    models: tuple[ModelUsed, ...] = ()
 
 
 class Refused(msgspec.Struct, omit_defaults=True):

@@ -238,6 +238,8 @@ class Interpreter(Evaluator):
             return self._counter(node, values)
         if node.op == "reaches":
             return self._reaches(node, values)
+        if node.op == "model":
+            return self.build.analysis.models[node.data[0]].predict(values)
         if any(v is None for v in values):
             return None
         if node.op == "labelled":

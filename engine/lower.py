@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from quell.engine import lower_calls, lower_counters, lower_lists, lower_operators, lower_remote
+from quell.engine import lower_calls, lower_counters, lower_lists, lower_models, lower_operators, lower_remote
 from quell.engine.graph import Graph, TooLarge
 from quell.engine.lowered import RemoteModel, Store
 from quell.engine.operations import EARLIEST, LARGEST, LATEST, LONGEST
@@ -21,6 +21,7 @@ from quell.grammar.diagnostics import Report, did_you_mean
 from quell.grammar.literals import spell_path
 from quell.grammar.source import NOWHERE, Span
 from quell.grammar.types import BOOL, DURATION, MISSING, NUMBER, REGEX, TEXT, TIME, Type
+from quell.signals.models import Model
 
 EXTENT: dict[str, tuple[float, float]] = {
     "number": (-LARGEST, LARGEST),
@@ -63,8 +64,8 @@ MAX_NESTED_ELEMENTS = 60
 class Lowerer:
     """The graphs under construction, one per event type, and the counters' stores they share.
 
-    `here` is the declaration being lowered, for what is told of the whole. `injected` names lets and scores
-    whose value a test may supply; without one they are what they are.
+    `here` is the declaration being lowered, for what is told of the whole. `injected` names lets, scores
+    and models whose value a test may supply; without one they are what they are.
     """
 
     symbols: Symbols
@@ -73,6 +74,7 @@ class Lowerer:
     graphs: dict[str, Graph] = field(default_factory=dict)
     stores: dict[str, Store] = field(default_factory=dict)
     remotes: dict[str, RemoteModel] = field(default_factory=dict)
+    models: Mapping[str, Model] = field(default_factory=dict)
     here: Span = NOWHERE
     _lets: dict[tuple[str, str, bool, bool], int | None] = field(default_factory=dict)
     _fields: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -265,8 +267,8 @@ class Lowerer:
         """The node of a model on an event."""
         key = (scope.event, name, scope.shadow, scope.counting)
         if key not in self._lets:
-            declared = self.symbols.models[name]
-            self._lets[key] = lower_remote.remote(self, declared, scope) if declared.remote else None
+            lower = lower_remote.remote if self.symbols.models[name].remote else lower_models.model
+            self._lets[key] = lower(self, name, _own(scope))
         return self._lets[key]
 
     def _score(self, name: str, scope: Scope) -> int | None:

@@ -36,17 +36,14 @@ def declare_remotes(low: Lowerer) -> None:
             low.remotes[name] = RemoteModel(name, model.source.plain or "", inputs, gives, wait)
 
 
-def remote(low: Lowerer, model: tree.Model, scope: Scope) -> int | None:
+def remote(low: Lowerer, name: str, scope: Scope) -> int | None:
     """The leaf of a remote model on the event of the scope; its arguments are its gate and its inputs."""
-    from quell.engine.lower import Scope as OwnScope
-
-    name = model.name.name
-    own = OwnScope(scope.event, shadow=scope.shadow, counting=scope.counting)
+    model = low.symbols.models[name]
     if model.gate is None or not low.enter(name, model.name.span):
         return None
     try:
-        gate = low.condition(model.gate, own, "what follows `when`")
-        inputs = [_input(low, written, own) for _, written in model.inputs]
+        gate = low.condition(model.gate, scope, "what follows `when`")
+        inputs = [_input(low, written, scope) for _, written in model.inputs]
     finally:
         low.leave()
     declared = low.remotes.get(name)
@@ -66,7 +63,7 @@ def _input(low: Lowerer, written: tree.Expr, scope: Scope) -> int | None:
     if element.kind in _SENT or (type_.kind == "list" and element.kind == "missing"):
         return node
     hint = "send its parts as inputs of their own" if element.kind == "record" else None
-    low.report.add("bad-model", f"an input cannot be a {type_}", written.span, hint=hint)
+    low.report.add("bad-input", f"an input cannot be a {type_}", written.span, hint=hint)
     return None
 
 
@@ -77,24 +74,24 @@ def _clauses_ok(low: Lowerer, model: tree.Model) -> bool:
     name, before = model.name.name, len(low.report.found)
     if not model.source.plain:
         low.report.add(
-            "bad-model",
+            "bad-remote",
             f"`{name}` does not say what it asks",
             model.source.span,
             hint='write model … from remote "scam-classifier", and name the same in quell.toml',
         )
     if model.gate is None:
         low.report.add(
-            "bad-model",
+            "bad-remote",
             f"`{name}` does not say when it is asked",
             model.name.span,
             hint="write when … on a line of its own, or when true to ask it for every event",
         )
     if not model.inputs:
         low.report.add(
-            "bad-model", f"`{name}` has no inputs", model.name.span, hint="such as content = content"
+            "bad-remote", f"`{name}` has no inputs", model.name.span, hint="such as content = content"
         )
     if len(model.inputs) > MAX_INPUTS:
-        low.report.add("bad-model", f"`{name}` has more than {MAX_INPUTS} inputs", model.name.span)
+        low.report.add("bad-remote", f"`{name}` has more than {MAX_INPUTS} inputs", model.name.span)
     seen: set[str] = set()
     for ident, _ in model.inputs:
         if ident.name in seen:
@@ -113,11 +110,11 @@ def _gives(low: Lowerer, model: tree.Model) -> tuple[tuple[str, Type], ...] | No
             return None
         element = type_.element if type_.kind == "list" and type_.element is not None else type_
         if element.kind not in _SENT:
-            low.report.add("bad-model", f"an answer cannot hold a {type_}", column.type.span)
+            low.report.add("bad-remote", f"an answer cannot hold a {type_}", column.type.span)
             return None
         if type_.optional:
             low.report.add(
-                "bad-model",
+                "bad-remote",
                 "whatever a remote model gives may be missing",
                 column.type.span,
                 hint="leave out the `?`",

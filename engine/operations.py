@@ -295,6 +295,7 @@ _row("remote", (2, None), pure=False, strict=False, cost=1000.0)
 _row("fired", 0, pure=False, condition=True, likely=0.02, cost=0.01)
 _row("labelled", 2, pure=False, condition=True, likely=0.05, cost=0.1)
 _row("label_age", 2, pure=False, cost=0.15, whole=_always)
+_row("model", (1, None), strict=False, pure=False, cost=8.0, leaf_bounds=True)
 _row("counter", (1, None), pure=False, cost=0.35, leaf_bounds=True)
 _row("reaches", (1, None), pure=False, condition=True, likely=0.02, cost=0.5)
 _row(

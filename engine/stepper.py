@@ -20,7 +20,7 @@ from typing import Any
 
 from quell.engine.bundle import read_bundle
 from quell.engine.compile import Build, analyse, build
-from quell.engine.decision import Decision, Refused
+from quell.engine.decision import Decision, ModelUsed, Refused
 from quell.engine.events import Decoded, Refusal
 from quell.engine.settle import Hit, Settler, ready
 from quell.engine.waiting import Waiting
@@ -71,11 +71,13 @@ class Stepper:
         self._settlers: list[Settler] = []
         self._ids: list[Callable[[Any, int], str | None]] = []
         self._first: list[str] = []
+        self._models: list[tuple[ModelUsed, ...]] = []
         for event in symbols.schemas:
             linked = bundle.programs[event]
             self._functions.append(linked.bind(self.state, stores, self.injected))
             self._settlers.append(Settler(linked.program.rules, symbols.ladders[event], self.state))
             self._ids.append(bundle.identifier(event))
+            self._models.append(bundle.models(event))
             self._first.append(symbols.ladders[event].verdicts[0])
 
     @classmethod
@@ -200,6 +202,8 @@ class Stepper:
             observe(decoded, hits)
         if hits:
             self._settlers[index].settle(decision, hits, now)
+        if self._models[index]:
+            decision.models = self._models[index]
         if decoded.problems:
             decision.problems = decoded.problems
         if state.late:

@@ -282,8 +282,8 @@ def test_what_came_late_is_told_by_its_own_decision() -> None:
             + rule("last > 1", "", "s"),
             "waits-for-remote: `last` is asked before `r` is decided",
         ),
-        ('\nmodel m from remote "x"\n  n = 1\n' + rule("m > 1"), "bad-model: `m` does not say when"),
-        ('\nmodel m from remote "x"\n  when true\n' + rule("m > 1"), "bad-model: `m` has no inputs"),
+        ('\nmodel m from remote "x"\n  n = 1\n' + rule("m > 1"), "bad-remote: `m` does not say when"),
+        ('\nmodel m from remote "x"\n  when true\n' + rule("m > 1"), "bad-remote: `m` has no inputs"),
         (
             '\nmodel m from remote "x"\n  n = 1\n  when true\n  wait 2h\n' + rule("m > 1"),
             "bad-window: a decision waits from 1ms to 60s",
