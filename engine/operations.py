@@ -289,10 +289,13 @@ _row("all", 2, binds=True, condition=True, cost=0.3, likely=0.5)
 
 _row("const", 0, cost=0.0)
 _row("field", 0, pure=False, cost=0.03, leaf_bounds=True)
+_row("clock", 0, pure=False, cost=0.0, leaf_bounds=True)
 _row("injected", (0, 1), pure=False, cost=0.05, leaf_bounds=True)
+_row("remote", (2, None), pure=False, strict=False, cost=1000.0)
 _row("fired", 0, pure=False, condition=True, likely=0.02, cost=0.01)
 _row("labelled", 2, pure=False, condition=True, likely=0.05, cost=0.1)
 _row("label_age", 2, pure=False, cost=0.15, whole=_always)
+_row("model", (1, None), strict=False, pure=False, cost=8.0, leaf_bounds=True)
 _row("counter", (1, None), pure=False, cost=0.35, leaf_bounds=True)
 _row("reaches", (1, None), pure=False, condition=True, likely=0.02, cost=0.5)
 _row(

@@ -176,7 +176,9 @@ class CountStore(BaseStore):
         found = self._ago(key, at, within, ago)
         if found is None or found[1] == found[2]:
             return None
-        return max(at, found[0][-1]) - ago - found[0][found[2] - 1]
+        times, _, high = found
+        since: int = max(at, times[-1]) - ago - times[high - 1]
+        return since
 
     def _window(self, key: Key, at: int, within: int | None, skip: int) -> tuple[Any, int, int]:
         """The times of a key, and between which places the window lies; nothing lies in it when it is in
