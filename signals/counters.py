@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any
 
-from quell.signals.counters_base import MOST, BaseStore, Key, each, keys_of
+from quell.signals.counters_base import MOST, BaseStore, Key, each, keys_of, size
 from quell.signals.memory import Memory
 
 __all__ = ["CountStore", "Key", "each", "keys_of"]
+
+FOREVER = 2**62
+"""A span that reaches back before all times."""
 
 _EAGER = 1_024
 """Up to so many times a key's old ones leave one by one: moving the rest costs less than searching."""
@@ -35,7 +37,7 @@ class CountStore(BaseStore):
 
     def __init__(self, name: str, longest: int | None, memory: Memory) -> None:
         super().__init__(name, longest, memory, longest)
-        self._span = sys.maxsize if longest is None else longest
+        self._span = FOREVER if longest is None else longest
         self._key: Key = None
         self._now = 0
         self._number = 0
@@ -207,7 +209,7 @@ class CountStore(BaseStore):
         return newest
 
     def _size(self, key: Key, held: Any) -> tuple[int, int]:
-        return len(_list(held)), sys.getsizeof(held)
+        return len(_list(held)), size(held)
 
     def _dumped(self, key: Key, held: Any) -> Any:
         return list(_list(held))

@@ -7,13 +7,12 @@ rounded up in the same way.
 
 from __future__ import annotations
 
-import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-from quell.signals.counters_base import BaseStore, Key, each
+from quell.signals.counters_base import BaseStore, Key, each, size
 from quell.signals.counters_entries import Number, more_bits, quotient, rounded, scaled
 from quell.signals.memory import Memory
 
@@ -125,9 +124,9 @@ class CoarseStore(BaseStore):
         return held.newest
 
     def _size(self, key: Key, held: Stretches) -> tuple[int, int]:
-        taken = sum(map(sys.getsizeof, (held, held.stretches, held.counts)))
+        taken = sum(map(size, (held, held.stretches, held.counts)))
         if held.sums is not None:
-            taken += sys.getsizeof(held.sums) + len(held.sums) * sys.getsizeof(held.sums[-1])
+            taken += size(held.sums) + len(held.sums) * size(held.sums[-1])
         return len(held.stretches), taken
 
     def _dumped(self, key: Key, held: Stretches) -> Any:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from quell.signals.counters_base import MOST, BaseStore, Key, each
+from quell.signals.counters_base import MOST, BaseStore, Key, each, size
 from quell.signals.memory import Memory
 
 SHOWN = 100
@@ -209,11 +208,11 @@ class DistinctStore(BaseStore):
         return newest
 
     def _size(self, key: Key, held: Any) -> tuple[int, int]:
-        number, taken = len(held), sys.getsizeof(held) + 32 * len(held)
+        number, taken = len(held), size(held) + 32 * len(held)
         noted = self._logs.get(key)
         if noted is not None:
             number += len(noted.times)
-            taken += sys.getsizeof(noted.times) + sys.getsizeof(noted.values) + sys.getsizeof(noted)
+            taken += size(noted.times) + size(noted.values) + size(noted)
         return number, taken
 
     def _dumped(self, key: Key, held: Any) -> Any:

@@ -12,12 +12,13 @@ below (above). They stand in order, so any window finds its own by one search.
 from __future__ import annotations
 
 import math
-import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Any
+
+from quell.signals.counters_base import size
 
 Number = int | float
 EXACT = 2**53
@@ -167,17 +168,17 @@ class Entries:
 
     # --------------------------------------------------------------------------------------- snapshots
 
-    def size(self) -> tuple[int, int]:
+    def sizes(self) -> tuple[int, int]:
         """How many entries are held, and about how many bytes they take."""
-        taken = sys.getsizeof(self) + sys.getsizeof(self.times)
+        taken = size(self) + size(self.times)
         for held in (self.sums, self.squares, self.values):
             if held is not None:
-                taken += sys.getsizeof(held) + len(held) * (sys.getsizeof(held[-1]) if held else 0)
+                taken += size(held) + len(held) * (size(held[-1]) if held else 0)
         number = len(self.times)
         for candidates in (self.least, self.greatest):
             if candidates is not None:
                 values = candidates.values
-                taken += sys.getsizeof(candidates.times) + sys.getsizeof(values) + 24 * len(values)
+                taken += size(candidates.times) + size(values) + 24 * len(values)
                 number = max(number, len(values))
         return number, taken
 

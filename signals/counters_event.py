@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any
 
-from quell.signals.counters_base import MOST, BaseStore, Key
+from quell.signals.counters_base import MOST, BaseStore, Key, size
 from quell.signals.memory import Memory
 
 
@@ -122,10 +121,8 @@ class EventStore(BaseStore):
         return held.times[-1]
 
     def _size(self, key: Key, held: Happenings) -> tuple[int, int]:
-        values = sys.getsizeof(held.values) + sum(map(sys.getsizeof, held.values[:100])) * -(
-            -len(held.values) // 100
-        )
-        return len(held.times), sys.getsizeof(held) + sys.getsizeof(held.times) + values
+        values = size(held.values) + sum(map(size, held.values[:100])) * -(-len(held.values) // 100)
+        return len(held.times), size(held) + size(held.times) + values
 
     def _dumped(self, key: Key, held: Happenings) -> Any:
         return [list(held.times), held.values]

@@ -167,7 +167,7 @@ class NumberStore(BaseStore):
         return newest
 
     def _size(self, key: Key, held: Entries) -> tuple[int, int]:
-        return held.size()
+        return held.sizes()
 
     def _dumped(self, key: Key, held: Entries) -> Any:
         return held.dumped()

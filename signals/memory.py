@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
+
+UNBOUNDED = 2**63
+"""More keys than there can be."""
 
 
 @dataclass(slots=True)
@@ -20,5 +22,5 @@ class Memory:
     late: list[str] = field(default_factory=list)
     full: list[str] = field(default_factory=list)
     horizon: int | None = None
-    left: int = sys.maxsize
+    left: int = UNBOUNDED
     began: int | None = None
