@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from quell.engine.counter_words import word_of
 from quell.engine.expressions import Expressions, is_atom, wrap
 from quell.engine.graph import Node
 
@@ -93,7 +94,11 @@ class Reading:
         """A reading that is the store's own method."""
         if isinstance(self.before, int) and self.before > 0:
             return f"{self.store}.{self.word}_ago({key}, {at}, {self.within}, {self.before})"
-        skipped = f"{wrap(key)} in {self.own}" if skip and self.own is not None else "False"
+        skipped = "False"
+        if word_of(self.word).past:
+            skipped = f"{self.own}.count({key})" if self.own is not None else "0"
+        elif skip and self.own is not None:
+            skipped = f"{wrap(key)} in {self.own}"
         return f"{self.store}.{self.word}({key}, {at}, {self.within}, {skipped})"
 
     def reaching(self, key: str, at: str) -> str:

@@ -90,12 +90,10 @@ def _of_counter(interpreter: Interpreter, node: Node) -> str:
     store = interpreter.store(identity)
     if store.name in interpreter.state.memory.full:
         return "cannot be told, since memory is full"
-    if word in ("first", "last"):
-        *keys, at = (interpreter.value(a) for a in node.args)
-        if interpreter.reading((identity, f"{word}_at", within, before), keys, at) is not None:
-            return "is an event that had none"
     if word_of(word).unseen != "missing":
         return "is too large to be a number"
+    if word in ("first", "last"):
+        return "is of no event, or of one that had none"
     return "has fewer than two values" if word == "stddev" else "has counted nothing"
 
 

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from quell.engine.counter_words import word_of
 from quell.engine.events import Decoded
 from quell.engine.graph import Graph, Node
 from quell.engine.link import all_of, any_of, make_store, present_of, rises, without
 from quell.engine.lowered import LoweredRule, Store, StoreSource
 from quell.engine.operations import evaluate_pure
 from quell.engine.settle import Hit
-from quell.signals.counters import CountStore, DistinctStore, each, keys_of
+from quell.signals.counters import each, keys_of
+from quell.signals.memory import Memory
 from quell.signals.patterns import search
 from quell.signals.state import State
 
@@ -153,7 +155,7 @@ class Interpreter(Evaluator):
 
     `hits` are the rules that matched as the generated function gave them; which of them fired decides
     what `fired` reads and what counters of firings took in. `injected` holds the values that a test
-    supplies.
+    supplies, `answers` what remote models gave, by name.
     """
 
     def __init__(
@@ -164,6 +166,7 @@ class Interpreter(Evaluator):
         hits: Iterable[Hit],
         injected: Mapping[str, Any] | None = None,
         readers: FieldReaders | None = None,
+        answers: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(build.analysis.lowerer.graph(decoded.event), self._state_leaf)
         self.build = build
@@ -171,6 +174,7 @@ class Interpreter(Evaluator):
         self.decoded = decoded
         self._readers = readers if readers is not None else FieldReaders(build)
         self.injected = injected if injected is not None else {}
+        self.answers = answers if answers is not None else {}
         rules = build.programs[decoded.event].program.rules
         self.rules: dict[str, LoweredRule] = {r.name: r for r in rules}
         self._fired = {rules[index].name for index, why, _, _ in hits if why is None}
@@ -190,12 +194,11 @@ class Interpreter(Evaluator):
         found = self.rules.get(rule)
         return found is not None and (found.live or shadow) and rule in self._fired
 
-    def store(self, identity: str) -> CountStore | DistinctStore:
+    def store(self, identity: str) -> Any:
         """The store of a counter; an empty one where nothing was ever counted."""
         found = self.state.stores.get(identity)
         if found is None:
-            found = make_store(self.build.analysis.lowerer.stores[identity], [])
-            found.began = self.state.began
+            found = make_store(self.build.analysis.lowerer.stores[identity], Memory(began=self.state.began))
         return found
 
     def own(self, identity: str) -> list[Any]:
@@ -220,6 +223,8 @@ class Interpreter(Evaluator):
     def _state_leaf(self, node: Node, values: Sequence[Any]) -> Any:
         if node.op == "field":
             return self.field(node.data[0])
+        if node.op == "remote":
+            return self.answers.get(node.data[0])
         if node.op == "clock":
             return self.now
         if node.op == "fired":
@@ -234,6 +239,8 @@ class Interpreter(Evaluator):
             return self._counter(node, values)
         if node.op == "reaches":
             return self._reaches(node, values)
+        if node.op == "model":
+            return self.build.analysis.models[node.data[0]].predict(values)
         if any(v is None for v in values):
             return None
         if node.op == "labelled":
@@ -275,7 +282,8 @@ class Interpreter(Evaluator):
         if word not in ("count", "distinct"):
             if ago:
                 return getattr(store, f"{word}_ago")(key, at, within, ago)
-            return getattr(store, word)(key, at, within, before == "this" and key in self.own(identity))
+            own = self.own(identity).count(key) if before == "this" else 0
+            return getattr(store, word)(key, at, within, own if word_of(word).past else own > 0)
         if ago:
             return store.count_ago(key, at, within, ago)
         now = store.total(key) if within is None else store.count(key, at, within)

@@ -11,13 +11,17 @@ from quell.engine import operations
 from quell.engine.lowered import Store as StoreSpec
 from quell.engine.operations import bind
 from quell.engine.python_backend import Program
-from quell.signals.counters import CountStore, DistinctStore, each, keys_of
+from quell.signals.counters import each, keys_of
+from quell.signals.memory import Memory
+from quell.signals.models import Model
 from quell.signals.patterns import search
 from quell.signals.policy_lists import PolicyList
 from quell.signals.rollout import inside
 from quell.signals.scan import Scan
 from quell.signals.show import show
 from quell.signals.state import State
+from quell.signals.stores import Store
+from quell.signals.stores import make_store as store_of
 
 UNSET = object()
 """What a variable holds before it is worked out."""
@@ -85,13 +89,17 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-def make_store(spec: StoreSpec, late: list[str]) -> CountStore | DistinctStore:
+def make_store(spec: StoreSpec, memory: Memory) -> Store:
     """An empty store for a counter."""
-    from quell.signals.counters_draft import Draft
-
-    if spec.kind == "count" and False:
-        return CountStore(spec.text, spec.longest, late)
-    return Draft(spec.kind, spec.text, spec.longest, late, spec.resolution)
+    return store_of(
+        spec.kind,
+        spec.text,
+        spec.longest,
+        sorted(spec.words),
+        spec.oldest > 0,
+        spec.resolution or 0,
+        memory,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,7 @@ class Linked:
     program: Program
     code: CodeType
     shared: Mapping[str, Any]
+    models: Mapping[str, Model]
 
     def bind(
         self, state: State, stores: Mapping[str, StoreSpec], injected: Mapping[str, Any]
@@ -110,11 +119,12 @@ class Linked:
         for name, (kind, what) in self.program.needs.items():
             if kind == "store":
                 if what not in state.stores:
-                    state.stores[what] = make_store(stores[what], state.late)
-                    state.stores[what].began = state.began
+                    state.stores[what] = make_store(stores[what], state.memory)
                 space[name] = state.stores[what]
             elif kind == "labels":
                 space[name] = state.label(*what)
+            elif kind == "model":
+                space[name] = self.models[what].predictor()
             elif kind == "injected":
                 space[name] = injected
         exec(self.code, space)
@@ -126,13 +136,20 @@ def _function_name(program: Program) -> str:
     return program.source.split("(", 1)[0].removeprefix("def ")
 
 
-def link(program: Program, lists: Mapping[str, PolicyList]) -> Linked:
+def link(program: Program, lists: Mapping[str, PolicyList], models: Mapping[str, Model]) -> Linked:
     """Compile a program and bind everything but its state."""
     shared: dict[str, Any] = {"UNSET": UNSET, "__builtins__": _BUILTINS}
     for name, (kind, what) in program.needs.items():
-        if kind not in ("store", "labels", "injected"):
+        if kind == "codes":
+            shared[name] = _codes(models[what[0]], what[1])
+        elif kind not in ("store", "labels", "model", "injected"):
             shared[name] = _resolve(kind, what, lists)
-    return Linked(program, compile(program.source, f"<decide {program.event}>", "exec"), shared)
+    return Linked(program, compile(program.source, f"<decide {program.event}>", "exec"), shared, models)
+
+
+def _codes(model: Model, place: int) -> Callable[[Any, float], float]:
+    """How a value becomes the number that a model has for its category."""
+    return model.features[place].codes().get
 
 
 _BUILTINS = {

@@ -159,6 +159,10 @@ def _window(low: Lowerer, node: tree.Counter, word: CounterWord, scope: Scope) -
     written = ((node.within, within), (node.per, per), (node.resolution, resolution), (ago, before))
     if any(w is not None and value is None for w, value in written):
         return None
+    if before is not None and resolution is not None and resolution > before:
+        message = "a resolution must not be longer than what follows `before`"
+        low.report.add("bad-window", message, (node.resolution or node).span, hint="write a finer one")
+        return None
     if before is not None:
         return Window(within, before, per, resolution)
     return Window(within, "this" if word.past or node.before == "this" else 0, per, resolution)
@@ -326,7 +330,7 @@ def reading(
     """
     graph = low.graph(event)
     within, before = span
-    store.widen(within, before if isinstance(before, int) else 0)
+    store.widen(word_of(word).name, within, before if isinstance(before, int) else 0)
     listed = any(graph[a].type.kind == "list" for a in args)
     made = list_of(type_) if listed else type_.maybe()
     if any(graph[a].type.optional for a in args):

@@ -40,7 +40,8 @@ def store_of(low: Lowerer, node: tree.Counter, wanted: Wanted) -> Store | None:
             sources.append(made)
     if failed or not sources or not _sources_agree(low, node, wanted, sources):
         return None
-    if wanted.value is not None and len({s.event for s in sources}) < len(sources):
+    twice = wanted.kind in ("distinct", "number") and len({s.event for s in sources}) < len(sources)
+    if twice:
         low.report.add(
             "bad-counter",
             "one event would be looked at twice here",

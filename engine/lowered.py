@@ -33,7 +33,7 @@ class Store:
     `identity` says what is counted, so that equal counters are one and a renamed one stays itself; `text`
     says it in the analyst's words, the same whichever of its readings came first. `resolution` is what the
     start of a window is rounded down to, in microseconds, None where windows are exact. `longest` is the longest window read, in microseconds (None: ever); `oldest` how far back a reading's
-    window may end.
+    window may end, `words` the words by which it is read.
     """
 
     identity: str
@@ -43,15 +43,29 @@ class Store:
     resolution: int | None = None
     longest: int | None = 0
     oldest: int = 0
+    words: set[str] = field(default_factory=set)
     shadow: bool = False
 
-    def widen(self, within: int | None, before: int) -> None:
-        """Keep enough for one more reading."""
+    def widen(self, word: str, within: int | None, before: int) -> None:
+        """Keep enough for one more reading, by a word of the language."""
+        self.words.add(word)
         if within is None or self.longest is None:
             self.longest = None
         else:
             self.longest = max(self.longest, within + before)
         self.oldest = max(self.oldest, before)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteModel:
+    """A remote model as declared: what it asks (`target` is named in quell.toml), the names of its inputs,
+    what its answer holds (nothing: one number), and how long a decision waits, in microseconds."""
+
+    name: str
+    target: str
+    inputs: tuple[str, ...]
+    gives: tuple[tuple[str, Type], ...]
+    wait: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from quell.grammar import tree
 from quell.signals.functions import REGISTRY
 from quell.signals.patterns import search
 from quell.signals.policy_lists import PolicyList
-from tests.oracle_counters import EVENTS, PAST, Counted, counts_spans, given, span_of
+from tests.oracle_counters import EVENTS, PAST, Counted, counts_spans, given, start_of
 from tests.oracle_rules import Decided, Outcome, Settling, held_by_rollout
 from tests.oracle_values import (
     Address,
@@ -378,7 +378,9 @@ class Oracle:
         if not before_this and node.before is None and node.function.name not in PAST:
             counted += [Counted(now.seq, k, at, v) for k, v in self._share(now, key) if k == under]
         end = at - (ago or 0)
-        low = span_of(within, resolution, end)
+        low = start_of(within, resolution, end)
+        if ago is not None and resolution is not None:
+            end = -(-end // resolution) * resolution
         window = [c for c in counted if c.at <= end and (low is None or c.at > low)]
         spans = node.function.name in ("sum", "mean") and counts_spans(node, self.symbols)
         return given(node, window, at, within, per or 0, spans)

@@ -99,7 +99,7 @@ def spread(values: list[Any]) -> float | None:
     return None if variance is None else math.sqrt(variance)
 
 
-def span_of(window: int | None, resolution: int | None, end: int) -> int | None:
+def start_of(window: int | None, resolution: int | None, end: int) -> int | None:
     """The time after which what is counted lies in a window that ends at `end`; None for ever."""
     if window is None:
         return None

@@ -33,7 +33,8 @@ _REACHING = {"number": ("count", "count", "distinct", "sum"), "duration": ("sum"
 _NUMERIC = ("sum", "mean", "min", "max", "stddev")
 _ROUNDED = ("count", "rate", "sum", "mean")
 _COUNTABLE = ("text", "User", "number", "list<text>", "list<User>", "bool", "time", "ip")
-_RESOLUTIONS = ("1s", "2s", "7s", "1m", "3500ms")
+_ROUGH = (("10s", "7s", "7s"), ("5s", "2s", "5s"), ("1h", "1m", "1h"), ("1h", "3500ms", "10s"), ("2s", "1s", "1s"))
+"""Windows with a resolution, and how long ago they may end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +129,12 @@ def _window(maker: Maker, form: Form) -> str:
     per = f" per {dice.pick(('1s', '1h', '7s', '10m'))}" if form.word == "rate" else ""
     if form.word != "rate" and dice.chance(10):
         return f"{per} ever{_before(maker, form, short)}"
-    within = dice.pick(SHORT_WINDOWS if short else WINDOWS)
-    rounded = ""
+    within, rounded, before = dice.pick(SHORT_WINDOWS if short else WINDOWS), "", _before(maker, form, short)
     if form.word in _ROUNDED and dice.chance(15):
-        within, resolution = dice.pick((("10s", "7s"), ("5s", "2s"), ("1h", "1m"), ("1h", "3500ms"), ("2s", "1s")))
+        within, resolution, ago = dice.pick(_ROUGH)
+        before = f" before {ago} ago" if "ago" in before else before
         rounded = f" resolution {resolution}"
-    return f"{per} within {within}{rounded}{_before(maker, form, short)}"
+    return f"{per} within {within}{rounded}{before}"
 
 
 def _before(maker: Maker, form: Form, short: bool) -> str:
