@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from quell.engine.explanation import Reading
 from quell.engine.counter_words import word_of
+from quell.engine.explanation import Reading
 from quell.engine.graph import Node
 from quell.engine.interpret import Interpreter
 from quell.engine.lower_stores import total_type

@@ -138,7 +138,7 @@ class Lowerer:
         if type_.kind not in ("bool", "missing"):
             self.report.add(
                 "not_a_condition".replace("_", "-"),
-                f"{what} is a {type_}, not a condition",
+                f"{what} is a {type_.present()}, not a condition",
                 node.span,
                 hint=_condition_hint(type_),
             )

@@ -19,6 +19,7 @@ from quell.signals.registry import Function, Parameter
 if TYPE_CHECKING:
     from quell.engine.lower import Lowerer, Scope
 
+
 def call(low: Lowerer, node: tree.Call, scope: Scope) -> int | None:
     """`f(a, b)`."""
     name = node.function.name

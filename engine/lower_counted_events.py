@@ -33,7 +33,10 @@ def of_event(low: Lowerer, made: int, name: tree.Ident, scope: Scope) -> int | N
     event = graph[made]
     if event.op != "counter":
         low.report.add(
-            "bad-test", "a test cannot supply a counted event", name.span, hint="let the test's events make it"
+            "bad-test",
+            "a test cannot supply a counted event",
+            name.span,
+            hint="let the test's events make it",
         )
         return None
     _, at_word, within, before = event.data
@@ -53,5 +56,13 @@ def of_event(low: Lowerer, made: int, name: tree.Ident, scope: Scope) -> int | N
     bounds, whole = value_bounds(low, found)
     number = type_.kind in ("number", "time", "duration")
     return reading(
-        low, found, at_word.removesuffix("_at"), args, span, type_, scope.event, bounds=bounds if number else None, whole=whole
+        low,
+        found,
+        at_word.removesuffix("_at"),
+        args,
+        span,
+        type_,
+        scope.event,
+        bounds=bounds if number else None,
+        whole=whole,
     )

@@ -15,7 +15,7 @@ from quell.grammar.printer import print_expression
 from quell.grammar.types import NUMBER, TEXT, Type, is_textual
 
 if TYPE_CHECKING:
-    from quell.engine.lower import Lowerer, Scope
+    from quell.engine.lower import Lowerer
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,9 @@ def store_of(low: Lowerer, node: tree.Counter, wanted: Wanted) -> Store | None:
         identity, wanted.kind, tuple(sources), _text(low, node, wanted, sources), wanted.resolution,
         shadow=shadow,
     )  # fmt: skip
+    if wanted.resolution is not None:
+        store.span = node.resolution.span if node.resolution is not None else node.span
+        store.exact = _identity(low, replace(wanted, resolution=None), sources, shadow)
     low.stores[identity] = store
     return store
 
@@ -200,7 +203,9 @@ def element(type_: Type) -> Type:
     return TEXT if type_.element.kind == "missing" else type_.element  # of `[]`, which may be of anything
 
 
-def value_type(low: Lowerer, sources: list[StoreSource] | tuple[StoreSource, ...], whole: bool = False) -> Type:
+def value_type(
+    low: Lowerer, sources: list[StoreSource] | tuple[StoreSource, ...], whole: bool = False
+) -> Type:
     """The type of one counted value, on all sources; with `whole`, of the value as it stands, a list as a
     list."""
     out: Type | None = None

@@ -15,7 +15,7 @@ from typing import Any
 
 from quell.engine.backend_facts import Facts, Leaf, gather
 from quell.engine.counter_expressions import write_reading
-from quell.engine.expressions import Expressions, Names, closes, is_atom, wrap_or
+from quell.engine.expressions import Expressions, Names, closes, is_atom, wrap, wrap_or
 from quell.engine.graph import Graph, Node
 from quell.engine.lowered import LoweredEffect, LoweredRule
 from quell.engine.order import Stage, Write, effect_nodes

@@ -69,9 +69,7 @@ class Scope(NamedTuple):
 
 def essence(counter: tree.Counter) -> tree.Counter:
     """A counter without what belongs to one reading of it."""
-    return replace(
-        counter, reading=(), per=None, within=None, ever=False, resolution=None, before=None
-    )
+    return replace(counter, reading=(), per=None, within=None, ever=False, resolution=None, before=None)
 
 
 class Oracle:

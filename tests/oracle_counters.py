@@ -27,7 +27,9 @@ class Counted(NamedTuple):
     values: tuple[Any, ...]
 
 
-def given(node: tree.Counter, window: Sequence[Counted], at: int, within: int | None, per: int, spans: bool) -> Any:
+def given(
+    node: tree.Counter, window: Sequence[Counted], at: int, within: int | None, per: int, spans: bool
+) -> Any:
     """What a counter gives that found these in its window, which ends at `at`; `spans` says that durations
     are counted."""
     values = [v for c in window for v in c.values]
@@ -199,4 +201,3 @@ def _of_call(node: tree.Call, event: str, names: dict[str, str], symbols: Symbol
         return "other"
     kind = _plain(row.result)
     return args[0] if kind == "var" else kind
-

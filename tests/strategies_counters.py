@@ -33,7 +33,13 @@ _REACHING = {"number": ("count", "count", "distinct", "sum"), "duration": ("sum"
 _NUMERIC = ("sum", "mean", "min", "max", "stddev")
 _ROUNDED = ("count", "rate", "sum", "mean")
 _COUNTABLE = ("text", "User", "number", "list<text>", "list<User>", "bool", "time", "ip")
-_ROUGH = (("10s", "7s", "7s"), ("5s", "2s", "5s"), ("1h", "1m", "1h"), ("1h", "3500ms", "10s"), ("2s", "1s", "1s"))
+_ROUGH = (
+    ("10s", "7s", "7s"),
+    ("5s", "2s", "5s"),
+    ("1h", "1m", "1h"),
+    ("1h", "3500ms", "10s"),
+    ("2s", "1s", "1s"),
+)
 """Windows with a resolution, and how long ago they may end."""
 
 
@@ -119,8 +125,14 @@ def _counted(maker: Maker, form: Form) -> str:
 
 def _named(maker: Maker, kind: str, inside: Place) -> list[str]:
     """The fields and lets of a kind that every counted event has."""
-    fields = [n for n, k in sorted(maker.world.fields.items()) if k == kind and n in inside.fields and n != "at"]
-    lets = [v.name for v in maker.world.values if v.kind == kind and v.parameters is None and maker.fits(v, inside)]
+    fields = [
+        n for n, k in sorted(maker.world.fields.items()) if k == kind and n in inside.fields and n != "at"
+    ]
+    lets = [
+        v.name
+        for v in maker.world.values
+        if v.kind == kind and v.parameters is None and maker.fits(v, inside)
+    ]
     return fields + lets
 
 
@@ -160,7 +172,8 @@ def _keys(
     # What is counted under a key may be read under it on another event, which `reaches` would not allow.
     keyed = replace(inside, events=())
     counted = [
-        maker.make(f"list<{k}>" if many and not i else k, keyed, min(depth, 1), ADD) for i, k in enumerate(kinds)
+        maker.make(f"list<{k}>" if many and not i else k, keyed, min(depth, 1), ADD)
+        for i, k in enumerate(kinds)
     ]
     asked, maker.needs = maker.needs, needs
     by = f" by {', '.join(counted)}"

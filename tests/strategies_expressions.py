@@ -16,16 +16,12 @@ from quell.grammar.types import Type
 from quell.signals.functions import REGISTRY
 from quell.signals.registry import Function, Parameter
 from tests.strategies_words import (
-    AGOS,
     COLOURS,
     ELEMENT_NAMES,
     IDS,
     LITERALS,
     REGEXES,
-    SHORT_AGOS,
-    SHORT_WINDOWS,
     TEXTS,
-    WINDOWS,
     ZONES,
     Dice,
     quote,

@@ -41,6 +41,7 @@ def shown(decision: Decision) -> Decided:
     )
 
 
+_DEFAULT = settings.default or settings()
 CLOCKS = ((BLOCK, LATENESS), (3, 5_000_000), (1, 0), (2, 1_000_000))
 """Events in a block of the watermark, and how old an event may be."""
 
@@ -78,7 +79,7 @@ def differences(case: Case, clock: tuple[int, int] = CLOCKS[0]) -> list[str]:
 
 @pytest.mark.parametrize("focus", ["any", "values", "state"])
 @given(data=st.data())
-@settings(max_examples=max(300, settings.default.max_examples))
+@settings(max_examples=max(300, _DEFAULT.max_examples))
 def test_the_engine_decides_what_the_oracle_decides(focus: str, data: st.DataObject) -> None:
     case = data.draw(cases(focus))
     found = differences(case, data.draw(st.sampled_from(CLOCKS)))
