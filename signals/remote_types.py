@@ -9,7 +9,7 @@ import msgspec
 
 from quell.grammar.types import NUMBER, Type
 
-Status = Literal["answered", "cached", "late", "failed", "invalid", "open", "busy", "unknown"]
+Status = Literal["answered", "cached", "late", "failed", "invalid", "open", "busy", "unknown", "unasked"]
 """How a question ended.
 
 ======== ==========================================================================================
@@ -21,6 +21,7 @@ invalid  the target answered something else than the policy says it gives
 open     not asked: the target failed so often that it is left alone for a while
 busy     not asked: too many questions are waiting for this target
 unknown  not asked: no such model or target, or no function registered under its name
+unasked  not asked: what decided here asks no remote models, as `quell test` does
 ======== ==========================================================================================
 """
 
