@@ -152,7 +152,7 @@ def test_a_score(answer: Any, value: float) -> None:
         ("0.5", "`score` is not a number"),
         (True, "`score` is not a number"),
         ([0.5], "`score` is not a number"),
-        ({"scoore": 0.5}, "`score` is not in the answer"),
+        ({"scoore": 0.5}, "answered without `score`"),
         ({"score": None}, "`score` is not in the answer"),
         ({"score": math.nan}, "`score` is not a finite number"),
         (math.inf, "`score` is not a finite number"),
@@ -238,7 +238,11 @@ def test_a_wrong_value_is_missing_and_the_others_stay(column: str, given: Any, w
 def test_nothing_right_is_no_value() -> None:
     read = reader(spec(("likely", NUMBER), ("reason", TEXT)))
     assert read({"likely": "x", "reason": None}) == (None, "`likely` is not a number")
-    assert read({}) == (None, "`likely` is not in the answer")
+    assert read({"likely": None}) == (None, "`likely` is not in the answer")
+    assert read({}) == (None, "answered without `likely` or `reason`")
+    maybe = reader(spec(("likely", NUMBER.maybe()), ("reason", TEXT.maybe())))
+    assert maybe({"likely": None}) == ({"likely": None, "reason": None}, "")
+    assert maybe({"scoore": 0.5}) == (None, "answered without `likely` or `reason`")
     assert read([0.5, "x"]) == (None, "answered something else than an object")
     assert read(0.5) == (None, "answered something else than an object")
 
