@@ -98,7 +98,7 @@ _LIMITED = {
 
 def _remote(interpreter: Interpreter, node: Node) -> str:
     name = node.data[0]
-    asked = interpreter.asked.get(name)
+    asked = interpreter.asked.get(node.id)
     if asked is not None:
         return f"`{name}` gave no answer ({asked.status}: {asked.reason})"
     if interpreter.value(node.args[0]) is not True:

@@ -154,7 +154,7 @@ class Interpreter(Evaluator):
 
     `hits` are the rules that matched as the generated function gave them; which of them fired decides
     what `fired` reads and what counters of firings took in. `injected` holds the values that a test
-    supplies, `asked` what remote models gave, by name.
+    supplies, `asked` what remote models gave, by the number of the question.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class Interpreter(Evaluator):
         hits: Iterable[Hit],
         injected: Mapping[str, Any] | None = None,
         readers: FieldReaders | None = None,
-        asked: Mapping[str, Asked] | None = None,
+        asked: Mapping[int, Asked] | None = None,
     ) -> None:
         super().__init__(build.analysis.lowerer.graph(decoded.event), self._state_leaf)
         self.build = build
@@ -173,7 +173,8 @@ class Interpreter(Evaluator):
         self.decoded = decoded
         self._readers = readers if readers is not None else FieldReaders(build)
         self.injected = injected if injected is not None else {}
-        self.asked = asked if asked is not None else {}
+        questions = build.programs[decoded.event].program.asked
+        self.asked = {questions[number].node: a for number, a in (asked or {}).items()}
         rules = build.programs[decoded.event].program.rules
         self.rules: dict[str, LoweredRule] = {r.name: r for r in rules}
         self._fired = {rules[index].name for index, why, _, _ in hits if why is None}
@@ -224,7 +225,7 @@ class Interpreter(Evaluator):
         if node.op == "field":
             return self.field(node.data[0])
         if node.op == "remote":
-            asked = self.asked.get(node.data[0])
+            asked = self.asked.get(node.id)
             return None if asked is None else asked.value
         if node.op == "clock":
             return self.now

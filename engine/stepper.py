@@ -47,7 +47,7 @@ class Stepper:
     """A bundle that decides events, and what it remembers of them.
 
     `injected` supplies named values in tests; it is read at every decision. `asked` are the
-    remote models that were asked for the decision being made, by name.
+    questions of the decision being made, by number (see `Program`).
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Stepper:
         settings = bundle.analysis.files.settings
         self.state = state if state is not None else State(clock=Clock(settings.lateness))
         self.answering = answering
-        self.asked: Mapping[str, Asked] = {}
+        self.asked: Mapping[int, Asked] = {}
         self.seq = 0
         symbols = bundle.analysis.symbols
         stores = bundle.analysis.lowerer.stores
