@@ -26,6 +26,8 @@ OBJECTIVES = frozenset(
 )  # fmt: skip
 """What a model with one output can be trained for; `custom` is a function of whoever trained it."""
 MAX_FEATURES = 10_000
+EXPLAINED = 200
+"""The depth of trees that the library is asked to explain: it takes the square of that in memory."""
 MAX_TREES = 200_000
 _BEGIN, _TREES_END, _END = "tree\n", "\nend of trees\n", "\nend of parameters\n"
 _NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
@@ -40,7 +42,8 @@ _CUT = "copy the file again: a whole model has `end of trees` and `end of parame
 @dataclass(frozen=True, slots=True)
 class TextModel:
     """What a text model says of itself. `largest` bounds how large the sum of its trees can be, None where
-    that cannot be told; `average` says that the trees are averaged."""
+    that cannot be told; `average` says that the trees are averaged,
+    `explains` that the library can say how much each feature moves them."""
 
     text: str
     features: tuple[Feature, ...]
@@ -48,6 +51,7 @@ class TextModel:
     trees: int
     largest: float | None
     average: bool
+    explains: bool
 
 
 def read_text_model(data: bytes) -> TextModel:
@@ -66,9 +70,10 @@ def read_text_model(data: bytes) -> TextModel:
     end = text.index(_END, trees_end) + len(_END)
     features = _with_categories(names, infos, trees, text[trees_end:end], text[end:])
     parts = [t.largest for t in trees]
+    explains = all(t.depth <= EXPLAINED and not t.linear for t in trees)
     largest = None if any(p is None for p in parts) else sum(p for p in parts if p is not None)
     objective = _objective(head)
-    return TextModel(text, features, objective, len(trees), largest, "average_output" in head)
+    return TextModel(text, features, objective, len(trees), largest, "average_output" in head, explains)
 
 
 def _text(data: bytes) -> str:

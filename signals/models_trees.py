@@ -25,10 +25,12 @@ _CATEGORICAL, _MISSING, _DECISIONS = 1, 12, 12
 @dataclass(frozen=True, slots=True)
 class Tree:
     """What is known of a tree: the categorical features that it splits on, and the largest size of what it
-    gives, None where that depends on the row."""
+    gives, None where that depends on the row, how deep it is, and whether its leaves are linear."""
 
     categorical: frozenset[int]
     largest: float | None
+    depth: int
+    linear: bool
 
 
 class _Reader:
@@ -91,15 +93,15 @@ def read_tree(number: int, block: str, features: int) -> Tree:
     for key in _OF_SPLITS:
         if key in tree.fields:
             tree.floats(key, splits)
-    used = _splits(tree, splits, categories, features) if splits else frozenset[int]()
+    used, depth = _splits(tree, splits, categories, features) if splits else (frozenset[int](), 0)
     linear = "is_linear" in tree.fields and tree.one("is_linear", 0, 1) == 1
     if linear:
         _linear(tree, leaves, features)
     finite = not linear and all(math.isfinite(v) for v in values)
-    return Tree(used, max(map(abs, values)) if finite else None)
+    return Tree(used, max(map(abs, values)) if finite else None, depth, linear)
 
 
-def _splits(tree: _Reader, splits: int, categories: int, features: int) -> frozenset[int]:
+def _splits(tree: _Reader, splits: int, categories: int, features: int) -> tuple[frozenset[int], int]:
     split_on, decisions, left, right = (tree.ints(key, splits) for key in _SPLIT)
     thresholds = tree.floats("threshold", splits)
     if not all(0 <= f < features for f in split_on):
@@ -119,7 +121,17 @@ def _splits(tree: _Reader, splits: int, categories: int, features: int) -> froze
         words = tree.ints("cat_threshold", bounds[-1])
         if not all(0 <= w < 1 << 32 for w in words):
             raise tree.bad("`cat_threshold` with a number that is too large")
-    return frozenset(f for f, d in zip(split_on, decisions, strict=True) if d & _CATEGORICAL)
+    used = frozenset(f for f, d in zip(split_on, decisions, strict=True) if d & _CATEGORICAL)
+    return used, _depth(left, right)
+
+
+def _depth(left: list[int], right: list[int]) -> int:
+    """How many splits stand above the deepest leaf."""
+    depth, level = 0, [0]
+    while level:
+        depth += 1
+        level = [child for split in level for child in (left[split], right[split]) if child >= 0]
+    return depth
 
 
 def _linear(tree: _Reader, leaves: int, features: int) -> None:

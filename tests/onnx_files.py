@@ -1,0 +1,1 @@
+"""Small ONNX models made by hand."""
