@@ -24,6 +24,7 @@ from quell.engine.lints import lint
 from quell.engine.lists import load_lists
 from quell.engine.lower import Lowerer
 from quell.engine.lower_all import lower_everything
+from quell.engine.lower_remote import declare_remotes
 from quell.engine.lower_rules import lower_rules
 from quell.engine.lowered import LoweredRule, NamedValue
 from quell.engine.models import load_models, used_models
@@ -32,7 +33,7 @@ from quell.engine.policy_test_checks import check_tests
 from quell.engine.python_backend import Program, generate
 from quell.engine.resolve import resolve
 from quell.engine.symbols import Symbols
-from quell.engine.unsupported import refuse_unsupported
+from quell.engine.waves import schedule
 from quell.grammar.diagnostics import Diagnostic, PolicyError, Report
 from quell.grammar.parser import parse
 from quell.grammar.tree import PolicyFile
@@ -117,10 +118,10 @@ def analyse(
     parsed = cache.parse(files, report)
     unread = list(report.found)
     symbols = resolve(parsed, report)
-    refuse_unsupported(symbols, report)
     lists = load_lists(symbols, files, report, lints) if lists is None else lists
     models = load_models(symbols, files, report) if models is None else models
     lowerer = Lowerer(symbols, report, injected, models=models)
+    declare_remotes(lowerer)
     analysis = Analysis(files, report, symbols, lowerer, lists, models)
     try:
         analysis.rules = lower_rules(lowerer)
@@ -132,7 +133,9 @@ def analyse(
         return analysis
     for event in symbols.schemas:
         rules = analysis.rules[event]
-        analysis.stages[event] = order(event, lowerer.graph(event), rules, lowerer.stores, report)
+        graph = lowerer.graph(event)
+        analysis.stages[event] = order(event, graph, rules, lowerer.stores, report)
+        schedule(graph, analysis.stages[event], report)
     if lints:
         lint(analysis)
     if extend is None and not injected:
@@ -206,10 +209,11 @@ def program(analysis: Analysis, decoder: Decoder, event: str) -> Program:
         source = analysis.files.sources.get(span.file)
         where = f" ({span.file}:{source.position(span.start).line})" if source is not None else ""
         places[rule.name] = f"rule {rule.name}{where}"
+    graph = analysis.lowerer.graph(event)
     return generate(
         event,
-        analysis.lowerer.graph(event),
-        analysis.stages[event],
+        graph,
+        schedule(graph, analysis.stages[event]),
         lambda name: decoder.loader(event, name),
         known,
         places,

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from quell.engine import lower_calls, lower_counters, lower_lists, lower_models, lower_operators
+from quell.engine import lower_calls, lower_counters, lower_lists, lower_models, lower_operators, lower_remote
 from quell.engine.graph import Graph, TooLarge
-from quell.engine.lowered import Store
+from quell.engine.lowered import RemoteModel, Store
 from quell.engine.operations import EARLIEST, LARGEST, LATEST, LONGEST
 from quell.engine.symbols import Symbols
 from quell.grammar import tree
@@ -73,6 +73,7 @@ class Lowerer:
     injected: frozenset[str] = frozenset()
     graphs: dict[str, Graph] = field(default_factory=dict)
     stores: dict[str, Store] = field(default_factory=dict)
+    remotes: dict[str, RemoteModel] = field(default_factory=dict)
     models: Mapping[str, Model] = field(default_factory=dict)
     here: Span = NOWHERE
     _lets: dict[tuple[str, str, bool, bool], int | None] = field(default_factory=dict)
@@ -262,18 +263,19 @@ class Lowerer:
         self._lets[key] = made
         return made
 
+    def _model(self, name: str, scope: Scope) -> int | None:
+        """The node of a model on an event."""
+        key = (scope.event, name, scope.shadow, scope.counting)
+        if key not in self._lets:
+            lower = lower_remote.remote if self.symbols.models[name].remote else lower_models.model
+            self._lets[key] = lower(self, name, _own(scope))
+        return self._lets[key]
+
     def _score(self, name: str, scope: Scope) -> int | None:
         """The node of a score on an event."""
         key = (scope.event, name, scope.shadow, scope.counting)
         if key not in self._lets:
             self._lets[key] = lower_lists.score(self, self.symbols.scores[name], _own(scope))
-        return self._lets[key]
-
-    def _model(self, name: str, scope: Scope) -> int | None:
-        """The node of a model on an event."""
-        key = (scope.event, name, scope.shadow, scope.counting)
-        if key not in self._lets:
-            self._lets[key] = lower_models.model(self, name, _own(scope))
         return self._lets[key]
 
     def reasons(self, name: str, scope: Scope) -> int | None:

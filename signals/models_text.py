@@ -73,7 +73,30 @@ def read_text_model(data: bytes) -> TextModel:
     explains = all(t.depth <= EXPLAINED and not t.linear for t in trees)
     largest = None if any(p is None for p in parts) else sum(p for p in parts if p is not None)
     objective = _objective(head)
-    return TextModel(text, features, objective, len(trees), largest, "average_output" in head, explains)
+    return TextModel(
+        _rewritten(head, objective, trees),
+        features,
+        objective,
+        len(trees),
+        largest,
+        "average_output" in head,
+        explains,
+    )
+
+
+def _rewritten(head: dict[str, str], objective: tuple[str, ...], trees: list[Tree]) -> str:
+    """The model as the library is given it: what was checked, word for word, and nothing else."""
+    width = int(head["max_feature_idx"]) + 1
+    lines = [
+        "tree", f"version={head['version']}", "num_class=1", "num_tree_per_iteration=1", "label_index=0",
+        f"max_feature_idx={width - 1}",
+        *([f"objective={' '.join(objective)}"] if objective != ("custom",) else []),
+        *(["average_output"] if "average_output" in head else []),
+        "feature_names=" + " ".join(f"f{i}" for i in range(width)),
+        "feature_infos=" + head["feature_infos"],
+        "tree_sizes=" + " ".join(str(len(t.text)) for t in trees),
+    ]  # fmt: skip
+    return "\n".join([*lines, "", "".join(t.text for t in trees) + "end of trees", ""])
 
 
 def _text(data: bytes) -> str:
