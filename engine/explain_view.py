@@ -268,7 +268,7 @@ def _leaf_values(part: Part) -> Iterator[Part]:
 
 def _print_values(out: Console, explanation: Explanation, opened: list[RuleResult]) -> None:
     """What the named values that were met stand for."""
-    met = {p.text for rule in opened for p in _needed(rule.condition) if p.kind in ("let", "score")}
+    met = {p.text for rule in opened for p in _needed(rule.condition) if p.kind in ("let", "score", "model")}
     rows = [
         (v.name, visible(v.shown, 60), "magenta" if v.value is None else "", v.text)
         for v in explanation.values
