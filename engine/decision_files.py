@@ -106,6 +106,7 @@ def parquet_schema() -> Any:
             ("sends", pa.list_(sent)),
             ("problems", pa.list_(problem)),
             ("late", pa.list_(text)),
+            ("models", pa.list_(pa.struct([("model", text), ("digest", text)]))),
             ("refused", pa.bool_()),
             ("kind", text),
             ("message", text),
@@ -126,6 +127,7 @@ def _row(decision: Decision) -> dict[str, Any]:
         "shadow": [_fired(f) for f in decision.shadow],
         "held": [msgspec.structs.asdict(h) for h in decision.held],
         "labels": [msgspec.structs.asdict(c) for c in decision.labels],
+        "models": [msgspec.structs.asdict(m) for m in decision.models],
         "sends": [
             {"sink": s.sink, "rule": s.rule, "payload": msgspec.json.encode(s.payload).decode()}
             for s in decision.sends
