@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quell.engine.agreement import effect_values, held_back
-from quell.engine.decision import Decision, Refused
+from quell.engine.decision import Acted, Decision, Refused
 from quell.engine.events import Decoded, Refusal
 from quell.engine.explain_missing import why_missing
 from quell.engine.explain_notes import tell
@@ -30,6 +30,7 @@ from quell.engine.explanation import (
     RuleResult,
     Value,
 )
+from quell.engine.hand import HandAction
 from quell.engine.interpret import FieldReaders, Interpreter, NotRead
 from quell.engine.lower import Scope
 from quell.engine.lowered import LoweredEffect, LoweredRule
@@ -39,7 +40,7 @@ from quell.engine.stepper import Event, Stepper
 from quell.grammar import tree
 from quell.grammar.diagnostics import place
 from quell.grammar.literals import spell_duration
-from quell.signals.labels import LimitStore
+from quell.signals.limits import LimitStore
 from quell.signals.rollout import bucket
 from quell.signals.show import show_time
 
@@ -53,9 +54,12 @@ class Explainer:
         self._plans: dict[str, dict[str, dict[int, int]]] = {}
         self._costs: dict[str, Costs] = {}
 
-    def decide(self, event: Event | Decoded) -> Explanation | Refused:
-        """The decision for an event, explained, or why the event was refused."""
+    def decide(self, event: Event | Decoded) -> Explanation | Acted | Refused:
+        """The decision for an event, explained, or why the event was refused; a label by hand has nothing to
+        explain."""
         decoded = event if isinstance(event, Decoded) else self.engine.decode(event)
+        if isinstance(decoded, HandAction):
+            return self.engine.act(decoded)
         if isinstance(decoded, Refusal):
             return self.engine.refuse(decoded)
         taken: list[Account] = []

@@ -11,19 +11,36 @@ asynchronous engine in engine.py is built around it. A stepper is for one thread
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from quell.engine.bundle import read_bundle
 from quell.engine.compile import Build, analyse, build
-from quell.engine.decision import Decision, Refused
+from quell.engine.decision import Acted, Answer, Decision, Refused
 from quell.engine.events import Decoded, Refusal
+from quell.engine.hand import (
+    Action,
+    Carried,
+    HandAction,
+    LabelError,
+    carried,
+    check,
+    made,
+    perform,
+    span_of,
+    time_of,
+)
 from quell.engine.settle import Hit, Settler
 from quell.grammar.diagnostics import Diagnostic, Report
 from quell.signals.clock import Clock
 from quell.signals.state import State
 
 Event = bytes | str | Mapping[str, Any]
+Time = int | datetime
+"""Microseconds since 1970 UTC, or a datetime; one without a zone is UTC."""
+Span = int | timedelta | str
+"""Microseconds, a timedelta, or text such as 30d."""
 Observer = Callable[[Decoded, list[Hit]], None]
 """Looks at an event between counting and settling; it changes nothing."""
 
@@ -73,26 +90,36 @@ class Stepper:
         """What the linter found in the bundle."""
         return [d for d in self.bundle.analysis.diagnostics if d.severity == "warning"]
 
-    def decide(self, event: Event) -> Decision | Refused:
+    def decide(self, event: Event) -> Answer:
         """The decision for one event, given as JSON or as a mapping.
 
-        An event that is not what the schema says is refused: it changes nothing and no rule sees it. Never
-        raises for what is in the event.
+        An event that is not what the schema says is refused: it changes nothing and no rule sees it. A label
+        by hand (`quell.label`) is carried out, and the answer says what came of it. Never raises for what is
+        in the event.
         """
         # Bytes first: telling a mapping takes longer than all else here.
         decoded = self._decoder.decode(event) if isinstance(event, bytes | str) else self.decode(event)
-        return self.refuse(decoded) if isinstance(decoded, Refusal) else self.decide_decoded(decoded)
+        if isinstance(decoded, Decoded):
+            return self.decide_decoded(decoded)
+        return self.answer(self._decoder.by_hand(decoded, event) if isinstance(decoded, Refusal) else decoded)
 
-    def decode(self, event: Event) -> Decoded | Refusal:
+    def answer(self, entry: Decoded | HandAction | Refusal) -> Answer:
+        """The answer for what `decode` gave, whatever it is."""
+        if isinstance(entry, Refusal):
+            return self.refuse(entry)
+        return self.act(entry) if isinstance(entry, HandAction) else self.decide_decoded(entry)
+
+    def decode(self, event: Event) -> Decoded | HandAction | Refusal:
         """An event as the bundle reads it, or why it cannot be taken. Changes nothing."""
         decoder = self._decoder
-        return decoder.convert(event) if isinstance(event, Mapping) else decoder.decode(event)
+        decoded = decoder.convert(event) if isinstance(event, Mapping) else decoder.decode(event)
+        return decoder.by_hand(decoded, event) if isinstance(decoded, Refusal) else decoded
 
     def settler(self, event: str) -> Settler:
         """What settles the decisions for an event type: its rules' effects and their limits."""
         return self._settlers[list(self.bundle.analysis.symbols.schemas).index(event)]
 
-    def decide_many(self, events: Iterable[Event]) -> Iterator[Decision | Refused]:
+    def decide_many(self, events: Iterable[Event]) -> Iterator[Answer]:
         """The decisions for events in order, each made when asked for."""
         for event in events:
             yield self.decide(event)
@@ -129,6 +156,86 @@ class Stepper:
             decision.late = tuple(sorted(set(state.late)))
             state.late.clear()
         return decision
+
+    # --------------------------------------------------------------- by hand
+
+    def label(
+        self,
+        entity: str,
+        id: str,
+        label: str,
+        *,
+        at: Time,
+        by: str,
+        until: Time | None = None,
+        for_: Span | None = None,
+        why: str | None = None,
+    ) -> Acted:
+        """Put a label on an entity by hand: no rule takes it off until it expires or is released.
+
+        Times are datetimes or microseconds since 1970. It ends `until` a time, or after `for_`; without
+        either it stays. Raises LabelError for what is not declared.
+        """
+        return self._by_hand("set", entity, id, label, at=at, by=by, until=until, for_=for_, why=why)
+
+    def unlabel(
+        self,
+        entity: str,
+        id: str,
+        label: str,
+        *,
+        at: Time,
+        by: str,
+        until: Time | None = None,
+        for_: Span | None = None,
+        why: str | None = None,
+    ) -> Acted:
+        """Take a label off an entity by hand: the reasons for it are over, and what rules put on later is
+        kept beneath, unseen, until the removal expires or is released. Otherwise as `label`."""
+        return self._by_hand("remove", entity, id, label, at=at, by=by, until=until, for_=for_, why=why)
+
+    def release(
+        self, entity: str, id: str, label: str, *, at: Time, by: str, why: str | None = None
+    ) -> Acted:
+        """Hand a label back to the rules: what they put on and still stands shows. Raises LabelError."""
+        return self._by_hand("release", entity, id, label, at=at, by=by, why=why)
+
+    def labels_of(self, entity: str, id: str, at: Time) -> list[Carried]:
+        """The labels of an entity at a time, with their reasons. Changes nothing. Raises LabelError for an
+        entity that is not declared."""
+        symbols = self.bundle.analysis.symbols
+        check(symbols, entity, None)
+        return carried(self.state, entity, id, symbols.labels(entity), time_of("at", at))
+
+    def act(self, action: HandAction) -> Acted | Refused:
+        """Carry out a label by hand that the decoder read; refused where its label is not declared."""
+        try:
+            return self._act(action)
+        except LabelError as error:
+            return self.refuse(Refusal(kind="bad-label", message=f"`quell.label` refused: {error}"))
+
+    def _by_hand(
+        self,
+        action: Action,
+        entity: str,
+        id: str,
+        label: str,
+        *,
+        at: Time,
+        by: str,
+        until: Time | None = None,
+        for_: Span | None = None,
+        why: str | None,
+    ) -> Acted:
+        end = None if until is None else time_of("until", until)
+        lasts = None if for_ is None else span_of("for_", for_)
+        when = time_of("at", at)
+        return self._act(made(action, entity, id, label, at=when, by=by, until=end, lasts=lasts, why=why))
+
+    def _act(self, action: HandAction) -> Acted:
+        check(self.bundle.analysis.symbols, action.entity, action.label)
+        self.seq += 1
+        return perform(self.state, action, self.seq)
 
     def _failed(self, decoded: Decoded, error: Exception) -> Refused:
         verdict = self.bundle.analysis.symbols.ladders[decoded.event].failure
