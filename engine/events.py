@@ -84,6 +84,7 @@ class Decoder:
         self._matcher = Matcher(schemas, type_path)
         self._want = self._matcher.want()
         self._type_path = type_path
+        self._typed = any(s.wire is not None for s in schemas)
         self._hand_want = hand_want()
         self._hand_want.at(type_path).scalar = True
         drafts = [draft(i, s, used.get(s.name, ()), type_path) for i, s in enumerate(schemas)]
@@ -236,7 +237,8 @@ class Decoder:
 
     def columns(self) -> frozenset[str]:
         """The outermost keys that are looked at: the columns worth reading from a table."""
-        return frozenset((*self._want.members, *self._hand_want.members))
+        by_hand = self._hand_want.members if self._typed else ()
+        return frozenset((*self._want.members, *by_hand))
 
     def source(self, event: str) -> str:
         """The Python generated for an event, for people: its fields, `check` and `make`."""

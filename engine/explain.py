@@ -40,6 +40,8 @@ from quell.engine.stepper import Event, Stepper
 from quell.grammar import tree
 from quell.grammar.diagnostics import place
 from quell.grammar.literals import spell_duration
+from quell.grammar.types import TEXT
+from quell.signals.counters import each
 from quell.signals.limits import LimitStore
 from quell.signals.rollout import bucket
 from quell.signals.show import show_time
@@ -283,8 +285,23 @@ class Account:
         elif not rule.live:
             result.why = result.why or "the rule is in shadow, so nothing leaves"
         else:
-            result.done = allowed
+            over = self._outranked(effect, values[0])
+            result.done = allowed and (not over or len(over) < len(each(values[0])))
+            if allowed and over:
+                result.why = "what a person said outranks it: " + ", ".join(over)
         return result
+
+    def _outranked(self, effect: LoweredEffect, value: Any) -> list[str]:
+        """The entities of a label effect for which a person's word stands against it, and whose it is."""
+        labels = self.interpreter.state.labels.get((effect.entity, effect.name))
+        if effect.target is None or labels is None or value is None:
+            return []
+        said = [(id, labels.hand(id, self.interpreter.now)) for id in each(value)]
+        return [
+            f"{hand.by} {'put it on' if hand.on else 'took it off'} {tell(id, TEXT)}"
+            for id, hand in said
+            if hand is not None and hand.on == (effect.kind == "unlabel")
+        ]
 
     def _effect_value(self, effect: LoweredEffect, value: Any) -> Any:
         if effect.kind == "send":

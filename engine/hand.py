@@ -234,7 +234,8 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
 class Carried(msgspec.Struct, frozen=True, omit_defaults=True):
     """One label of an entity at a time. `on` says whether the entity carries it, then `since` when without
     a break and `until` when it leaves by itself. `removed` is a removal by hand that stands, and `reasons`
-    are all that stand, also beneath one."""
+    are all that stand, also beneath one: rules' from the oldest, then a
+    person's."""
 
     label: str
     on: bool
@@ -255,9 +256,8 @@ def _carried(state: State, entity: str, id: str, label: str, now: int) -> Carrie
     held = state.labels[entity, label].held(id)
     if held is None:
         return None
-    reasons = [
-        Standing(show_time(r.since), _ends(r.until), rule=r.rule) for r in held.reasons if now < r.until
-    ]
+    rules = sorted((r for r in held.reasons if now < r.until), key=lambda r: (r.since, r.rule))
+    reasons = [Standing(show_time(r.since), _ends(r.until), rule=r.rule) for r in rules]
     hand, removed = held.standing(now), None
     if hand is not None:
         said = Standing(show_time(hand.since), _ends(hand.until), by=hand.by, why=hand.why)
@@ -269,9 +269,7 @@ def _carried(state: State, entity: str, id: str, label: str, now: int) -> Carrie
     if not reasons and removed is None:
         return None
     since, until = (show_time(held.since), _ends(held.until)) if on else (None, None)
-    return Carried(
-        label, on, since, until, tuple(sorted(reasons, key=lambda r: (r.since, r.rule or ""))), removed
-    )
+    return Carried(label, on, since, until, tuple(reasons), removed)
 
 
 def _ends(until: int) -> str | None:

@@ -63,7 +63,7 @@ REACH: dict[str, str] = {
     "engine.cli_init": "pathlib",
     "engine.cli_output": "sys time",  # progress for what takes longer than a second
     "engine.compile": "eval",  # a leaf's reader is generated
-    "engine.engine": "pathlib",  # opens a bundle for a service
+    "engine.stepper": "pathlib",  # opens a bundle for a service
     "engine.event_code": "compile exec",  # the decoder of an event type is generated
     "engine.event_match": "eval",  # so is what tells event types apart
     "engine.link": "compile exec",  # and the function that decides

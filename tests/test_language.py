@@ -126,7 +126,8 @@ def answer_of(decision: Answer) -> str:
         return f"{decision.action}, {'labelled' if decision.on else 'not labelled'}"
     kinds = ", ".join(dict.fromkeys(p.kind for p in decision.problems))
     late = ", late" if decision.late else ""
-    return decision.verdict + (f", reported {kinds}" if kinds else "") + late
+    outranked = ", outranked" if decision.outranked else ""
+    return decision.verdict + (f", reported {kinds}" if kinds else "") + late + outranked
 
 
 def test_every_code_is_documented() -> None:
