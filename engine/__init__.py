@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from quell.engine.decision import (
         Acted,
-        Answer,
         Decision,
         Fired,
         Held,
         LabelChange,
         Outranked,
         Refused,
+        Reply,
         Sent,
     )
     from quell.engine.event_problems import Problem
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "Acted": "quell.engine.decision",
-    "Answer": "quell.engine.decision",
+    "Reply": "quell.engine.decision",
     "Carried": "quell.engine.hand",
     "Decision": "quell.engine.decision",
     "Diagnostic": "quell.grammar.diagnostics",
@@ -49,7 +49,6 @@ _PLACES = {
 }
 __all__ = [
     "Acted",
-    "Answer",
     "Carried",
     "Decision",
     "Diagnostic",
@@ -62,6 +61,7 @@ __all__ = [
     "PolicyError",
     "Problem",
     "Refused",
+    "Reply",
     "Sent",
     "Standing",
     "Stepper",

@@ -143,7 +143,7 @@ def _decide(
     from quell.engine.sources import decoded
 
     for done, (number, event) in enumerate(decoded(source, made.bundle.decoder), 1):
-        answer = made.answer(event)
+        answer = made.reply(event)
         placed = isinstance(answer, Refused) or (isinstance(answer, Decision) and answer.problems)
         place = source.place(number) if placed else ""
         summary.add(answer, place)

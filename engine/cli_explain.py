@@ -207,7 +207,7 @@ def _catch_up(
             if done % _STEP == 0:
                 watch.tell(source.position, count(done, "event"))
             if isinstance(event, Refusal | HandAction):
-                answer = engine.answer(event)
+                answer = engine.reply(event)
                 if wanted == source.place(number) and not isinstance(answer, Decision):
                     return answer
                 continue

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from quell.engine.event_problems import Problem
+from quell.signals.remote_types import Status
 
 
 class Fired(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -57,13 +58,35 @@ class Sent(msgspec.Struct, frozen=True):
     payload: dict[str, Any]
 
 
+class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A remote model that was asked for a decision: how that ended (`answered`, `late`, …), what it gave, and
+    why it gave nothing. With it the decision can be made again without asking."""
+
+    model: str
+    status: Status
+    value: Any = None
+    reason: str = ""
+
+
+class ModelUsed(msgspec.Struct, frozen=True):
+    """A model and the file that it was: the first 16 hexadecimal digits of its SHA-256."""
+
+    model: str
+    digest: str
+
+
 class Decision(msgspec.Struct, omit_defaults=True):
     """What the engine answers for one event.
+
+    `seq` numbers the admissions of events, what people do by hand, and decisions that had to wait, in the
+    order in which they took effect; `decided` is the decision's own number, `seq` where it was made at once.
+    An event sees the effects of the decisions whose number is below its `seq`.
 
     `at` is the event's time in microseconds since 1970 UTC, `id` its field `id` where it declares one.
     `verdict` is the highest that a fired rule asked for, or the ladder's first. `shadow` are the firings of
     shadow rules, for the record only; `held` the rules that matched and did not fire; `outranked` what rules
-    asked of labels and a person's word stands against.
+    asked of labels and a person's word stands against. `models` are the models that rules and counters of
+    this event type may ask.
     """
 
     event: str
@@ -79,14 +102,17 @@ class Decision(msgspec.Struct, omit_defaults=True):
     problems: tuple[Problem, ...] = ()
     late: tuple[str, ...] = ()
     outranked: tuple[Outranked, ...] = ()
+    decided: int = 0
+    asked: tuple[Asked, ...] = ()
+    models: tuple[ModelUsed, ...] = ()
 
 
 class Acted(msgspec.Struct, omit_defaults=True):
     """What came of a label that a person put on, took off or handed back to the rules.
 
     `at` is the action's time in microseconds since 1970 UTC, `seq` its place in the history. `was` and `on`
-    say whether the entity carried the label before and after, as of that time; `until` when the label, or
-    its removal, ends (ISO 8601; None for good). `cleared` are the rules whose reasons a removal ended.
+    say whether the entity carried the label before and after, as of that time; `until` when the person's
+    word ends (ISO 8601; None for good). `cleared` are the rules whose reasons a removal ended.
     """
 
     event: Literal["quell.label"]
@@ -114,5 +140,5 @@ class Refused(msgspec.Struct, omit_defaults=True):
     event: str | None = None
 
 
-Answer = Decision | Acted | Refused
+Reply = Decision | Acted | Refused
 """What came of one entry of a history."""

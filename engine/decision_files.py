@@ -7,7 +7,7 @@ from typing import IO, Any
 
 import msgspec
 
-from quell.engine.decision import Acted, Answer, Decision, Fired, Refused
+from quell.engine.decision import Acted, Decision, Fired, Refused, Reply
 
 _LISTS = ("fired", "shadow", "held", "labels", "sends", "problems", "late", "outranked")
 BATCH = 8_192
@@ -18,7 +18,7 @@ class DecisionWriter(ABC):
     """Writes answers in order. `close` must be called for the file to be whole."""
 
     @abstractmethod
-    def write(self, answer: Answer, place: str) -> None:
+    def write(self, answer: Reply, place: str) -> None:
         """Write one answer; a refusal names the `place` of its event."""
 
     @abstractmethod
@@ -35,7 +35,7 @@ class JsonLinesWriter(DecisionWriter):
         self._encoder = msgspec.json.Encoder()
         self._held: list[bytes] = []
 
-    def write(self, answer: Answer, place: str) -> None:
+    def write(self, answer: Reply, place: str) -> None:
         if isinstance(answer, Refused):
             line = self._encoder.encode({"refused": True, "place": place, **msgspec.to_builtins(answer)})
         else:
@@ -63,7 +63,7 @@ class ParquetWriter(DecisionWriter):
         self._writer = pq.ParquetWriter(stream, self._schema, compression="zstd")
         self._rows: list[dict[str, Any]] = []
 
-    def write(self, answer: Answer, place: str) -> None:
+    def write(self, answer: Reply, place: str) -> None:
         self._rows.append(_any_row(answer, place))
         if len(self._rows) >= BATCH:
             self._flush()
@@ -121,7 +121,7 @@ def parquet_schema() -> Any:
     )
 
 
-def _any_row(answer: Answer, place: str) -> dict[str, Any]:
+def _any_row(answer: Reply, place: str) -> dict[str, Any]:
     if isinstance(answer, Refused):
         return _refused_row(answer, place)
     return _row(answer) if isinstance(answer, Decision) else _acted_row(answer)

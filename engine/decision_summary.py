@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from quell.engine.decision import Acted, Answer, Decision, Refused
+from quell.engine.decision import Acted, Decision, Refused, Reply
 from quell.engine.symbols import Symbols
 from quell.grammar import tree
 
@@ -94,7 +94,7 @@ class Summary:
             for name, rule in symbols.rules.items()
         }
 
-    def add(self, answer: Answer, place: str = "") -> None:
+    def add(self, answer: Reply, place: str = "") -> None:
         """Count one answer; `place` says where its event stands."""
         if isinstance(answer, Acted):
             self.acted[answer.action] += 1

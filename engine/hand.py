@@ -20,9 +20,8 @@ import msgspec
 
 from quell.engine.decision import Acted
 from quell.engine.event_pick import Want
-from quell.engine.event_problems import Refusal, Unfit, refuse_fields
+from quell.engine.event_problems import Refusal, refuse_fields
 from quell.engine.event_reader import Reader
-from quell.engine.event_values import LATEST, micros, span
 from quell.engine.operations import EARLIEST
 from quell.engine.schema import Field
 from quell.engine.settle import shown_until
@@ -32,6 +31,7 @@ from quell.grammar.types import DURATION, TEXT, TIME, Type
 from quell.signals.labels import FOR_GOOD
 from quell.signals.show import show_time
 from quell.signals.state import State
+from quell.signals.values import LATEST, Unfit, micros, span
 
 HAND: Literal["quell.label"] = "quell.label"
 """The type of such an entry. No event of a bundle may have one that begins with `quell.`."""
@@ -199,7 +199,6 @@ def perform(state: State, action: HandAction, seq: int) -> Acted:
     else:
         labels.release(id, now)
     on = labels.has(id, now)
-    until = action.until if action.action == "remove" else labels.until(id) if on else None
     return Acted(
         HAND,
         seq,
@@ -211,10 +210,16 @@ def perform(state: State, action: HandAction, seq: int) -> Acted:
         action.by,
         was,
         on,
-        None if until is None else shown_until(until),
+        None if action.until is None else shown_until(action.until),
         action.why,
         tuple(sorted(cleared)),
     )
+
+
+def entry_of(acted: Acted) -> dict[str, Any]:
+    """The entry of a history that does the same again, for events whose type is at `type`."""
+    told = msgspec.to_builtins(acted)
+    return {"type": HAND, **{f.name: told[f.name] for f in _FIELDS if f.name in told}}
 
 
 # ------------------------------------------------------------------ looking

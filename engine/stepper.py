@@ -6,77 +6,85 @@
 It is what history means: each event is decided before the next is looked at, so the same events in the
 same order give the same decisions. Nothing in it waits, reads a clock or touches the network; the
 asynchronous engine in engine.py is built around it. A stepper is for one thread.
+
+Where a decision needs remote answers, `admit` counts the event and gives what is `Waiting` for them, and
+`resume` takes them; events may be admitted in between. `decide` asks `answering`, which gives the answers
+at once, by default none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from quell.engine.bundle import read_bundle
 from quell.engine.compile import Build, analyse, build
-from quell.engine.decision import Acted, Answer, Decision, Refused
+from quell.engine.decision import Acted, Decision, ModelUsed, Refused, Reply
 from quell.engine.events import Decoded, Refusal
-from quell.engine.hand import (
-    Action,
-    Carried,
-    HandAction,
-    LabelError,
-    carried,
-    check,
-    made,
-    perform,
-    span_of,
-    time_of,
-)
-from quell.engine.settle import Hit, Settler
+from quell.engine.hand import Carried, HandAction, LabelError, check, perform
+from quell.engine.hand_calls import HandCalls, Time, labels_of
+from quell.engine.settle import Hit, Settler, ready
+from quell.engine.waiting import Waiting
 from quell.grammar.diagnostics import Diagnostic, Report
 from quell.signals.clock import Clock
+from quell.signals.remote_types import Answer, Request
 from quell.signals.state import State
 
 Event = bytes | str | Mapping[str, Any]
-Time = int | datetime
-"""Microseconds since 1970 UTC, or a datetime; one without a zone is UTC."""
-Span = int | timedelta | str
-"""Microseconds, a timedelta, or text such as 30d."""
 Observer = Callable[[Decoded, list[Hit]], None]
 """Looks at an event between counting and settling; it changes nothing."""
+Answering = Callable[[Waiting], Sequence[Answer]]
+"""Gives the answers to what a decision waits for, in the order of its requests."""
+
+UNASKED = Answer("unasked", None, "remote models are not asked here")
 
 
-class Stepper:
+def unasked(waiting: Waiting) -> Sequence[Answer]:
+    """No answer to anything."""
+    return [UNASKED] * len(waiting.requests)
+
+
+class Stepper(HandCalls):
     """A bundle that decides events, and what it remembers of them.
 
-    `injected` supplies named values in tests; it is read at every decision.
+    `injected` supplies named values in tests; it is read at every decision. `answers` are what remote
+    models gave for the decision being made, by name.
     """
 
     def __init__(
-        self, bundle: Build, state: State | None = None, injected: Mapping[str, Any] | None = None
+        self,
+        bundle: Build,
+        state: State | None = None,
+        injected: Mapping[str, Any] | None = None,
+        answering: Answering = unasked,
     ) -> None:
         self.bundle = bundle
         self.injected: Mapping[str, Any] = injected if injected is not None else {}
-        self.state = (
-            state if state is not None else State(clock=Clock(bundle.analysis.files.settings.lateness))
-        )
+        settings = bundle.analysis.files.settings
+        self.state = state if state is not None else State(clock=Clock(settings.lateness))
+        self.answering = answering
+        self.answers: Mapping[str, Any] = {}
         self.seq = 0
         symbols = bundle.analysis.symbols
         stores = bundle.analysis.lowerer.stores
         self._decoder = bundle.decoder
-        self._functions: list[Callable[[Any, int, int], list[Any]]] = []
+        self._functions: list[Callable[[Any, int, int], Any]] = []
         self._settlers: list[Settler] = []
         self._ids: list[Callable[[Any, int], str | None]] = []
         self._first: list[str] = []
+        self._models: list[tuple[ModelUsed, ...]] = []
         for event in symbols.schemas:
             linked = bundle.programs[event]
             self._functions.append(linked.bind(self.state, stores, self.injected))
             self._settlers.append(Settler(linked.program.rules, symbols.ladders[event], self.state))
             self._ids.append(bundle.identifier(event))
+            self._models.append(bundle.models(event))
             self._first.append(symbols.ladders[event].verdicts[0])
 
     @classmethod
     def load(cls, folder: str | Path) -> Stepper:
-        """An engine for the bundle in a folder. Raises PolicyError, with every reason, if it has errors."""
+        """A stepper for the bundle in a folder. Raises PolicyError, with every reason, if it has errors."""
         report = Report()
         return cls(build(analyse(read_bundle(folder, report), report)))
 
@@ -90,45 +98,31 @@ class Stepper:
         """What the linter found in the bundle."""
         return [d for d in self.bundle.analysis.diagnostics if d.severity == "warning"]
 
-    def decide(self, event: Event) -> Answer:
+    # -------------------------------------------------------------- deciding
+
+    def decide(self, event: Event) -> Reply:
         """The decision for one event, given as JSON or as a mapping.
 
         An event that is not what the schema says is refused: it changes nothing and no rule sees it. A label
-        by hand (`quell.label`) is carried out, and the answer says what came of it. Never raises for what is
+        by hand (`quell.label`) is carried out, and the reply says what came of it. Never raises for what is
         in the event.
         """
         # Bytes first: telling a mapping takes longer than all else here.
         decoded = self._decoder.decode(event) if isinstance(event, bytes | str) else self.decode(event)
         if isinstance(decoded, Decoded):
             return self.decide_decoded(decoded)
-        return self.answer(self._decoder.by_hand(decoded, event) if isinstance(decoded, Refusal) else decoded)
+        return self.reply(self._decoder.by_hand(decoded, event) if isinstance(decoded, Refusal) else decoded)
 
-    def answer(self, entry: Decoded | HandAction | Refusal) -> Answer:
-        """The answer for what `decode` gave, whatever it is."""
+    def reply(self, entry: Decoded | HandAction | Refusal) -> Reply:
+        """The reply to what `decode` gave, whatever it is."""
         if isinstance(entry, Refusal):
             return self.refuse(entry)
         return self.act(entry) if isinstance(entry, HandAction) else self.decide_decoded(entry)
 
-    def decode(self, event: Event) -> Decoded | HandAction | Refusal:
-        """An event as the bundle reads it, or why it cannot be taken. Changes nothing."""
-        decoder = self._decoder
-        decoded = decoder.convert(event) if isinstance(event, Mapping) else decoder.decode(event)
-        return decoder.by_hand(decoded, event) if isinstance(decoded, Refusal) else decoded
-
-    def settler(self, event: str) -> Settler:
-        """What settles the decisions for an event type: its rules' effects and their limits."""
-        return self._settlers[list(self.bundle.analysis.symbols.schemas).index(event)]
-
-    def decide_many(self, events: Iterable[Event]) -> Iterator[Answer]:
+    def decide_many(self, events: Iterable[Event]) -> Iterator[Reply]:
         """The decisions for events in order, each made when asked for."""
         for event in events:
             yield self.decide(event)
-
-    def refuse(self, refusal: Refusal) -> Refused:
-        """The answer for an event that could not be taken."""
-        ladders = self.bundle.analysis.symbols.ladders
-        verdict = ladders.get(refusal.event, ladders[""]).failure
-        return Refused(refusal.kind, str(refusal), verdict, refusal.path, refusal.event or None)
 
     def decide_decoded(self, decoded: Decoded, observe: Observer | None = None) -> Decision | Refused:
         """The decision for an event that the bundle's decoder made.
@@ -136,106 +130,118 @@ class Stepper:
         `observe` is called with the event and the rules that matched, once the event is counted and
         before labels and limits change: the moment whose values the decision rests on.
         """
-        state, index, at = self.state, decoded.index, decoded.at
-        self.seq += 1
-        now = state.admit(at)
+        answer = self.admit(decoded, observe)
+        while isinstance(answer, Waiting):
+            answer = self.resume(answer, self.answering(answer), observe)
+        return answer
+
+    def decode(self, event: Event) -> Decoded | HandAction | Refusal:
+        """An event as the bundle reads it, or why it cannot be taken. Changes nothing."""
+        decoder = self._decoder
+        decoded = decoder.convert(event) if isinstance(event, Mapping) else decoder.decode(event)
+        return decoder.by_hand(decoded, event) if isinstance(decoded, Refusal) else decoded
+
+    def refuse(self, refusal: Refusal) -> Refused:
+        """The answer for an event that could not be taken."""
+        ladders = self.bundle.analysis.symbols.ladders
+        verdict = ladders.get(refusal.event, ladders[""]).failure
+        return Refused(refusal.kind, str(refusal), verdict, refusal.path, refusal.event or None)
+
+    def settler(self, event: str) -> Settler:
+        """What settles the decisions for an event type: its rules' effects and their limits."""
+        return self._settlers[list(self.bundle.analysis.symbols.schemas).index(event)]
+
+    # --------------------------------------------------------------- by hand
+
+    def act(self, action: HandAction) -> Acted | Refused:
+        """Carry out a label by hand that the decoder read; refused where its label is not declared."""
         try:
-            hits = self._functions[index](decoded.e, at, now)
-            decision = Decision(
-                decoded.event, self.seq, at, self._first[index], self._ids[index](decoded.e, at)
-            )
-            if observe is not None:
-                observe(decoded, hits)
-            if hits:
-                self._settlers[index].settle(decision, hits, now)
+            return self.carry_out(action)
+        except LabelError as error:
+            return self.refuse(Refusal(kind="bad-label", message=f"`quell.label` refused: {error}"))
+
+    def carry_out(self, action: HandAction) -> Acted:
+        """Carry out a label by hand. Raises LabelError where its label is not declared."""
+        check(self.bundle.analysis.symbols, action.entity, action.label)
+        self.seq += 1
+        return perform(self.state, action, self.seq)
+
+    def labels_of(self, entity: str, id: str, at: Time) -> list[Carried]:
+        """The labels of an entity at a time, with their reasons. Changes nothing. Raises LabelError for an
+        entity that is not declared."""
+        return labels_of(self.bundle.analysis.symbols, self.state, entity, id, at)
+
+    # --------------------------------------------------- admitting, resuming
+
+    def admit(self, decoded: Decoded, observe: Observer | None = None) -> Decision | Refused | Waiting:
+        """Take in an event: count it, and decide it unless it must wait for remote answers."""
+        now = self.state.admit(decoded.at)
+        self.seq += 1
+        index = decoded.index
+        try:
+            hits = self._functions[index](decoded.e, decoded.at, now)
+            if hits.__class__ is not list:
+                return self._go_on(Waiting(decoded, self.seq, now, hits), None, observe)
+            return self._settle(decoded, hits, self.seq, now, observe)
         except Exception as error:  # a defect of the engine must not take down the service that embeds it
             return self._failed(decoded, error)
+
+    def resume(
+        self, waiting: Waiting, answers: Sequence[Answer], observe: Observer | None = None
+    ) -> Decision | Refused | Waiting:
+        """Go on with what waits, given an answer to each of its requests in order."""
+        waiting.take(answers)
+        sent = {number: a.value for (number, _), a in zip(waiting.wanted, answers, strict=True)}
+        try:
+            return self._go_on(waiting, sent, observe)
+        except Exception as error:  # as above
+            return self._failed(waiting.decoded, error)
+
+    def _go_on(
+        self, waiting: Waiting, sent: dict[int, Any] | None, observe: Observer | None
+    ) -> Decision | Refused | Waiting:
+        decoded, late = waiting.decoded, self.state.late
+        try:
+            waiting.wanted = waiting.steps.send(sent)
+        except StopIteration as end:
+            if self.seq != waiting.seq:  # something happened since: it is a step of its own
+                self.seq += 1
+            late.extend(waiting.late)
+            self.answers = waiting.answers
+            decision = self._settle(decoded, end.value, waiting.seq, waiting.now, observe)
+            self.answers = {}
+            decision.asked = tuple(waiting.asked)
+            return decision
+        questions = self.bundle.programs[decoded.event].program.asked
+        waiting.requests = [
+            Request(
+                questions[number].model,
+                tuple(ready(v, t) for v, t in zip(values, questions[number].types, strict=True)),
+            )
+            for number, values in waiting.wanted
+        ]
+        waiting.late.extend(late)
+        late.clear()
+        return waiting
+
+    def _settle(
+        self, decoded: Decoded, hits: list[Hit], seq: int, now: int, observe: Observer | None
+    ) -> Decision:
+        index, at, state = decoded.index, decoded.at, self.state
+        decision = Decision(decoded.event, seq, at, self._first[index], self._ids[index](decoded.e, at))
+        decision.decided = self.seq
+        if observe is not None:
+            observe(decoded, hits)
+        if hits:
+            self._settlers[index].settle(decision, hits, now)
+        if self._models[index]:
+            decision.models = self._models[index]
         if decoded.problems:
             decision.problems = decoded.problems
         if state.late:
             decision.late = tuple(sorted(set(state.late)))
             state.late.clear()
         return decision
-
-    # --------------------------------------------------------------- by hand
-
-    def label(
-        self,
-        entity: str,
-        id: str,
-        label: str,
-        *,
-        at: Time,
-        by: str,
-        until: Time | None = None,
-        for_: Span | None = None,
-        why: str | None = None,
-    ) -> Acted:
-        """Put a label on an entity by hand: no rule takes it off until it expires or is released.
-
-        Times are datetimes or microseconds since 1970. It ends `until` a time, or after `for_`; without
-        either it stays. Raises LabelError for what is not declared.
-        """
-        return self._by_hand("set", entity, id, label, at=at, by=by, until=until, for_=for_, why=why)
-
-    def unlabel(
-        self,
-        entity: str,
-        id: str,
-        label: str,
-        *,
-        at: Time,
-        by: str,
-        until: Time | None = None,
-        for_: Span | None = None,
-        why: str | None = None,
-    ) -> Acted:
-        """Take a label off an entity by hand: the reasons for it are over, and what rules put on later is
-        kept beneath, unseen, until the removal expires or is released. Otherwise as `label`."""
-        return self._by_hand("remove", entity, id, label, at=at, by=by, until=until, for_=for_, why=why)
-
-    def release(
-        self, entity: str, id: str, label: str, *, at: Time, by: str, why: str | None = None
-    ) -> Acted:
-        """Hand a label back to the rules: what they put on and still stands shows. Raises LabelError."""
-        return self._by_hand("release", entity, id, label, at=at, by=by, why=why)
-
-    def labels_of(self, entity: str, id: str, at: Time) -> list[Carried]:
-        """The labels of an entity at a time, with their reasons. Changes nothing. Raises LabelError for an
-        entity that is not declared."""
-        symbols = self.bundle.analysis.symbols
-        check(symbols, entity, None)
-        return carried(self.state, entity, id, symbols.labels(entity), time_of("at", at))
-
-    def act(self, action: HandAction) -> Acted | Refused:
-        """Carry out a label by hand that the decoder read; refused where its label is not declared."""
-        try:
-            return self._act(action)
-        except LabelError as error:
-            return self.refuse(Refusal(kind="bad-label", message=f"`quell.label` refused: {error}"))
-
-    def _by_hand(
-        self,
-        action: Action,
-        entity: str,
-        id: str,
-        label: str,
-        *,
-        at: Time,
-        by: str,
-        until: Time | None = None,
-        for_: Span | None = None,
-        why: str | None,
-    ) -> Acted:
-        end = None if until is None else time_of("until", until)
-        lasts = None if for_ is None else span_of("for_", for_)
-        when = time_of("at", at)
-        return self._act(made(action, entity, id, label, at=when, by=by, until=end, lasts=lasts, why=why))
-
-    def _act(self, action: HandAction) -> Acted:
-        check(self.bundle.analysis.symbols, action.entity, action.label)
-        self.seq += 1
-        return perform(self.state, action, self.seq)
 
     def _failed(self, decoded: Decoded, error: Exception) -> Refused:
         verdict = self.bundle.analysis.symbols.ladders[decoded.event].failure

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from quell.engine.decision import Answer, Decision
+from quell.engine.decision import Decision, Reply
 from quell.engine.decision_summary import Summary
 from quell.engine.stepper import Stepper
 from quell.replay.quality import Quality, Tally
@@ -71,7 +71,7 @@ class Day:
     deciding: float = 0.0
 
 
-Sink = Callable[[bytes, dict[str, str], Answer], None]
+Sink = Callable[[bytes, dict[str, str], Reply], None]
 """Takes each event as it went over the wire, its truth, and the answer."""
 
 
@@ -134,7 +134,7 @@ class _Judge:
         self._samples: dict[str, Sample] = {}
         self._missed: Counter[str] = Counter()
 
-    def add(self, event: Event, answer: Answer) -> None:
+    def add(self, event: Event, answer: Reply) -> None:
         """Judge one answer. Refused events have no decision to be judged."""
         if not isinstance(answer, Decision):
             return

@@ -24,7 +24,7 @@ import msgspec
 
 from quell.engine.bundle import Files
 from quell.engine.compile import Build, analyse, build
-from quell.engine.decision import Answer, Decision
+from quell.engine.decision import Decision, Reply
 from quell.engine.stepper import Stepper
 from quell.grammar.diagnostics import plain
 from quell.grammar.source import Source
@@ -405,7 +405,7 @@ def cases(path: Path) -> Iterator[str]:
         extra = {name: text.encode("latin-1") for name, text in case["extra"].items()}
         made = build(analyse(Files("case", sources, extra=extra), lints=False))
         engine = Stepper(made)
-        answers: list[Answer] = [engine.decide(event) for event in case["events"]]
+        answers: list[Reply] = [engine.decide(event) for event in case["events"]]
         yield f"case {number}: {digest(sources_of(made))} {digest(encode(a) for a in answers)}"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from quell.engine.bundle import Files, read_bundle
 from quell.engine.compile import Analysis, analyse, build
-from quell.engine.decision import Acted, Answer, Refused
+from quell.engine.decision import Acted, Refused, Reply
 from quell.engine.event_problems import KINDS
 from quell.engine.lists import KINDS as KINDS_OF_LISTS
 from quell.engine.lower_rules import MODES
@@ -118,7 +118,7 @@ def test_events(case: EventsCase) -> None:
     assert got == list(case.rows)
 
 
-def answer_of(decision: Answer) -> str:
+def answer_of(decision: Reply) -> str:
     """An answer as a table writes it."""
     if isinstance(decision, Refused):
         return f"refused {decision.kind}"
