@@ -97,7 +97,9 @@ def _labelled(interpreter: Interpreter, node: Node) -> str:
         return ""
     age = held.age(target, at) if held is not None else None
     whose = f"{node.data[0]} {tell(target, interpreter.graph[node.args[0]].type)}"
-    return whose if age is None else f"{whose}, for {show_duration(age)}"
+    hand = held.hand(target, at) if held is not None else None
+    by = "" if hand is None else f", {'put on' if hand.on else 'taken off'} by hand, by {_cut(hand.by)}"
+    return f"{whose}{by}" if age is None else f"{whose}, for {show_duration(age)}{by}"
 
 
 def _match(interpreter: Interpreter, node: Node) -> str:

@@ -68,6 +68,10 @@ def _print_head(out: Console, explanation: Explanation, ladder: Ladder) -> None:
             f'  {verb} {change.entity} "{visible(change.id, 60)}" "{change.label}"{until} ({change.rule})',
             soft_wrap=True,
         )
+    for asked in decision.outranked:
+        verb = "label" if asked.on else "unlabel"
+        whom = f'{asked.entity} "{visible(asked.id, 60)}" "{asked.label}"'
+        out.print(f"  {verb} {whom} ({asked.rule}) is outranked by {visible(asked.by, 60)}", soft_wrap=True)
     for sent in decision.sends:
         out.print(f'  send "{sent.sink}" {_payload(sent.payload)} ({sent.rule})', soft_wrap=True)
     for asked in decision.asked:
