@@ -21,7 +21,7 @@ from quell.engine import (
     lower_remote,
 )
 from quell.engine.graph import Graph, TooLarge
-from quell.engine.lowered import RemoteModel, Store
+from quell.engine.lowered import Store
 from quell.engine.operations import EARLIEST, LARGEST, LATEST, LONGEST
 from quell.engine.symbols import Symbols
 from quell.grammar import tree
@@ -30,6 +30,7 @@ from quell.grammar.literals import spell_path
 from quell.grammar.source import NOWHERE, Span
 from quell.grammar.types import BOOL, DURATION, MISSING, NUMBER, REGEX, TEXT, TIME, Type, is_event
 from quell.signals.models import Model
+from quell.signals.remote_types import RemoteSpec
 
 EXTENT: dict[str, tuple[float, float]] = {
     "number": (-LARGEST, LARGEST),
@@ -83,7 +84,7 @@ class Lowerer:
     graphs: dict[str, Graph] = field(default_factory=dict)
     stores: dict[str, Store] = field(default_factory=dict)
     counted: dict[tuple[str, int], tuple[tree.Counter, Scope]] = field(default_factory=dict)
-    remotes: dict[str, RemoteModel] = field(default_factory=dict)
+    remotes: dict[str, RemoteSpec] = field(default_factory=dict)
     models: Mapping[str, Model] = field(default_factory=dict)
     here: Span = NOWHERE
     _lets: dict[tuple[str, str, bool, bool], int | None] = field(default_factory=dict)
