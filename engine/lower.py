@@ -117,7 +117,7 @@ class Lowerer:
         graph = self.graph(scope.event)
         graph.spans.setdefault(made, node.span)
         if not events and is_event(graph[made].type):
-            lower_counted_events.refuse(self, node.span, graph[made].type)
+            lower_counted_events.refuse(self, node, made, scope.event)
             return None
         return made
 
