@@ -9,6 +9,7 @@ from quell.engine.lints_written import Texts, bare
 from quell.grammar import tree
 from quell.grammar.diagnostics import Diagnostic
 
+_COUNTS = ("count", "distinct")
 _LEAST = 2
 """`== 0` asks whether there was none, and `== 1` for the first: both are good."""
 
@@ -24,7 +25,7 @@ def counted_equals(
             if node is None or edge is None or not world.graph.is_const(edge):
                 continue
             value, read = world.graph.value(edge), world.graph[node]
-            counted = read.op == "counter" and read.type.kind == "number"
+            counted = read.op == "counter" and read.data[1] in _COUNTS and read.type.kind == "number"
             if counted and isinstance(value, int | float) and value >= _LEAST:
                 return _finding(compare, term, number, _reachable(world, node), texts)
     return None
@@ -32,7 +33,7 @@ def counted_equals(
 
 def _reachable(world: World, counter: int) -> bool:
     """Whether the counter counts events such as the one that reads it, up to the present one."""
-    identity, _, before = world.graph[counter].data
+    identity, _, _, before = world.graph[counter].data
     store = world.stores.get(identity)
     return before == 0 and store is not None and any(s.event == world.graph.event for s in store.sources)
 
