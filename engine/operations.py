@@ -143,8 +143,8 @@ def rate(data: tuple[Any, ...], count: int) -> float:
     """So many events in a window as how many they are per some shorter time, rounded once; `data` are that
     time and the window in microseconds."""
     per, within = data
-    out: float = count * per / within  # of whole numbers Python rounds the exact quotient, however large
-    return out
+    exact: float = count * per / within
+    return exact  # of whole numbers Python rounds the exact quotient, however large
 
 
 def _span(*corners: float) -> Bounds:

@@ -42,7 +42,6 @@ def shown(decision: Decision) -> Decided:
     )
 
 
-_DEFAULT = settings.default or settings()
 CLOCKS = ((BLOCK, LATENESS), (3, 5_000_000), (1, 0), (2, 1_000_000))
 """Events in a block of the watermark, and how old an event may be."""
 
@@ -84,9 +83,13 @@ def differences(case: Case, clock: tuple[int, int] = CLOCKS[0]) -> list[str]:
     return out
 
 
+_profile = settings.default
+EXAMPLES = max(300, _profile.max_examples if _profile is not None else 0)
+
+
 @pytest.mark.parametrize("focus", ["any", "values", "state"])
 @given(data=st.data())
-@settings(max_examples=max(300, _DEFAULT.max_examples))
+@settings(max_examples=EXAMPLES)
 def test_the_engine_decides_what_the_oracle_decides(focus: str, data: st.DataObject) -> None:
     case = data.draw(cases(focus))
     found = differences(case, data.draw(st.sampled_from(CLOCKS)))
