@@ -1,7 +1,7 @@
 """Targets that are HTTP services: connections kept open, requests and answers as JSON.
 
-asyncio and httptools rather than a general client: with 1,000 requests in flight those cost several times
-the wait for the service (CONTRIBUTING.md has the figures), and what is needed here is one POST to one place.
+asyncio and httptools rather than a general client: what is needed is one POST to one place, and with 1,000
+in flight a general client works several times as long (`python -m tests.bench.remote --others`).
 """
 
 from __future__ import annotations
