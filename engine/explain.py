@@ -75,7 +75,7 @@ class Explainer:
         """The interpreter of an event."""
         engine = self.engine
         return Interpreter(
-            engine.bundle, engine.state, decoded, hits, engine.injected, self._readers, engine.answers
+            engine.bundle, engine.state, decoded, hits, engine.injected, self._readers, engine.asked
         )
 
     def asked(self, event: str, rule: str) -> dict[int, int]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from quell.engine.bundle import read_bundle
 from quell.engine.compile import Build, analyse, build
-from quell.engine.decision import Decision, ModelUsed, Refused
+from quell.engine.decision import Asked, Decision, ModelUsed, Refused
 from quell.engine.events import Decoded, Refusal
 from quell.engine.settle import Hit, Settler, ready
 from quell.engine.waiting import Waiting
@@ -46,8 +46,8 @@ def unasked(waiting: Waiting) -> Sequence[Answer]:
 class Stepper:
     """A bundle that decides events, and what it remembers of them.
 
-    `injected` supplies named values in tests; it is read at every decision. `answers` are what remote
-    models gave for the decision being made, by name.
+    `injected` supplies named values in tests; it is read at every decision. `asked` are the
+    questions of the decision being made, by number (see `Program`).
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Stepper:
         settings = bundle.analysis.files.settings
         self.state = state if state is not None else State(clock=Clock(settings.lateness))
         self.answering = answering
-        self.answers: Mapping[str, Any] = {}
+        self.asked: Mapping[int, Asked] = {}
         self.seq = 0
         symbols = bundle.analysis.symbols
         stores = bundle.analysis.lowerer.stores
@@ -175,10 +175,10 @@ class Stepper:
             if self.seq != waiting.seq:  # something happened since: it is a step of its own
                 self.seq += 1
             late.extend(waiting.late)
-            self.answers = waiting.answers
+            self.asked = waiting.asked
             decision = self._settle(decoded, end.value, waiting.seq, waiting.now, observe)
-            self.answers = {}
-            decision.asked = tuple(waiting.asked)
+            self.asked = {}
+            decision.asked = tuple(waiting.asked.values())
             return decision
         questions = self.bundle.programs[decoded.event].program.asked
         waiting.requests = [
