@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from quell.engine.bundle_remote import read_remote
 from quell.grammar.diagnostics import Report, did_you_mean
 from quell.grammar.literals import duration
 from quell.grammar.literals import path as read_path
 from quell.grammar.parser import MAX_FILE
 from quell.grammar.source import Source, Span
 from quell.signals.clock import LATENESS
+from quell.signals.remote_types import Target
 
 SETTINGS = "quell.toml"
 MAX_FILES = 5_000
@@ -38,13 +40,14 @@ _KNOWN: dict[str, tuple[str, ...]] = {
 class Settings:
     """What quell.toml says. `type_path` is where an event's wire name stands; `max_bytes` how long one
     may be, `lateness` how many microseconds an event may be behind the others and still count as of its own
-    time."""
+    time; `remote` the targets of remote models by name."""
 
     name: str = ""
     description: str = ""
     type_path: tuple[str | int | None, ...] = ("type",)
     max_bytes: int = 1 << 20
     lateness: int = LATENESS
+    remote: Mapping[str, Target] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -238,12 +241,14 @@ def _settings(root: Path, report: Report) -> Settings:
 def read_settings(said: Mapping[str, Any], span: Span, report: Report) -> Settings:
     """Settings from what quell.toml says; everything unknown or of the wrong kind is reported."""
     for section, content in said.items():
+        if section == "remote":
+            continue
         if section not in _KNOWN or not isinstance(content, dict):
             report.add(
                 "bad-settings",
                 f"{SETTINGS} has no section [{section}]",
                 span,
-                hint=did_you_mean(section, _KNOWN) or "it has [bundle] and [events]",
+                hint=did_you_mean(section, (*_KNOWN, "remote")) or "it has [bundle], [events] and [remote.…]",
             )
             continue
         for key in content:
@@ -261,6 +266,7 @@ def read_settings(said: Mapping[str, Any], span: Span, report: Report) -> Settin
         _type_path(events, span, report),
         _whole(events, "max_bytes", 1 << 20, span, report),
         _span(events, "lateness", LATENESS, span, report),
+        read_remote(said.get("remote"), span, report),
     )
 
 

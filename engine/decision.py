@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -36,6 +36,18 @@ class LabelChange(msgspec.Struct, frozen=True, omit_defaults=True):
     on: bool
     rule: str
     until: str | None = None
+
+
+class Outranked(msgspec.Struct, frozen=True):
+    """What a rule asked of a label (`on`: to put it on) where the word of the person `by` outranks it. A
+    label that was asked for is kept beneath, and shows once that word expires or is handed back."""
+
+    entity: str
+    id: str
+    label: str
+    on: bool
+    rule: str
+    by: str
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -72,8 +84,9 @@ class Decision(msgspec.Struct, omit_defaults=True):
 
     `at` is the event's time in microseconds since 1970 UTC, `id` its field `id` where it declares one.
     `verdict` is the highest that a fired rule asked for, or the ladder's first. `shadow` are the firings of
-    shadow rules, for the record only; `held` the rules that matched and did not fire.
-    `models` are the models that rules and counters of this event type may ask.
+    shadow rules, for the record only; `held` the rules that matched and did not fire; `outranked` what rules
+    asked of labels and a person's word stands against. `models` are the models that rules and counters of
+    this event type may ask.
     """
 
     event: str
@@ -88,9 +101,33 @@ class Decision(msgspec.Struct, omit_defaults=True):
     sends: tuple[Sent, ...] = ()
     problems: tuple[Problem, ...] = ()
     late: tuple[str, ...] = ()
+    outranked: tuple[Outranked, ...] = ()
     decided: int = 0
     asked: tuple[Asked, ...] = ()
     models: tuple[ModelUsed, ...] = ()
+
+
+class Acted(msgspec.Struct, omit_defaults=True):
+    """What came of a label that a person put on, took off or handed back to the rules.
+
+    `at` is the action's time in microseconds since 1970 UTC, `seq` its place in the history. `was` and `on`
+    say whether the entity carried the label before and after, as of that time; `until` when the person's
+    word ends (ISO 8601; None for good). `cleared` are the rules whose reasons a removal ended.
+    """
+
+    event: Literal["quell.label"]
+    seq: int
+    at: int
+    action: Literal["set", "remove", "release"]
+    entity: str
+    id: str
+    label: str
+    by: str
+    was: bool
+    on: bool
+    until: str | None = None
+    why: str | None = None
+    cleared: tuple[str, ...] = ()
 
 
 class Refused(msgspec.Struct, omit_defaults=True):
@@ -101,3 +138,7 @@ class Refused(msgspec.Struct, omit_defaults=True):
     verdict: str
     path: str = ""
     event: str | None = None
+
+
+Reply = Decision | Acted | Refused
+"""What came of one entry of a history."""

@@ -20,8 +20,10 @@ from typing import Any
 
 from quell.engine.bundle import read_bundle
 from quell.engine.compile import Build, analyse, build
-from quell.engine.decision import Decision, ModelUsed, Refused
+from quell.engine.decision import Acted, Asked, Decision, ModelUsed, Refused, Reply
 from quell.engine.events import Decoded, Refusal
+from quell.engine.hand import Carried, HandAction, LabelError, check, perform
+from quell.engine.hand_calls import HandCalls, Time, labels_of
 from quell.engine.settle import Hit, Settler, ready
 from quell.engine.waiting import Waiting
 from quell.grammar.diagnostics import Diagnostic, Report
@@ -43,11 +45,11 @@ def unasked(waiting: Waiting) -> Sequence[Answer]:
     return [UNASKED] * len(waiting.requests)
 
 
-class Stepper:
+class Stepper(HandCalls):
     """A bundle that decides events, and what it remembers of them.
 
-    `injected` supplies named values in tests; it is read at every decision. `answers` are what remote
-    models gave for the decision being made, by name.
+    `injected` supplies named values in tests; it is read at every decision. `asked` are the
+    questions of the decision being made, by number (see `Program`).
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Stepper:
         settings = bundle.analysis.files.settings
         self.state = state if state is not None else State(clock=Clock(settings.lateness))
         self.answering = answering
-        self.answers: Mapping[str, Any] = {}
+        self.asked: Mapping[int, Asked] = {}
         self.seq = 0
         symbols = bundle.analysis.symbols
         stores = bundle.analysis.lowerer.stores
@@ -98,17 +100,26 @@ class Stepper:
 
     # -------------------------------------------------------------- deciding
 
-    def decide(self, event: Event) -> Decision | Refused:
+    def decide(self, event: Event) -> Reply:
         """The decision for one event, given as JSON or as a mapping.
 
-        An event that is not what the schema says is refused: it changes nothing and no rule sees it. Never
-        raises for what is in the event.
+        An event that is not what the schema says is refused: it changes nothing and no rule sees it. A label
+        by hand (`quell.label`) is carried out, and the reply says what came of it. Never raises for what is
+        in the event.
         """
         # Bytes first: telling a mapping takes longer than all else here.
         decoded = self._decoder.decode(event) if isinstance(event, bytes | str) else self.decode(event)
-        return self.refuse(decoded) if isinstance(decoded, Refusal) else self.decide_decoded(decoded)
+        if isinstance(decoded, Decoded):
+            return self.decide_decoded(decoded)
+        return self.reply(self._decoder.by_hand(decoded, event) if isinstance(decoded, Refusal) else decoded)
 
-    def decide_many(self, events: Iterable[Event]) -> Iterator[Decision | Refused]:
+    def reply(self, entry: Decoded | HandAction | Refusal) -> Reply:
+        """The reply to what `decode` gave, whatever it is."""
+        if isinstance(entry, Refusal):
+            return self.refuse(entry)
+        return self.act(entry) if isinstance(entry, HandAction) else self.decide_decoded(entry)
+
+    def decide_many(self, events: Iterable[Event]) -> Iterator[Reply]:
         """The decisions for events in order, each made when asked for."""
         for event in events:
             yield self.decide(event)
@@ -124,10 +135,11 @@ class Stepper:
             answer = self.resume(answer, self.answering(answer), observe)
         return answer
 
-    def decode(self, event: Event) -> Decoded | Refusal:
+    def decode(self, event: Event) -> Decoded | HandAction | Refusal:
         """An event as the bundle reads it, or why it cannot be taken. Changes nothing."""
         decoder = self._decoder
-        return decoder.convert(event) if isinstance(event, Mapping) else decoder.decode(event)
+        decoded = decoder.convert(event) if isinstance(event, Mapping) else decoder.decode(event)
+        return decoder.by_hand(decoded, event) if isinstance(decoded, Refusal) else decoded
 
     def refuse(self, refusal: Refusal) -> Refused:
         """The answer for an event that could not be taken."""
@@ -138,6 +150,26 @@ class Stepper:
     def settler(self, event: str) -> Settler:
         """What settles the decisions for an event type: its rules' effects and their limits."""
         return self._settlers[list(self.bundle.analysis.symbols.schemas).index(event)]
+
+    # --------------------------------------------------------------- by hand
+
+    def act(self, action: HandAction) -> Acted | Refused:
+        """Carry out a label by hand that the decoder read; refused where its label is not declared."""
+        try:
+            return self.carry_out(action)
+        except LabelError as error:
+            return self.refuse(Refusal(kind="bad-label", message=f"`quell.label` refused: {error}"))
+
+    def carry_out(self, action: HandAction) -> Acted:
+        """Carry out a label by hand. Raises LabelError where its label is not declared."""
+        check(self.bundle.analysis.symbols, action.entity, action.label)
+        self.seq += 1
+        return perform(self.state, action, self.seq)
+
+    def labels_of(self, entity: str, id: str, at: Time) -> list[Carried]:
+        """The labels of an entity at a time, with their reasons. Changes nothing. Raises LabelError for an
+        entity that is not declared."""
+        return labels_of(self.bundle.analysis.symbols, self.state, entity, id, at)
 
     # --------------------------------------------------- admitting, resuming
 
@@ -175,10 +207,10 @@ class Stepper:
             if self.seq != waiting.seq:  # something happened since: it is a step of its own
                 self.seq += 1
             late.extend(waiting.late)
-            self.answers = waiting.answers
+            self.asked = waiting.asked
             decision = self._settle(decoded, end.value, waiting.seq, waiting.now, observe)
-            self.answers = {}
-            decision.asked = tuple(waiting.asked)
+            self.asked = {}
+            decision.asked = tuple(waiting.asked.values())
             return decision
         questions = self.bundle.programs[decoded.event].program.asked
         waiting.requests = [

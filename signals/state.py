@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from quell.signals.clock import Clock
-from quell.signals.labels import LabelSet, LimitStore
+from quell.signals.labels import LabelSet
+from quell.signals.limits import LimitStore
 from quell.signals.memory import Memory
 from quell.signals.stores import Store
 
@@ -48,13 +49,16 @@ class State:
 
     def label(self, kind: str, name: str) -> LabelSet:
         """The entities of a kind that carry a label."""
-        return self.labels.setdefault((kind, name), LabelSet())
+        found = self.labels.get((kind, name))
+        if found is None:
+            found = self.labels[kind, name] = LabelSet(self.clock)
+        return found
 
     def limit(self, identity: str, count: int, every: int) -> LimitStore:
         """The limit of one effect; one that changed starts anew."""
         found = self.limits.get(identity)
         if found is None or (found.count, found.every) != (count, every):
-            found = self.limits[identity] = LimitStore(count, every)
+            found = self.limits[identity] = LimitStore(count, every, self.clock)
         return found
 
     def carried(self, kind: str, id: str, names: Iterable[str], at: int) -> list[str]:
