@@ -129,14 +129,16 @@ class CountStore(BaseStore):
         number = len(times)
         if number < _EAGER:
             del times[0]
-            while times[0] <= low:
-                del times[0]
+            if times[0] > low:
+                return number - 1
+            del times[: bisect_right(times, low)]
             return len(times)
-        gone = bisect_right(times, low)
-        if gone > _SLACK + (number >> 6):
-            del times[:gone]
-            self._sweep(1)
-        return number - gone
+        few = _SLACK + (number >> 6)
+        if times[few] > low:
+            return number - bisect_right(times, low, 0, few)
+        del times[: bisect_right(times, low, few)]
+        self._sweep(1)
+        return len(times)
 
     def _crop(self, key: Key, times: array[int]) -> None:
         """Let go of the oldest times of a key that has too many, and put it in doubt."""

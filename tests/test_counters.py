@@ -16,6 +16,7 @@ from quell.signals import counters, counters_coarse, counters_distinct, counters
 from quell.signals.counters_base import BaseStore
 from quell.signals.memory import Memory
 from quell.signals.stores import make_store
+from tests import counters_oracle
 from tests.counters_oracle import History, Key, different, mean, newest_first, stddev, total
 
 KEYS: tuple[Key, ...] = ("a", "b", ("a", 1), ())
@@ -258,11 +259,13 @@ def same(found: Any, wanted: Any) -> bool:
 
 @pytest.fixture(params=[False, True], ids=["as it is", "short of room"], autouse=True)
 def hasty(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Both ways of letting go of old times: one by one, and many at once."""
+    """Both ways of letting go of old times, one by one and many at once; and lists of values that are cut."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param:
-            patch.setattr(counters, "_EAGER", 2)
+            patch.setattr(counters, "_EAGER", 6)
             patch.setattr(counters, "_SLACK", 2)
+            patch.setattr(counters_distinct, "SHOWN", 2)
+            patch.setattr(counters_oracle, "SHOWN", 2)
         yield
 
 
