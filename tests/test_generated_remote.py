@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from quell.engine.bundle import Files
 from quell.engine.compile import Analysis, analyse, build
-from quell.engine.decision import Decision, Refused
+from quell.engine.decision import Decision, Refused, Reply
 from quell.engine.recorded import replay
 from quell.engine.stepper import Event, Stepper
 from quell.engine.waiting import Waiting
@@ -93,10 +93,10 @@ def echo(waiting: Waiting) -> Sequence[Answer]:
     return [Answer("answered", {"value": values[0]}) for _, values in waiting.wanted]
 
 
-def essence(answer: Decision | Refused) -> object:
+def essence(answer: Reply) -> object:
     """What of a decision must not depend on who answers: all but the questions, and the names of counters,
     which hold the let's own text."""
-    if isinstance(answer, Refused):
+    if not isinstance(answer, Decision):
         return answer
     d = answer
     return d.event, d.seq, d.at, d.verdict, d.fired, d.shadow, d.held, d.labels, d.sends, bool(d.late)
