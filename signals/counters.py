@@ -100,7 +100,7 @@ class CountStore(BaseStore):
             self._held[key] = times << 64 | at if shift >= 0 else at
         else:
             self._held[key] = _roomy([*_unpacked(times), at])
-            self._sweep(1)
+            self.sweep(1)
         self._key = key
         self._now = at
         self._number = (shift >> 6) + 2
@@ -137,7 +137,7 @@ class CountStore(BaseStore):
         if times[few] > low:
             return number - bisect_right(times, low, 0, few)
         del times[: bisect_right(times, low, few)]
-        self._sweep(1)
+        self.sweep(1)
         return len(times)
 
     def _crop(self, key: Key, times: array[int]) -> None:
@@ -248,6 +248,11 @@ class CountStore(BaseStore):
 
     # ------------------------------------------------------------------------------------ for the base
 
+    def load(self, dumped: dict[str, Any]) -> None:
+        """Take over what another store dumped."""
+        self._key = None
+        super().load(dumped)
+
     def _newest(self, held: Any) -> int:
         return _newest(held) if held.__class__ is int else int(held[-1])
 
@@ -259,7 +264,6 @@ class CountStore(BaseStore):
 
     def _loaded(self, key: Key, dumped: Any, marked: bool) -> Any:
         self._top = max(self._top, dumped[-1])
-        self._key = None
         if marked:
             return _Marked("q", dumped)
         if len(dumped) == 1:

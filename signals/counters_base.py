@@ -7,7 +7,8 @@ that newest time reads as of it, and moves no clock.
 
 A key is idle once its newest entry is older than any reading can look back to from the memory's horizon.
 Idle keys leave a few at a time: the keys stand in a queue, and whoever brings a new one looks at two at
-its head, drops what is idle and puts the others at the tail.
+its head, drops what is idle and puts the others at the tail. So does the state whenever the horizon moves,
+for the sake of stores that get no new keys.
 
 No silent wrong number: where the memory is full a new key is refused, and for as long as a window
 reaches back to a refusal, readings under keys that may have lost events to it are missing and reported
@@ -125,10 +126,10 @@ class BaseStore:
         """Make room for a new key; False when there is none, and the store remembers that. The caller
         puts the key's first entry into `_held`."""
         if self._reach is not None:
-            self._sweep(2)
+            self.sweep(2)
         memory = self.memory
         if memory.left <= 0:
-            self._sweep(8)
+            self.sweep(8)
             if memory.left <= 0:
                 if self._refused is None or self._refused < at:
                     self._refused = at
@@ -140,7 +141,7 @@ class BaseStore:
             self._marks[key] = (self._refused, None)
         return True
 
-    def _sweep(self, most: int) -> None:
+    def sweep(self, most: int) -> None:
         """Look at so many keys at the head of the queue and drop the idle ones."""
         horizon, reach, queue = self.memory.horizon, self._reach, self._queue
         if horizon is None or reach is None:

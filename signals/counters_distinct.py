@@ -116,7 +116,7 @@ class DistinctStore(BaseStore):
         return ((low + 1) << self._bits) - 1
 
     def _trim(self, seen: dict[Any, int], low: int) -> None:
-        self._sweep(1)
+        self.sweep(1)
         gone = []
         for value, time in seen.items():
             if time > low:

@@ -149,9 +149,9 @@ def held_bytes(events: Iterable[Event]) -> int:
     gc.collect()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    store = make_store("count", "c", HOUR)
+    store: Any = make_store("count", "c", HOUR)
     for key, at in events:
-        store.add(key, at)  # type: ignore[union-attr, call-arg, arg-type]  # it is a store of counts
+        store.add(key, at)
     gc.collect()
     taken = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
