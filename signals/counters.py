@@ -7,13 +7,10 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any
 
-from quell.signals.counters_base import GC, MOST, BaseStore, Key, each, keys_of, size, surplus
+from quell.signals.counters_base import FOREVER, GC, MOST, BaseStore, Key, each, keys_of, size, surplus
 from quell.signals.memory import Memory
 
 __all__ = ["CountStore", "Key", "each", "keys_of"]
-
-FOREVER = 2**62
-"""A span that reaches back before all times."""
 
 _EAGER = 1_024
 """Up to so many times a key's old ones leave one by one: moving the rest costs less than searching."""
@@ -86,12 +83,16 @@ class CountStore(BaseStore):
         """Count an event under a key whose times are one number."""
         if at >= self._top:
             self._top = at
-        else:
-            newest = _newest(times)
-            if at < newest:
-                self.late.append(self.name)
-                at = newest
+        elif at < _newest(times):
+            self.late.append(self.name)
+            at = _newest(times)
+        self._key = key
+        self._now = at
         low = at - self._span
+        if low < times < _ONE and times > 0:  # one, and it stays
+            self._held[key] = times << 64 | at
+            self._number = 2
+            return
         shift = 0 if times < _ONE else (times.bit_length() - 1) & -64
         while shift >= 0 and times >> shift <= low:
             times &= (1 << shift) - 1
@@ -101,8 +102,6 @@ class CountStore(BaseStore):
         else:
             self._held[key] = _roomy([*_unpacked(times), at])
             self.sweep(1)
-        self._key = key
-        self._now = at
         self._number = (shift >> 6) + 2
 
     def _add(self, key: Key, times: Any, at: int) -> None:
