@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from quell.engine.events import Decoded
 from quell.engine.graph import Graph, Node
-from quell.engine.link import all_of, any_of, make_store, present_of
+from quell.engine.link import all_of, any_of, make_store, present_of, reaches
 from quell.engine.lowered import LoweredRule, StoreSource
 from quell.engine.operations import evaluate_pure
 from quell.engine.settle import Hit
-from quell.signals.counters import CountStore, DistinctStore, each, keys_of
+from quell.signals.counters import CountStore, each, keys_of
+from quell.signals.counters_distinct import DistinctStore
+from quell.signals.memory import Memory
 from quell.signals.patterns import search
 from quell.signals.state import State
 
@@ -196,8 +198,8 @@ class Interpreter(Evaluator):
         """The store of a counter; an empty one where nothing was ever counted."""
         found = self.state.stores.get(identity)
         if found is None:
-            found = make_store(self.build.analysis.lowerer.stores[identity], [])
-            found.began = self.state.began
+            found = make_store(self.build.analysis.lowerer.stores[identity], Memory(began=self.state.began))
+        assert isinstance(found, CountStore | DistinctStore)
         return found
 
     def own(self, identity: str) -> list[Any]:
@@ -285,7 +287,9 @@ class Interpreter(Evaluator):
         if isinstance(before, int) and before > 0:
             return store.count_ago(key, at, within, before)
         now = store.total(key) if within is None else store.count(key, at, within)
-        return now - self._present(identity, key, at, within) if before == "this" else now
+        if now is None or before != "this":
+            return now
+        return now - self._present(identity, key, at, within)
 
     def _present(self, identity: str, key: Any, at: int, within: int | None) -> int:
         """How much of a reading the present event added."""
@@ -294,7 +298,7 @@ class Interpreter(Evaluator):
             return own.count(key)
         return store.new(key, at, within) if key in own else 0
 
-    def _reaches(self, node: Node, values: Sequence[Any]) -> bool:
+    def _reaches(self, node: Node, values: Sequence[Any]) -> bool | None:
         identity, within, threshold = node.data
         *keys, at = values
         if any(k is None for k in keys):
@@ -303,4 +307,4 @@ class Interpreter(Evaluator):
         if key not in self.own(identity):
             return False
         now = self.reading(identity, keys, at, within, 0)
-        return bool(now >= threshold > now - self._present(identity, key, at, within))
+        return reaches(now, self._present(identity, key, at, within), threshold)
