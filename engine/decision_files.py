@@ -7,9 +7,11 @@ from typing import IO, Any
 
 import msgspec
 
-from quell.engine.decision import Acted, Decision, Fired, Refused, Reply
+from quell.engine.decision import Acted, Asked, Decision, Fired, Refused, Reply
 
-_LISTS = ("fired", "shadow", "held", "labels", "sends", "problems", "late", "outranked")
+_LISTS = (
+    "fired", "shadow", "held", "labels", "sends", "problems", "late", "full", "models", "outranked", "asked",
+)  # fmt: skip
 BATCH = 8_192
 """Decisions that are held before they are written."""
 
@@ -95,6 +97,7 @@ def parquet_schema() -> Any:
     outranked = pa.struct(
         [("entity", text), ("id", text), ("label", text), ("on", pa.bool_()), ("rule", text), ("by", text)]
     )
+    asked = pa.struct([("model", text), ("status", text), ("value", text), ("reason", text)])
     sent = pa.struct([("sink", text), ("rule", text), ("payload", text)])
     problem = pa.struct([(name, text) for name in ("kind", "field", "path", "expected", "got")])
     return pa.schema(
@@ -111,7 +114,11 @@ def parquet_schema() -> Any:
             ("sends", pa.list_(sent)),
             ("problems", pa.list_(problem)),
             ("late", pa.list_(text)),
+            ("full", pa.list_(text)),
+            ("models", pa.list_(pa.struct([("model", text), ("digest", text)]))),
             ("outranked", pa.list_(outranked)),
+            ("decided", pa.int64()),
+            ("asked", pa.list_(asked)),
             ("refused", pa.bool_()),
             ("kind", text),
             ("message", text),
@@ -138,13 +145,17 @@ def _row(decision: Decision) -> dict[str, Any]:
         "shadow": [_fired(f) for f in decision.shadow],
         "held": [msgspec.structs.asdict(h) for h in decision.held],
         "labels": [msgspec.structs.asdict(c) for c in decision.labels],
+        "models": [msgspec.structs.asdict(m) for m in decision.models],
         "sends": [
             {"sink": s.sink, "rule": s.rule, "payload": msgspec.json.encode(s.payload).decode()}
             for s in decision.sends
         ],
         "problems": [msgspec.structs.asdict(p) for p in decision.problems],
         "late": list(decision.late),
+        "full": list(decision.full),
         "outranked": [msgspec.structs.asdict(o) for o in decision.outranked],
+        "decided": decision.decided,
+        "asked": [_asked(a) for a in decision.asked],
         "refused": False,
     }
 
@@ -162,6 +173,11 @@ def _acted_row(acted: Acted) -> dict[str, Any]:
         "refused": False,
         "message": f"{acted.action} by {acted.by}{why}",
     }
+
+
+def _asked(asked: Asked) -> dict[str, Any]:
+    value = None if asked.value is None else msgspec.json.encode(asked.value).decode()
+    return {**msgspec.structs.asdict(asked), "value": value}
 
 
 def _fired(fired: Fired) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class Explainer:
         """The interpreter of an event."""
         engine = self.engine
         return Interpreter(
-            engine.bundle, engine.state, decoded, hits, engine.injected, self._readers, engine.answers
+            engine.bundle, engine.state, decoded, hits, engine.injected, self._readers, engine.asked
         )
 
     def asked(self, event: str, rule: str) -> dict[int, int]:
@@ -175,7 +175,7 @@ class Account:
         return out
 
     def _values(self) -> list[Value]:
-        """Every let and score that the rules lead to, each after those that lead to it."""
+        """Every let, score and model that the rules lead to, each after those that lead to it."""
         out: list[Value] = []
         while len(out) < len(self.maker.named):  # each may lead to others, which then stand at the end
             out.append(self._value(list(self.maker.named)[len(out)]))
@@ -184,15 +184,22 @@ class Account:
     def _value(self, name: str) -> Value:
         symbols, scope = self._analysis.symbols, Scope(self.event)
         let = symbols.lets.get(name)
-        declared = let if let is not None else symbols.scores[name]
+        declared = let or symbols.scores.get(name) or symbols.models[name]
         where = place(declared.name.span, self.maker.sources)
         if let is None or name in self.interpreter.injected:
             part = self.maker.part(self.maker.piece(tree.Name(name, span=declared.name.span), scope))
-            text = "supplied by the test" if name in self.interpreter.injected else ""
+            text = "supplied by the test" if name in self.interpreter.injected else self._file(name)
         else:
             part = self.maker.part(self.maker.piece(let.body, scope))
             text = part.text
         return Value(name, part.value, part.shown, text, where, part.why, part)
+
+    def _file(self, name: str) -> str:
+        """The file that a model is, and what identifies it."""
+        declared, model = self._analysis.symbols.models.get(name), self._analysis.models.get(name)
+        if declared is None or model is None:
+            return ""
+        return f"{declared.source.plain} ({model.kind}, {model.digest[:16]})"
 
     # ---------------------------------------------------------------- rules
 

@@ -17,6 +17,8 @@ MAX_TEXT = 120
 """Characters of a text that are shown; JSON has all."""
 MAX_ITEMS = 8
 """Elements of a list that are shown."""
+MAX_MOVERS = 3
+"""Inputs of a model that are named for moving it."""
 
 
 def tell(value: Any, type_: Type) -> str:
@@ -116,6 +118,17 @@ def _entries(interpreter: Interpreter, node: Node) -> str:
     return "found " + _some([_cut(f) for f in found]) if found else ""
 
 
+def _model(interpreter: Interpreter, node: Node) -> str:
+    """The inputs that move a model's raw score most, and by how much, where the model can tell."""
+    model = interpreter.build.analysis.models[node.data[0]]
+    parts = model.contributions([interpreter.value(a) for a in node.args])
+    if parts is None:
+        return ""
+    ranked = sorted(zip(parts, model.features, strict=True), key=lambda p: (-abs(p[0]), p[1].name))
+    told = [f"{feature.name} {part:+.3g}" for part, feature in ranked[:MAX_MOVERS] if part]
+    return "moved most by " + ", ".join(told) if told else ""
+
+
 def _any(interpreter: Interpreter, node: Node) -> str:
     """Which elements settled an `any`: the true ones, or how many were not."""
     found = interpreter.elements(node.id)
@@ -156,6 +169,7 @@ def _cut(text: str) -> str:
 
 _NOTES = {
     "counter": _counter,
+    "model": _model,
     "reaches": _reaches,
     "labelled": _labelled,
     "label_age": _labelled,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from quell.engine.decision import Asked
 from quell.engine.events import Decoded
 from quell.engine.graph import Graph, Node
 from quell.engine.link import all_of, any_of, make_store, present_of, reaches
@@ -155,7 +156,7 @@ class Interpreter(Evaluator):
 
     `hits` are the rules that matched as the generated function gave them; which of them fired decides
     what `fired` reads and what counters of firings took in. `injected` holds the values that a test
-    supplies, `answers` what remote models gave, by name.
+    supplies, `asked` what remote models gave, by the number of the question.
     """
 
     def __init__(
@@ -166,7 +167,7 @@ class Interpreter(Evaluator):
         hits: Iterable[Hit],
         injected: Mapping[str, Any] | None = None,
         readers: FieldReaders | None = None,
-        answers: Mapping[str, Any] | None = None,
+        asked: Mapping[int, Asked] | None = None,
     ) -> None:
         super().__init__(build.analysis.lowerer.graph(decoded.event), self._state_leaf)
         self.build = build
@@ -174,7 +175,8 @@ class Interpreter(Evaluator):
         self.decoded = decoded
         self._readers = readers if readers is not None else FieldReaders(build)
         self.injected = injected if injected is not None else {}
-        self.answers = answers if answers is not None else {}
+        questions = build.programs[decoded.event].program.asked
+        self.asked = {questions[number].node: a for number, a in (asked or {}).items()}
         rules = build.programs[decoded.event].program.rules
         self.rules: dict[str, LoweredRule] = {r.name: r for r in rules}
         self._fired = {rules[index].name for index, why, _, _ in hits if why is None}
@@ -225,7 +227,8 @@ class Interpreter(Evaluator):
         if node.op == "field":
             return self.field(node.data[0])
         if node.op == "remote":
-            return self.answers.get(node.data[0])
+            asked = self.asked.get(node.id)
+            return None if asked is None else asked.value
         if node.op == "clock":
             return self.now
         if node.op == "fired":

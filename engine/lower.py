@@ -13,7 +13,7 @@ from typing import Any
 
 from quell.engine import lower_calls, lower_counters, lower_lists, lower_models, lower_operators, lower_remote
 from quell.engine.graph import Graph, TooLarge
-from quell.engine.lowered import RemoteModel, Store
+from quell.engine.lowered import Store
 from quell.engine.operations import EARLIEST, LARGEST, LATEST, LONGEST
 from quell.engine.symbols import Symbols
 from quell.grammar import tree
@@ -22,6 +22,7 @@ from quell.grammar.literals import spell_path
 from quell.grammar.source import NOWHERE, Span
 from quell.grammar.types import BOOL, DURATION, MISSING, NUMBER, REGEX, TEXT, TIME, Type
 from quell.signals.models import Model
+from quell.signals.remote_types import RemoteSpec
 
 EXTENT: dict[str, tuple[float, float]] = {
     "number": (-LARGEST, LARGEST),
@@ -73,7 +74,7 @@ class Lowerer:
     injected: frozenset[str] = frozenset()
     graphs: dict[str, Graph] = field(default_factory=dict)
     stores: dict[str, Store] = field(default_factory=dict)
-    remotes: dict[str, RemoteModel] = field(default_factory=dict)
+    remotes: dict[str, RemoteSpec] = field(default_factory=dict)
     models: Mapping[str, Model] = field(default_factory=dict)
     here: Span = NOWHERE
     _lets: dict[tuple[str, str, bool, bool], int | None] = field(default_factory=dict)

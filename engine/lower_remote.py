@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from quell.engine.lowered import RemoteModel
 from quell.grammar import tree
 from quell.grammar.types import NUMBER, Type, record
+from quell.signals.remote_types import RemoteSpec
 
 if TYPE_CHECKING:
     from quell.engine.lower import Lowerer, Scope
@@ -33,7 +33,7 @@ def declare_remotes(low: Lowerer) -> None:
         sound = _clauses_ok(low, model)
         if wait is not None and gives is not None and sound:
             inputs = tuple(i.name for i, _ in model.inputs)
-            low.remotes[name] = RemoteModel(name, model.source.plain or "", inputs, gives, wait)
+            low.remotes[name] = RemoteSpec(name, model.source.plain or "", inputs, gives, wait)
 
 
 def remote(low: Lowerer, name: str, scope: Scope) -> int | None:

@@ -49,18 +49,6 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteModel:
-    """A remote model as declared: what it asks (`target` is named in quell.toml), the names of its inputs,
-    what its answer holds (nothing: one number), and how long a decision waits, in microseconds."""
-
-    name: str
-    target: str
-    inputs: tuple[str, ...]
-    gives: tuple[tuple[str, Type], ...]
-    wait: int
-
-
-@dataclass(frozen=True, slots=True)
 class LoweredLimit:
     """At most `count` times per key in any window of `every` microseconds."""
 

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any
 
-from quell.signals.counters_base import MOST, BaseStore, Key, each, keys_of, size
+from quell.signals.counters_base import MOST, BaseStore, Key, each, keys_of, size, surplus
 from quell.signals.memory import Memory
 
 __all__ = ["CountStore", "Key", "each", "keys_of"]
@@ -17,6 +17,10 @@ FOREVER = 2**62
 
 _EAGER = 1_024
 """Up to so many times a key's old ones leave one by one: moving the rest costs less than searching."""
+
+
+_SLACK = 32
+"""How many old times a key with more may keep, and one in 64 of its times besides."""
 
 
 class _Marked(array):  # type: ignore[type-arg]  # the class of an array cannot be subscribed at run time
@@ -99,13 +103,13 @@ class CountStore(BaseStore):
             return len(times)
         self._sweep(1)
         gone = bisect_right(times, low)
-        if gone > 32 + (number >> 6):
+        if gone > _SLACK + (number >> 6):
             del times[:gone]
         return number - gone
 
     def _crop(self, key: Key, times: array[int]) -> None:
         """Let go of the oldest times of a key that has too many, and put it in doubt."""
-        few = len(times) >> 6
+        few = surplus(len(times))
         self._cut(key, times[few - 1])
         del times[:few]
         self._held[key] = _Marked("q", times)
@@ -187,7 +191,7 @@ class CountStore(BaseStore):
         doubt."""
         times = _list(self._held.get(key))
         low = None if within is None else (max(at, times[-1]) if times else at) - within
-        if self._unknown(low) if not times else self._doubtful(key, low):
+        if self._in_doubt(key, low):
             return times, 0, 0
         return times, 0 if low is None else bisect_right(times, low), len(times) - skip
 
@@ -196,9 +200,7 @@ class CountStore(BaseStore):
         times = _list(self._held.get(key))
         high = (max(at, times[-1]) if times else at) - ago
         low = None if within is None else high - within
-        if self._unwatched(high if low is None else low):
-            return None
-        if self._unknown(low) if not times else self._doubtful(key, low):
+        if self._in_doubt(key, low) or self._unwatched(high if low is None else low):
             return None
         return times, 0 if low is None else bisect_right(times, low), bisect_right(times, high)
 

@@ -55,6 +55,11 @@ def keys_of(*parts: Any) -> list[Any]:
     return [parts]
 
 
+def surplus(number: int) -> int:
+    """How many of the oldest entries leave a key that has too many: enough that it is rare."""
+    return max(1, number >> 6)
+
+
 def size(held: Any) -> int:
     """The bytes that an object takes, what it refers to left out."""
     return GC + int(held.__sizeof__())
@@ -78,6 +83,8 @@ class BaseStore:
     )
 
     kind: ClassVar[str]
+    holds: frozenset[str] = frozenset()
+    """What is kept beyond the least that a store of the kind keeps."""
 
     def __init__(self, name: str, longest: int | None, memory: Memory, reach: int | None) -> None:
         self.name = name
@@ -226,6 +233,7 @@ class BaseStore:
         marks = self._marks
         return {
             "kind": self.kind,
+            "holds": sorted(self.holds),
             "longest": self.longest,
             "began": self.began,
             "refused": self._refused,
@@ -241,9 +249,10 @@ class BaseStore:
 
     def load(self, dumped: dict[str, Any]) -> None:
         """Take over what another store dumped, in the place of all that this one holds; readings give the
-        same as before. Raises ValueError when it comes from another kind of store."""
-        if dumped["kind"] != self.kind:
-            raise ValueError(f"a {self.kind} store cannot load what a {dumped['kind']} store dumped")
+        same as before. Raises ValueError when that store kept something else. How far back it reached is
+        `longest` in what it dumped; whether that is enough is for the caller to say."""
+        if dumped["kind"] != self.kind or not self.holds <= {*dumped["holds"]}:
+            raise ValueError(f"the counter `{self.name}` cannot be filled from a store of another kind")
         self.memory.left += len(self._held)
         self._held, self._queue, self._marks = {}, deque(), {}
         self.began, self._refused = dumped["began"], dumped["refused"]

@@ -110,10 +110,10 @@ class CoarseStore(BaseStore):
     def _ago(self, key: Key, at: int, within: int | None, ago: int) -> Found | None:
         held: Stretches = self._held.get(key, _NOTHING)
         high = (max(at, held.newest) if held is not _NOTHING else at) - ago
-        if self._unwatched(high if within is None else high - within):
-            return None
         low = None if within is None else (high - within) // self.resolution
         if self._in_doubt(key, None if low is None else low * self.resolution):
+            return None
+        if self._unwatched(high if within is None else high - within):
             return None
         start = 0 if low is None else bisect_right(held.stretches, low)
         return held, start, bisect_right(held.stretches, -(-high // self.resolution))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from quell.signals.counters_base import MOST, BaseStore, Key, each, size
+from quell.signals.counters_base import MOST, BaseStore, Key, each, size, surplus
 from quell.signals.memory import Memory
 
 SHOWN = 100
@@ -33,7 +33,7 @@ class DistinctStore(BaseStore):
     readings give the values themselves (`shown`), the newest ones before the present event are too.
     """
 
-    __slots__ = ("_before", "_logs", "_shown", "log", "previous")
+    __slots__ = ("_before", "_logs", "_shown", "holds", "log", "previous")
 
     kind = "distinct"
 
@@ -42,6 +42,7 @@ class DistinctStore(BaseStore):
     ) -> None:
         super().__init__(name, longest, memory, longest)
         self.log = log
+        self.holds = frozenset({"log"} if log else ())
         self.previous: dict[Key, list[int | None]] = {}
         self._shown = shown
         self._before: dict[Key, list[tuple[Any, int]]] = {}
@@ -106,7 +107,7 @@ class DistinctStore(BaseStore):
 
     def _crop(self, key: Key, seen: dict[Any, int]) -> None:
         """Let go of the values not seen for longest under a key that has too many."""
-        few = list(islice(seen.items(), len(seen) >> 6))
+        few = list(islice(seen.items(), surplus(len(seen))))
         self._cut(key, few[-1][1])
         for value, _ in few:
             del seen[value]
@@ -122,7 +123,7 @@ class DistinctStore(BaseStore):
             gone = bisect_right(times, at - self.longest)
             del times[:gone], noted.values[:gone]
         if len(times) > MOST:
-            few = len(times) >> 6
+            few = surplus(len(times))
             self._cut(key, times[few - 1])
             del times[:few], noted.values[:few]
 
@@ -147,7 +148,7 @@ class DistinctStore(BaseStore):
     def total(self, key: Key) -> int | None:
         """Different values under the key, ever."""
         seen = self._held.get(key)
-        if self._unknown(None) if seen is None else self._doubtful(key, None):
+        if self._in_doubt(key, None):
             return None
         return len(seen) if seen is not None else 0
 
@@ -173,7 +174,7 @@ class DistinctStore(BaseStore):
         low = None
         if within is not None:
             low = (max(at, seen[next(reversed(seen))]) if seen else at) - within
-        if self._unknown(low) if seen is None else self._doubtful(key, low):
+        if self._in_doubt(key, low):
             return None
         newest: Iterable[tuple[Any, int]]
         newest = self._before.get(key, ()) if skip else islice(reversed((seen or {}).items()), SHOWN)
@@ -194,9 +195,7 @@ class DistinctStore(BaseStore):
         times: Sequence[int] = () if noted is None else noted.times
         high = (max(at, times[-1]) if times else at) - ago
         low = None if within is None else high - within
-        if self._unwatched(high if low is None else low):
-            return None
-        if self._unknown(low) if noted is None else self._doubtful(key, low):
+        if self._in_doubt(key, low) or self._unwatched(high if low is None else low):
             return None
         values = [] if noted is None else noted.values
         return values, 0 if low is None else bisect_right(times, low), bisect_right(times, high)

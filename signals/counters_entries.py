@@ -18,7 +18,7 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Any
 
-from quell.signals.counters_base import size
+from quell.signals.counters_base import size, surplus
 
 Number = int | float
 EXACT = 2**53
@@ -41,8 +41,7 @@ class Candidates:
         replaced is remembered until the next, so that the time before it can still be asked for."""
         times, values = self.times, self.values
         if low is not None and times and times[len(times) >> 2] <= low:
-            gone = bisect_right(times, low)
-            del times[:gone], values[:gone]
+            self.cut(bisect_right(times, low))
         keep = len(values)
         while keep and values[keep - 1] <= value:
             keep -= 1
@@ -51,6 +50,11 @@ class Candidates:
         del times[keep:], values[keep:]
         times.append(at)
         values.append(value)
+
+    def cut(self, gone: int) -> None:
+        """Let go of the oldest."""
+        del self.times[:gone], self.values[:gone]
+        self.keep = max(0, self.keep - gone)
 
     def best(self, low: int | None, skip: bool) -> Number | None:
         """The greatest value after `low` (None: of all); with `skip` as it was before the newest."""
@@ -126,6 +130,26 @@ class Entries:
         for held in (self.sums, self.squares, self.values):
             if held is not None:
                 del held[:gone]
+
+    def number(self) -> int:
+        """How many entries are held of the kind that there are most of."""
+        number = len(self.times)
+        if self.least is not None:
+            number = max(number, len(self.least.times))
+        return number if self.greatest is None else max(number, len(self.greatest.times))
+
+    def crop(self) -> int:
+        """Let go of the oldest where there are too many; gives the newest time of what has gone."""
+        newest, most = 0, self.number()
+        for held in (self.times, *(c.times for c in (self.least, self.greatest) if c is not None)):
+            if len(held) == most:
+                newest = max(newest, held[surplus(most) - 1])
+        if len(self.times) == most:
+            self.cut(surplus(most))
+        for candidates in (self.least, self.greatest):
+            if candidates is not None and len(candidates.times) == most:
+                candidates.cut(surplus(most))
+        return newest
 
     def each_value(self) -> list[Number]:
         """The values, oldest first."""

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any
 
-from quell.signals.counters_base import MOST, BaseStore, Key, size
+from quell.signals.counters_base import MOST, BaseStore, Key, size, surplus
 from quell.signals.memory import Memory
 
 
@@ -64,7 +64,7 @@ class EventStore(BaseStore):
             if self._marks and key in self._marks:
                 self._settled(key, low)
         if len(times) > MOST:
-            few = len(times) >> 6
+            few = surplus(len(times))
             self._cut(key, times[few - 1])
             held.cut(few)
 
@@ -110,7 +110,7 @@ class EventStore(BaseStore):
         times = held.times
         high = (max(at, times[-1]) if times else at) - ago
         low = None if within is None else high - within
-        if self._unwatched(high if low is None else low) or self._in_doubt(key, low):
+        if self._in_doubt(key, low) or self._unwatched(high if low is None else low):
             return None
         start, end = 0 if low is None else bisect_right(times, low), bisect_right(times, high)
         return (held, start, end) if start < end else None

@@ -20,7 +20,7 @@ class NumberStore(BaseStore):
     """Numbers, per key. `needs` says what is read of them: `sum` (a mean is one too), `squares`, `min`,
     `max`; `log` that some reading ends before the present."""
 
-    __slots__ = ("_added", "_needs", "log")
+    __slots__ = ("_added", "_needs", "holds", "log")
 
     kind = "number"
 
@@ -36,6 +36,8 @@ class NumberStore(BaseStore):
         self.log = log
         wanted = set(needs)
         self._needs = frozenset(wanted | {"values"} if log and wanted & {"min", "max"} else wanted)
+        whole = {"entries", "min", "max"} if self._needs - {"min", "max"} else set()
+        self.holds = frozenset(whole | (self._needs & {"min", "max"}))
         self._added = 0
 
     # ---------------------------------------------------------------------------------------- writing
@@ -64,10 +66,8 @@ class NumberStore(BaseStore):
             at = entries.newest
         low = None if self.longest is None else at - self.longest
         entries.add(values, at, low)
-        if len(entries.times) > MOST:
-            few = len(entries.times) >> 6
-            self._cut(key, entries.times[few - 1])
-            entries.cut(few)
+        if entries.number() > MOST:
+            self._cut(key, entries.crop())
         if self._marks and low is not None and key in self._marks:
             self._settled(key, low)
 
@@ -153,7 +153,7 @@ class NumberStore(BaseStore):
         entries = self._held.get(key)
         high = (at if entries is None else max(at, entries.newest)) - ago
         low = None if within is None else high - within
-        if self._unwatched(high if low is None else low) or self._in_doubt(key, low):
+        if self._in_doubt(key, low) or self._unwatched(high if low is None else low):
             return None
         if entries is None:
             return _NOTHING, 0, 0

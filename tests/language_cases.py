@@ -6,8 +6,8 @@ In a page of `tests/language/`, a fenced block says what it is in its first line
   comment `#! code` at the end of a line says that the line earns that code (several codes with commas).
 - ```` ```quell shared ```` stands before every later bundle of the page that declares no event.
 - ```` ```file lists/x.txt ```` is a file of the bundles that follow, until the next heading of level 2.
-- ```` ```model models/x.lgb ```` is a LightGBM model that does what the block says (tests/model_files.py), for
-  the bundles that follow, until the next heading of level 2.
+- ```` ```model models/x.lgb ```` is a LightGBM model that does what the block says (tests/model_files.py),
+  for the bundles that follow, until the next heading of level 2.
 - ```` ```syntax ```` shows a form and is not run.
 - A table with the head `| expression | value |` holds expressions and the values they have; `\\|` is a bar.
 - A table with the head `| event | answer |` holds events, as JSON, which the bundle above it decides in
