@@ -1,4 +1,5 @@
-"""`count(…) == 300`, where `reaches` is meant: a counter passes a number by, or stays at it for a while."""
+"""`count(…) == 300`, where `reaches` is meant: a counter passes a number by, or stays at it for a while. And
+a resolution where the same is counted exactly as well, so that it only adds to what is held."""
 
 from __future__ import annotations
 
@@ -6,8 +7,9 @@ from collections.abc import Mapping
 
 from quell.engine.lints_world import World
 from quell.engine.lints_written import Texts, bare
+from quell.engine.lowered import Store
 from quell.grammar import tree
-from quell.grammar.diagnostics import Diagnostic
+from quell.grammar.diagnostics import Diagnostic, Report
 
 _COUNTS = ("count", "distinct")
 _LEAST = 2
@@ -29,6 +31,21 @@ def counted_equals(
             if counted and isinstance(value, int | float) and value >= _LEAST:
                 return _finding(compare, term, number, _reachable(world, node), texts)
     return None
+
+
+def lint_resolutions(stores: Mapping[str, Store], report: Report) -> None:
+    """Report every resolution that saves nothing."""
+    for store in stores.values():
+        exact = stores.get(store.exact)
+        if exact is None:
+            continue
+        if exact.longest is None or (store.longest is not None and exact.longest >= store.longest):
+            report.add(
+                "idle-resolution",
+                f"`{exact.text}` is also read without a resolution, as far back, so this one saves nothing",
+                store.span,
+                hint="leave it out",
+            )
 
 
 def _reachable(world: World, counter: int) -> bool:

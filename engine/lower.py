@@ -117,7 +117,7 @@ class Lowerer:
         graph = self.graph(scope.event)
         graph.spans.setdefault(made, node.span)
         if not events and is_event(graph[made].type):
-            lower_counted_events.refuse(self, node.span, graph[made].type)
+            lower_counted_events.refuse(self, node, made, scope.event)
             return None
         return made
 
@@ -139,7 +139,7 @@ class Lowerer:
         if type_.kind not in ("bool", "missing"):
             self.report.add(
                 "not_a_condition".replace("_", "-"),
-                f"{what} is a {type_}, not a condition",
+                f"{what} is a {type_.present()}, not a condition",
                 node.span,
                 hint=_condition_hint(type_),
             )

@@ -7,22 +7,37 @@ from typing import TYPE_CHECKING
 from quell.engine.lower_counters import reading
 from quell.engine.lower_stores import Wanted, store_of, value_bounds, value_type
 from quell.grammar import tree
-from quell.grammar.source import Span
-from quell.grammar.types import TIME, Type
+from quell.grammar.types import TIME
 
 if TYPE_CHECKING:
+    from quell.engine.graph import Node
     from quell.engine.lower import Lowerer, Scope
 
 
-def refuse(low: Lowerer, span: Span, type_: Type) -> None:
+def refuse(low: Lowerer, written: tree.Expr, made: int, event: str) -> None:
     """Report a counted event that stands where a value is needed."""
-    what = "a list of counted events" if type_.kind == "list" else "a counted event"
+    while isinstance(written, tree.Group):
+        written = written.inner
+    said = "it"
+    if isinstance(written, tree.Name | tree.Counter):
+        said = written.name if isinstance(written, tree.Name) else f"{written.function.name}(…)"
+    of = low.graph(event)[made]
+    kind = "a list of counted events" if of.type.kind == "list" else "a counted event"
     low.report.add(
         "type-mismatch",
-        f"this is {what}, and a value is needed here",
-        span,
-        hint="take something of it, such as last(…).at or last(…).content, or ask whether it is missing",
+        f"`{said}` is {kind}, and a value is needed here",
+        written.span,
+        hint=f"take something of it, such as {said}.at or {said}.{_some_field(low, of)}, or ask whether it is "
+        "missing",
     )
+
+
+def _some_field(low: Lowerer, of: Node) -> str:
+    """A field of the events that are counted, to show how it is asked for."""
+    if of.op != "counter":
+        return "id"
+    fields = [f.name for f in low.symbols.schemas[low.stores[of.data[0]].sources[0].event].fields]
+    return next((f for f in fields if f not in ("id", "at")), "id")
 
 
 def of_event(low: Lowerer, made: int, name: tree.Ident, scope: Scope) -> int | None:

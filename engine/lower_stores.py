@@ -60,6 +60,9 @@ def store_of(low: Lowerer, node: tree.Counter, wanted: Wanted) -> Store | None:
         identity, wanted.kind, tuple(sources), _text(low, node, wanted, sources), wanted.resolution,
         shadow=shadow,
     )  # fmt: skip
+    if wanted.resolution is not None:
+        store.span = node.resolution.span if node.resolution is not None else node.span
+        store.exact = _identity(low, replace(wanted, resolution=None), sources, shadow)
     low.stores[identity] = store
     return store
 

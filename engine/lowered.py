@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from quell.grammar import tree
-from quell.grammar.source import Span
+from quell.grammar.source import NOWHERE, Span
 from quell.grammar.types import Type
 
 StoreKind = Literal["count", "distinct", "number", "event"]
@@ -31,8 +31,10 @@ class Store:
 
     `identity` says what is counted, so that equal counters are one and a renamed one stays itself; `text`
     says it in the analyst's words, the same whichever of its readings came first. `resolution` is what the
-    start of a window is rounded down to, in microseconds, None where windows are exact. `longest` is the longest window read, in microseconds (None: ever); `oldest` how far back a reading's
-    window may end, `words` the words by which it is read.
+    start of a window is rounded down to, in microseconds, None where windows are exact. `longest` is the
+    longest window read, in microseconds (None: ever); `oldest` how far back a reading's window may end,
+    `words` the words by which it is read. `span` is where its resolution was first written, and `exact` the
+    identity that it would have without one.
     """
 
     identity: str
@@ -40,6 +42,8 @@ class Store:
     sources: tuple[StoreSource, ...]
     text: str
     resolution: int | None = None
+    span: Span = NOWHERE
+    exact: str = ""
     longest: int | None = 0
     oldest: int = 0
     words: set[str] = field(default_factory=set)

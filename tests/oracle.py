@@ -302,16 +302,16 @@ class Oracle:
             for node in tree.walk(root):
                 if isinstance(node, tree.Counter):
                     out[(essence(node), shadow)] = None
-                event = self._event_of(node.target) if isinstance(node, tree.Attribute) else None
-                if event is not None and isinstance(node, tree.Attribute):
-                    out[(essence(_with_value(event[0], node.name.name)), shadow)] = None
-                name = (
-                    node.name
-                    if isinstance(node, tree.Name)
-                    else node.function.name
-                    if isinstance(node, tree.Call)
-                    else ""
-                )
+                name = ""
+                if isinstance(node, tree.Attribute):
+                    event = self._event_of(node.target)
+                    if event is not None:
+                        name = node.name.name
+                        out[(essence(_with_value(event[0], name)), shadow)] = None
+                elif isinstance(node, tree.Name):
+                    name = node.name
+                elif isinstance(node, tree.Call):
+                    name = node.function.name
                 named = symbols.lets.get(name) or symbols.scores.get(name)
                 if named is not None and (name, shadow) not in seen:
                     seen.add((name, shadow))
