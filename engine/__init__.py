@@ -1,8 +1,8 @@
 """The compiler and the engine that decides events.
 
-from quell.engine import Engine
+from quell.engine import Stepper
 
-engine = Engine.load("policies")
+engine = Stepper.load("policies")
 decision = engine.decide(b'{"type": "message_create", …}')
 """
 
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from quell.engine.decision import Decision, Fired, Held, LabelChange, Refused, Sent
-    from quell.engine.engine import Engine
     from quell.engine.event_problems import Problem
+    from quell.engine.stepper import Stepper
     from quell.grammar.diagnostics import Diagnostic, PolicyError
 
 _PLACES = {
     "Decision": "quell.engine.decision",
     "Diagnostic": "quell.grammar.diagnostics",
-    "Engine": "quell.engine.engine",
+    "Stepper": "quell.engine.stepper",
     "Fired": "quell.engine.decision",
     "Held": "quell.engine.decision",
     "LabelChange": "quell.engine.decision",
@@ -32,7 +32,6 @@ _PLACES = {
 __all__ = [
     "Decision",
     "Diagnostic",
-    "Engine",
     "Fired",
     "Held",
     "LabelChange",
@@ -40,6 +39,7 @@ __all__ = [
     "Problem",
     "Refused",
     "Sent",
+    "Stepper",
 ]
 
 

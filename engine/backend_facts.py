@@ -76,7 +76,7 @@ def is_bare(node: Node, leaf: Callable[[str], Leaf]) -> bool:
     if node.op == "field":
         found = leaf(node.data[0])
         return found.raw and is_atom(found.source)
-    return node.op in ("const", "injected", "fired") and not node.args
+    return node.op in ("const", "clock", "injected", "fired") and not node.args
 
 
 def gather(
@@ -155,7 +155,7 @@ def _lazy(
                 out.add(a)
     for number, count in uses.items():
         node = graph[number]
-        if node.binders or node.op in ("const", "element", "fired", "match", "list_match"):
+        if node.binders or node.op in ("const", "clock", "element", "fired", "match", "list_match"):
             continue
         if node.op == "injected" and not node.args:
             continue

@@ -6,6 +6,7 @@ leads outside is refused.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,27 +14,37 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from quell.grammar.diagnostics import Report, did_you_mean
+from quell.grammar.literals import duration
 from quell.grammar.literals import path as read_path
 from quell.grammar.parser import MAX_FILE
 from quell.grammar.source import Source, Span
+from quell.signals.clock import LATENESS
 
 SETTINGS = "quell.toml"
 MAX_FILES = 5_000
 MAX_LIST_BYTES = 64 << 20
+MAX_LATENESS = 366 * 86_400_000_000
+"""Microseconds."""
 MAX_SETTINGS = 1 << 16
 """Bytes: it holds a few lines, and reading long dotted keys takes the square of their length."""
-_KNOWN: dict[str, tuple[str, ...]] = {"bundle": ("name", "description"), "events": ("type", "max_bytes")}
+_DURATION = re.compile(r"(?:[0-9]{1,9}(?:ms|s|m|h|d|w))+")
+_KNOWN: dict[str, tuple[str, ...]] = {
+    "bundle": ("name", "description"),
+    "events": ("type", "max_bytes", "lateness"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What quell.toml says. `type_path` is where an event's wire name stands; `max_bytes` how long one
-    may be."""
+    may be, `lateness` how many microseconds an event may be behind the others and still count as of its own
+    time."""
 
     name: str = ""
     description: str = ""
     type_path: tuple[str | int | None, ...] = ("type",)
     max_bytes: int = 1 << 20
+    lateness: int = LATENESS
 
 
 @dataclass(slots=True)
@@ -248,6 +259,7 @@ def read_settings(said: Mapping[str, Any], span: Span, report: Report) -> Settin
         _text(bundle, "description", "", span, report),
         _type_path(events, span, report),
         _whole(events, "max_bytes", 1 << 20, span, report),
+        _span(events, "lateness", LATENESS, span, report),
     )
 
 
@@ -269,6 +281,23 @@ def _whole(section: Mapping[str, Any], key: str, default: int, span: Span, repor
     if isinstance(value, int) and not isinstance(value, bool) and 1_000 <= value <= 1 << 26:
         return value
     report.add("bad-settings", f"`{key}` in {SETTINGS} must be a whole number from 1000 to {1 << 26}", span)
+    return default
+
+
+def _span(section: Mapping[str, Any], key: str, default: int, span: Span, report: Report) -> int:
+    written = section.get(key)
+    if written is None:
+        return default
+    if isinstance(written, str) and len(written) <= 100 and _DURATION.fullmatch(written):
+        value = duration(written)
+        if 0 < value <= MAX_LATENESS:
+            return value
+    report.add(
+        "bad-settings",
+        f"`{key}` in {SETTINGS} must be a duration, at most 366d",
+        span,
+        hint=f'write {key} = "1h"',
+    )
     return default
 
 

@@ -10,7 +10,7 @@ from quell.engine.cli_output import Busy, console, count, stderr
 
 if TYPE_CHECKING:
     from quell.engine.compile import Analysis, Build
-    from quell.engine.engine import Engine
+    from quell.engine.stepper import Stepper
     from quell.grammar.diagnostics import Diagnostic
 
 
@@ -63,11 +63,11 @@ def built(folder: str, *, all_fields: bool = False) -> Build:
         return build(analysis, all_fields=all_fields)
 
 
-def engine(folder: str) -> Engine:
+def engine(folder: str) -> Stepper:
     """An engine for the bundle in a folder; errors as in `read_sound`."""
-    from quell.engine.engine import Engine
+    from quell.engine.stepper import Stepper
 
-    return Engine(built(folder))
+    return Stepper(built(folder))
 
 
 def print_findings(found: Sequence[Diagnostic], analysis: Analysis, stream: IO[str] | None = None) -> None:

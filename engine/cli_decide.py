@@ -17,8 +17,8 @@ from quell.engine.cli_output import Watch, count, print_json, say, stderr, stdou
 if TYPE_CHECKING:
     from quell.engine.decision_files import DecisionWriter
     from quell.engine.decision_summary import Summary
-    from quell.engine.engine import Engine
     from quell.engine.sources import Source
+    from quell.engine.stepper import Stepper
 
 FORMATS = ("json lines", "json", "csv", "tsv", "parquet")
 _STEP = 256
@@ -102,7 +102,7 @@ def _refuse_same(events: str, out: str | None) -> None:
 
 
 def _run(
-    made: Engine, events: str, out: str | None, format_: Any, limit: int | None
+    made: Stepper, events: str, out: str | None, format_: Any, limit: int | None
 ) -> tuple[Summary, float, Unreadable | None]:
     """Decide the events; gives what came of them, the seconds it took, and why reading ended early."""
     from quell.engine.decision_summary import Summary
@@ -132,7 +132,7 @@ def _total(source: Source, limit: int | None) -> int | None:
 
 
 def _decide(
-    made: Engine,
+    made: Stepper,
     source: Source,
     summary: Summary,
     writer: DecisionWriter | None,

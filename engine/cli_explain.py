@@ -15,8 +15,8 @@ from quell.engine.cli_output import Watch, console, count, print_json, say, stdo
 if TYPE_CHECKING:
     from quell.engine.compile import Build
     from quell.engine.decision import Refused
-    from quell.engine.engine import Engine
     from quell.engine.explanation import Explanation
+    from quell.engine.stepper import Stepper
 
 FORMATS = ("json lines", "json", "csv", "tsv", "parquet")
 _STEP = 256
@@ -133,11 +133,11 @@ def _tell(
 
 
 def _explained(made: Build, event: str, history: str | None, format_: Any) -> Explanation | Refused:
-    from quell.engine.engine import Engine
     from quell.engine.explain import Explainer
     from quell.engine.sources import SourceError
+    from quell.engine.stepper import Stepper
 
-    engine = Engine(made)
+    engine = Stepper(made)
     try:
         if event == STDIO or Path(event).is_file():
             lines = _one_event(event, made.decoder.max_bytes)
@@ -176,7 +176,9 @@ def _one_event(path: str, max_bytes: int) -> Any:
 _KNOWN = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".pq", ".gz", ".zst")
 
 
-def _catch_up(engine: Engine, history: str, format_: Any, wanted: str | None) -> Explanation | Refused | None:
+def _catch_up(
+    engine: Stepper, history: str, format_: Any, wanted: str | None
+) -> Explanation | Refused | None:
     """Decide a history, up to the event whose id or place is wanted; that one is explained."""
     from quell.engine.events import Refusal
     from quell.engine.explain import Explainer

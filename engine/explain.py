@@ -15,7 +15,6 @@ from typing import Any
 
 from quell.engine.agreement import effect_values, held_back
 from quell.engine.decision import Decision, Refused
-from quell.engine.engine import Engine, Event
 from quell.engine.events import Decoded, Refusal
 from quell.engine.explain_missing import why_missing
 from quell.engine.explain_notes import tell
@@ -36,6 +35,7 @@ from quell.engine.lower import Scope
 from quell.engine.lowered import LoweredEffect, LoweredRule
 from quell.engine.plan import Block, Costs, arrange, conjuncts
 from quell.engine.settle import Hit, ready, shown_until
+from quell.engine.stepper import Event, Stepper
 from quell.grammar import tree
 from quell.grammar.diagnostics import place
 from quell.grammar.literals import spell_duration
@@ -47,7 +47,7 @@ from quell.signals.show import show_time
 class Explainer:
     """Explains decisions of one engine. What the plan asks first is worked out once per event type."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Stepper) -> None:
         self.engine = engine
         self._readers = FieldReaders(engine.bundle)
         self._plans: dict[str, dict[str, dict[int, int]]] = {}
@@ -270,7 +270,7 @@ class Account:
             return result
         allowed = True
         if limit is not None and effect.limit is not None:
-            left = limit.left(values[1], self.interpreter.decoded.at)
+            left = limit.left(values[1], self.interpreter.now)
             allowed = left > 0
             if not allowed:
                 result.why = f"the limit of {limit.count} every {spell_duration(limit.every)} is used up"
@@ -287,7 +287,7 @@ class Account:
             return {name: ready(value[name], type_) for name, _, type_ in effect.payload}
         if effect.target is not None:
             type_ = self.interpreter.graph[effect.target].type
-            until = None if effect.lasts is None else self.interpreter.decoded.at + effect.lasts
+            until = None if effect.lasts is None else self.interpreter.now + effect.lasts
             return {"on": ready(value, type_), "until": None if until is None else shown_until(until)}
         return effect.name
 

@@ -167,6 +167,7 @@ _PYTHON = frozenset(
         "yield",
         "e",
         "at",
+        "now",
         "hits",
         "any",
         "all",
@@ -209,6 +210,8 @@ class Expressions:
         node = self.graph[number]
         if node.op == "const":
             return self._const(node)
+        if node.op == "clock":
+            return "now"
         if node.op in ("field", "injected", "fired", "element"):
             return self.leaf(node)
         special = _SPECIAL.get(node.op)

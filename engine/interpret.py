@@ -176,6 +176,11 @@ class Interpreter(Evaluator):
         self._fired = {rules[index].name for index, why, _, _ in hits if why is None}
         self._own: dict[str, list[Any]] = {}
 
+    @property
+    def now(self) -> int:
+        """The time at which the event counts."""
+        return self.state.clock.now(self.decoded.at)
+
     def field(self, name: str) -> Any:
         """The value of a field of the event. Raises NotRead when the decoder leaves it out."""
         return self._readers.read(self.decoded, name)
@@ -215,6 +220,8 @@ class Interpreter(Evaluator):
     def _state_leaf(self, node: Node, values: Sequence[Any]) -> Any:
         if node.op == "field":
             return self.field(node.data[0])
+        if node.op == "clock":
+            return self.now
         if node.op == "fired":
             return self.fired(node.data[0], shadow=node.data[1])
         if node.op == "injected":

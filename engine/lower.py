@@ -20,7 +20,7 @@ from quell.grammar import tree
 from quell.grammar.diagnostics import Report, did_you_mean
 from quell.grammar.literals import spell_path
 from quell.grammar.source import NOWHERE, Span
-from quell.grammar.types import BOOL, DURATION, MISSING, NUMBER, REGEX, TEXT, Type
+from quell.grammar.types import BOOL, DURATION, MISSING, NUMBER, REGEX, TEXT, TIME, Type
 
 EXTENT: dict[str, tuple[float, float]] = {
     "number": (-LARGEST, LARGEST),
@@ -228,6 +228,10 @@ class Lowerer:
         )
         self._fields[(event, name)] = made
         return made
+
+    def clock(self, event: str) -> int:
+        """The leaf with the time at which an event counts: what counters and labels are read at."""
+        return self.graph(event).add("clock", (), (), TIME, bounds=EXTENT["time"], whole=True)
 
     def _let(self, name: str, span: Span, scope: Scope) -> int | None:
         let = self.symbols.lets[name]

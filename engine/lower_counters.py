@@ -344,14 +344,14 @@ def _has_names(low: Lowerer, node: tree.Counter, scope: Scope) -> bool:
 
 def _read(low: Lowerer, store: Store, keys: list[int], within: int | None, before: Any, scope: Scope) -> int:
     graph = low.graph(scope.event)
-    at = low.field(scope.event, "at")
+    clock = low.clock(scope.event)
     types = [graph[k].type for k in keys]
     listed = any(t.kind == "list" for t in types)
     maybe = any(t.optional for t in types) or (isinstance(before, int) and before > 0)
     type_ = list_of(NUMBER) if listed else NUMBER
     return graph.add(
         "counter",
-        (*keys, at),
+        (*keys, clock),
         (store.identity, within, before),
         type_.maybe() if maybe else type_,
         bounds=(0, 2**53),

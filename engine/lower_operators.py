@@ -555,11 +555,11 @@ def label_node(
     if not label_ok(low, type_.name, label):
         return None
     graph = low.graph(scope.event)
-    at = low.field(scope.event, "at")
+    clock = low.clock(scope.event)
     if op == "labelled":
-        return graph.add("labelled", (target[0], at), (type_.name, label.plain), maybe(BOOL, type_))
+        return graph.add("labelled", (target[0], clock), (type_.name, label.plain), maybe(BOOL, type_))
     return graph.add(
-        "label_age", (target[0], at), (type_.name, label.plain), DURATION.maybe(), bounds=(0, 4e18)
+        "label_age", (target[0], clock), (type_.name, label.plain), DURATION.maybe(), bounds=(0, 4e18)
     )
 
 

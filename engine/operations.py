@@ -289,6 +289,7 @@ _row("all", 2, binds=True, condition=True, cost=0.3, likely=0.5)
 
 _row("const", 0, cost=0.0)
 _row("field", 0, pure=False, cost=0.03, leaf_bounds=True)
+_row("clock", 0, pure=False, cost=0.0, leaf_bounds=True)
 _row("injected", (0, 1), pure=False, cost=0.05, leaf_bounds=True)
 _row("fired", 0, pure=False, condition=True, likely=0.02, cost=0.01)
 _row("labelled", 2, pure=False, condition=True, likely=0.05, cost=0.1)

@@ -19,7 +19,6 @@ from collections.abc import Callable
 from quell.engine.bundle import Files
 from quell.engine.compile import Analysis, Build, ParseCache, analyse, build
 from quell.engine.decision import Refused
-from quell.engine.engine import Engine
 from quell.engine.events import Decoded, Refusal
 from quell.engine.explain import Account, Explainer
 from quell.engine.lower import Lowerer, Scope
@@ -37,6 +36,7 @@ from quell.engine.policy_test_steps import (
 from quell.engine.policy_test_values import NOW, clock_evaluator, now_node, plain_value
 from quell.engine.policy_test_values import values_of as event_values
 from quell.engine.settle import Hit
+from quell.engine.stepper import Stepper
 from quell.grammar import tree
 from quell.grammar.diagnostics import PolicyError
 from quell.grammar.source import Source
@@ -113,7 +113,7 @@ class _Run:
         self._made = made
         self._test = test
         self._detail = detail
-        self._engine = Engine(made, injected=self._supplied)
+        self._engine = Stepper(made, injected=self._supplied)
         self._explainer = Explainer(self._engine)
         self._clock = START
         self._sends: Counter[str] = Counter()

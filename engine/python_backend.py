@@ -131,7 +131,7 @@ class _Writer:
         self.lines, self.indent = [], 1
         self._write_head()
         parts = [
-            f"def {self._function_name()}(e, at):",
+            f"def {self._function_name()}(e, at, now):",
             f"    {_docstring(f'Decide one `{self.facts.event}`.')}",
             *self.lines,
             *body,
@@ -419,10 +419,10 @@ class _Writer:
             if own is not None:
                 self.line(f"{own} += {many}")
                 many = own
-            self.line(f"{name}.add_each({many}, {value}at)")
+            self.line(f"{name}.add_each({many}, {value}now)")
             return
         key = keys[0] if len(keys) == 1 else f"({', '.join(keys)})"
-        self.line(f"{name}.add({key}, {value}at)")
+        self.line(f"{name}.add({key}, {value}now)")
         if own is not None:
             self.line(f"{own}.append({key})")
 

@@ -66,8 +66,9 @@ class Settler:
         identity = f"{rule.first_name}{shadow}: {effect.kind} {effect.entity} {effect.name} {len(same)}"
         return _Effect(effect, self.state.limit(identity, effect.limit.count, effect.limit.every))
 
-    def settle(self, decision: Decision, hits: list[Hit]) -> None:
-        """Fill in a decision from the hits and change the state. The order of hits is of no account."""
+    def settle(self, decision: Decision, hits: list[Hit], now: int) -> None:
+        """Fill in a decision from the hits and change the state as of `now`. The order of hits is of no
+        account."""
         if len(hits) > 1:
             hits.sort(key=_NUMBER)
         fired: list[Fired] = []
@@ -75,7 +76,7 @@ class Settler:
         for hit in hits:
             known = self._plain[hit[0]]
             if known is None:
-                self._settle(decision, hits)
+                self._settle(decision, hits, now)
                 return
             fired.append(known)
             rank = self._ranks[hit[0]]
@@ -84,12 +85,12 @@ class Settler:
         decision.fired = tuple(fired)
         decision.verdict = self.ladder.verdicts[best]
 
-    def _settle(self, decision: Decision, hits: list[Hit]) -> None:
+    def _settle(self, decision: Decision, hits: list[Hit], now: int) -> None:
         """The same for rules of every kind."""
         fired: list[Fired] = []
         shadow: list[Fired] = []
         held: list[Held] = []
-        changes = _Changes(decision.at)
+        changes = _Changes(now)
         sends: list[Sent] = []
         best = 0
         for index, why, message, values in hits:
@@ -97,7 +98,7 @@ class Settler:
             if why is not None:
                 held.append(Held(rule.name, why))
                 continue
-            verdict = self._effects(index, values, decision.at, changes if rule.live else None, sends)
+            verdict = self._effects(index, values, now, changes if rule.live else None, sends)
             (fired if rule.live else shadow).append(_fired(rule, verdict, message))
             if rule.live and verdict is not None:
                 best = max(best, self._ranks[index])

@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 
-from quell.engine import Decision, Engine, PolicyError, Refused
+from quell.engine import Decision, PolicyError, Refused, Stepper
 
 LARGEST = 1 << 20
 SLOWEST = 10
@@ -30,7 +30,7 @@ log = logging.getLogger("chat")
 class Chat:
     """Messages delivered so far, and the engine that decides what may be."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Stepper) -> None:
         self.engine = engine
         self.delivered = 0
         self._lock = threading.Lock()
@@ -84,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def serve(policies: str, port: int) -> ThreadingHTTPServer:
     """A server on this machine only, ready to run. Port 0 takes a free one."""
-    chat = Chat(Engine.load(policies))
+    chat = Chat(Stepper.load(policies))
     handler = type("ChatHandler", (Handler,), {"chat": chat})
     return ThreadingHTTPServer(("127.0.0.1", port), handler)
 

@@ -13,10 +13,10 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 
-from quell.engine import Decision, Engine, PolicyError, Refused
+from quell.engine import Decision, PolicyError, Refused, Stepper
 
 
-def consume(engine: Engine, events: Iterable[bytes], mildest: str) -> Iterator[str]:
+def consume(engine: Stepper, events: Iterable[bytes], mildest: str) -> Iterator[str]:
     """What to do about each event in turn, as lines to print. `mildest` is the verdict that needs no act."""
     for number, event in enumerate(events, 1):
         if not event.strip():
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--mildest", default="allow", help="the verdict that needs no act (default: allow)")
     options = parser.parse_args()
     try:
-        engine = Engine.load(options.policies)
+        engine = Stepper.load(options.policies)
     except PolicyError as error:
         raise SystemExit(str(error)) from None
     try:

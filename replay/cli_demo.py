@@ -20,7 +20,7 @@ from quell.engine.cli_output import Watch, console, count, print_json, words
 if TYPE_CHECKING:
     from quell.engine.decision import Decision, Refused
     from quell.engine.decision_files import DecisionWriter
-    from quell.engine.engine import Engine
+    from quell.engine.stepper import Stepper
     from quell.replay.demo import Day, Sink
 
 EVENTS = 210_000
@@ -70,7 +70,7 @@ def demo(events: int, seed: int, keep: str | None, as_json: bool) -> int:
     return OK
 
 
-def _tell(engine: Engine, day: Day, events: int, as_json_: bool) -> None:
+def _tell(engine: Stepper, day: Day, events: int, as_json_: bool) -> None:
     from quell.replay.demo_report import as_json, print_day
 
     if as_json_:

@@ -17,7 +17,7 @@ import msgspec
 
 from quell.engine.decision import Decision, Refused
 from quell.engine.decision_summary import Summary
-from quell.engine.engine import Engine
+from quell.engine.stepper import Stepper
 from quell.replay.quality import Quality, Tally
 from quell.replay.simulate import ABUSE_KINDS, describe, simulate
 from quell.replay.simulate_campaigns import Campaign
@@ -76,7 +76,7 @@ Sink = Callable[[bytes, dict[str, str], Decision | Refused], None]
 
 
 def run_day(
-    engine: Engine,
+    engine: Stepper,
     events: int,
     seed: int,
     sink: Sink | None = None,

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from quell.engine.engine import Engine
+    from quell.engine.stepper import Stepper
 
 
-def print_day(engine: Engine, day: Day, events: int) -> None:
+def print_day(engine: Stepper, day: Day, events: int) -> None:
     """The whole report."""
     out = console()
     campaigns = describe(day.seed, events)
@@ -54,7 +54,7 @@ def _heading(out: Console, text: str) -> None:
     out.print(text, style="bold")
 
 
-def _print_heading(out: Console, engine: Engine, day: Day) -> None:
+def _print_heading(out: Console, engine: Stepper, day: Day) -> None:
     summary = day.summary
     rules = sum(r.mode == "live" for r in summary.rules.values())
     out.print(
@@ -141,7 +141,7 @@ def _print_traps(out: Console, traps: Sequence[TrapResult]) -> None:
     out.print(table(("trap", "events>", "alarms>", "what it is~"), rows, width=out.width))
 
 
-def _print_rules(out: Console, engine: Engine, day: Day) -> None:
+def _print_rules(out: Console, engine: Stepper, day: Day) -> None:
     _heading(out, "Rules: how often each fired, and how much of that was abuse")
     rows: list[tuple[str | Text, ...]] = []
     for rule in day.summary.hit_rules:
@@ -167,7 +167,7 @@ def _print_rules(out: Console, engine: Engine, day: Day) -> None:
         out.print(words(("never matched: ", "dim"), ", ".join(day.summary.silent_rules)))
 
 
-def _effects(engine: Engine, rule: str) -> Sequence[Any]:
+def _effects(engine: Stepper, rule: str) -> Sequence[Any]:
     return engine.bundle.analysis.symbols.rules[rule].effects
 
 
@@ -238,7 +238,7 @@ def _print_refused(out: Console, day: Day) -> None:
         out.print(line, no_wrap=True, overflow="ellipsis")
 
 
-def as_json(engine: Engine, day: Day, events: int) -> dict[str, Any]:
+def as_json(engine: Stepper, day: Day, events: int) -> dict[str, Any]:
     """The whole report, JSON-ready; times in seconds."""
     quality = day.quality
     campaigns = describe(day.seed, events)

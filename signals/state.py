@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from quell.signals.clock import Clock
 from quell.signals.counters import CountStore, DistinctStore
 from quell.signals.labels import LabelSet, LimitStore
 
 Store = CountStore | DistinctStore
+HISTORY = "history"
+"""What an event is late for that is older than the watermark and the allowed lateness let it be."""
 
 
 @dataclass(slots=True)
@@ -22,14 +25,19 @@ class State:
     labels: dict[tuple[str, str], LabelSet] = field(default_factory=dict)
     limits: dict[str, LimitStore] = field(default_factory=dict)
     late: list[str] = field(default_factory=list)
+    clock: Clock = field(default_factory=Clock)
     began: int | None = None
 
-    def begin(self, at: int) -> None:
-        """Note the time from which events are watched: that of the first one."""
+    def admit(self, at: int) -> int:
+        """Take in the time of an event, before it is counted; gives the time at which it counts."""
         if self.began is None:
             self.began = at
             for store in self.stores.values():
                 store.began = at
+        now = self.clock.see(at)
+        if now > at:
+            self.late.append(HISTORY)
+        return now
 
     def label(self, kind: str, name: str) -> LabelSet:
         """The entities of a kind that carry a label."""

@@ -11,10 +11,10 @@ from quell.engine.agreement import build_probed, differences, probe_differences,
 from quell.engine.bundle import Files
 from quell.engine.compile import Analysis, analyse, build
 from quell.engine.decision import Decision
-from quell.engine.engine import Engine
 from quell.engine.events import Decoded, Refusal
 from quell.engine.interpret import Interpreter
 from quell.engine.settle import Hit
+from quell.engine.stepper import Stepper
 from quell.grammar.diagnostics import plain
 from quell.grammar.source import Source
 
@@ -44,9 +44,9 @@ def findings(text: str, lists: Mapping[str, str] | None = None) -> list[str]:
     ]
 
 
-def engine(text: str, lists: Mapping[str, str] | None = None) -> Engine:
+def engine(text: str, lists: Mapping[str, str] | None = None) -> Stepper:
     """An engine that decodes every field."""
-    return Engine(build(sound(text, lists), all_fields=True))
+    return Stepper(build(sound(text, lists), all_fields=True))
 
 
 class Judged:
@@ -54,8 +54,8 @@ class Judged:
 
     def __init__(self, text: str, lists: Mapping[str, str] | None = None) -> None:
         self.analysis = sound(text, lists)
-        self.engine = Engine(build(self.analysis, all_fields=True))
-        self._probed = Engine(build_probed(self.analysis))
+        self.engine = Stepper(build(self.analysis, all_fields=True))
+        self._probed = Stepper(build_probed(self.analysis))
         self._nodes = {e: probed_nodes(self.analysis, e) for e in self.analysis.symbols.schemas}
         self._values: dict[str, Any] = {}
 
@@ -70,7 +70,7 @@ class Judged:
         self.decide(event)
         return self._values
 
-    def _decide(self, engine: Engine, event: Mapping[str, Any], *, probed: bool) -> Decision:
+    def _decide(self, engine: Stepper, event: Mapping[str, Any], *, probed: bool) -> Decision:
         decoded = engine.decode(msgspec.json.encode(event))
         assert not isinstance(decoded, Refusal), str(decoded)
         wrong: list[str] = []

@@ -25,7 +25,7 @@ import msgspec
 from quell.engine.bundle import Files
 from quell.engine.compile import Build, analyse, build
 from quell.engine.decision import Decision, Refused
-from quell.engine.engine import Engine
+from quell.engine.stepper import Stepper
 from quell.grammar.diagnostics import plain
 from quell.grammar.source import Source
 from quell.grammar.types import Type
@@ -60,7 +60,7 @@ def sources_of(made: Build) -> list[bytes]:
 def starter() -> Iterator[str]:
     """The starter bundle over the beginning of a simulated day."""
     with as_file(files("quell.policies")) as folder:
-        engine = Engine.load(folder)
+        engine = Stepper.load(folder)
     yield f"starter: version {engine.version}, generated code {digest(sources_of(engine.bundle))}"
     answers: list[bytes] = []
     verdicts: Counter[str] = Counter()
@@ -323,7 +323,7 @@ def functions() -> Iterator[str]:
     )
     made = build(analysis)
     yield f"functions: generated code {digest(sources_of(made))}"
-    engine = Engine(made)
+    engine = Stepper(made)
     values: list[list[bytes]] = [[] for _ in expressions]
     decisions: list[bytes] = []
     for event in notes():
@@ -402,7 +402,7 @@ def cases(path: Path) -> Iterator[str]:
         sources = {name: Source(name, text) for name, text in case["sources"].items()}
         extra = {name: text.encode("latin-1") for name, text in case["extra"].items()}
         made = build(analyse(Files("case", sources, extra=extra), lints=False))
-        engine = Engine(made)
+        engine = Stepper(made)
         answers: list[Decision | Refused] = [engine.decide(event) for event in case["events"]]
         yield f"case {number}: {digest(sources_of(made))} {digest(encode(a) for a in answers)}"
 

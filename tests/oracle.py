@@ -89,6 +89,8 @@ class Oracle:
         lists: Mapping[str, PolicyList],
         used: Mapping[str, AbstractSet[str]],
         type_path: Sequence[Any] = ("type",),
+        block: int = 256,
+        lateness: int = 3_600_000_000,
     ) -> None:
         self.symbols = symbols
         self.lists = lists
@@ -104,6 +106,8 @@ class Oracle:
         self.history: dict[CounterKey, list[Counted]] = {key: [] for key in self.counters}
         self.settling = Settling(symbols)
         self.began: int | None = None
+        self.times: list[int] = []
+        self.block, self.lateness = block, lateness
         self.seq = 0
 
     # ------------------------------------------------------------- decisions
@@ -118,10 +122,19 @@ class Oracle:
         at = int(values["at"])
         if self.began is None:
             self.began = at
+        self.times.append(at)
+        horizon = self._horizon()
+        behind = horizon is not None and at < horizon
+        at = horizon if horizon is not None and behind else at
         now = Now(event, at, self.seq, values)
         outcomes = [self._rule(now, name) for name in sorted(self.symbols.rules) if self._is_on(name, event)]
-        late = self._commit(now)
+        late = self._commit(now) or behind
         return self.settling.settle(event, at, [o for o in outcomes if o.matched], late)
+
+    def _horizon(self) -> int | None:
+        """The oldest time at which an event counts."""
+        whole = range(0, len(self.times) - self.block + 1, self.block)
+        return max((min(self.times[i : i + self.block]) - self.lateness for i in whole), default=None)
 
     def unread(self, data: bytes) -> bool:
         """Whether the event lacks a required field that nothing reads: the engine does not look at it."""

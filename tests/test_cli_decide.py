@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from quell.engine.decision import Decision
-from quell.engine.engine import Engine
+from quell.engine.stepper import Stepper
 from tests.cli_support import EVENTS, POLICIES, colourless, make_bundle, run, write_events
 
 VERDICTS = ["allow", "block", "allow", "challenge", "challenge"]
@@ -95,7 +95,7 @@ def test_decisions_as_json_lines_are_the_engines(bundle: Path, events: Path, tmp
     done = run("decide", bundle, "--events", events, "--out", out)
     assert done.exit_code == 0
     assert f"wrote 7 decisions to {out}" in done.stderr
-    engine = Engine.load(bundle)
+    engine = Stepper.load(bundle)
     written = out.read_bytes().splitlines()
     assert len(written) == len(EVENTS)
     for line, event in zip(written, EVENTS, strict=True):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from quell.engine.engine import Engine
+from quell.engine.stepper import Stepper
 from tests.cli_support import EVENTS, POLICIES, make_bundle, run, write_events
 
 
@@ -111,7 +111,7 @@ def test_the_explanation_names_what_decided(bundle: Path, events: Path) -> None:
 
 def test_the_source_is_the_function_that_decides(bundle: Path) -> None:
     shown = run("explain", bundle, "--source").stdout
-    program = Engine.load(bundle).bundle.programs["message"].program
+    program = Stepper.load(bundle).bundle.programs["message"].program
     assert shown == program.source.rstrip("\n") + "\n"
     compile(shown, "source", "exec")
     assert run("explain", bundle, "--source", "--event-type", "message").stdout == shown
@@ -246,7 +246,7 @@ def test_rules_are_sinks_and_what_they_share_stands_once(bundle: Path) -> None:
     assert (named["author: User"], counter) in arrows
     assert (counter, named["burst"]) in arrows
     assert (named["burst"], named["flood"]) in arrows
-    identity = next(iter(Engine.load(bundle).bundle.analysis.lowerer.stores))
+    identity = next(iter(Stepper.load(bundle).bundle.analysis.lowerer.stores))
     assert f"#35;{identity[:8]}" in text
     assert '-->|"within 1m"|' in text
     assert len(nodes) == len(named), "each shape has a text of its own here"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from quell.engine.decision import Decision, Refused
-from quell.engine.engine import Engine
+from quell.engine.stepper import Stepper
 from quell.replay import cli_demo, demo, simulate
 from tests.cli_support import colourless, run
 
@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
-def engine() -> Engine:
-    return Engine.load(ROOT / "policies")
+def engine() -> Stepper:
+    return Stepper.load(ROOT / "policies")
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
 
 
-def test_a_campaigns_first_action_is_timed_from_its_first_event(engine: Engine) -> None:
+def test_a_campaigns_first_action_is_timed_from_its_first_event(engine: Stepper) -> None:
     verdicts: dict[str, list[tuple[int, bool]]] = {}
 
     def sink(line: bytes, truth: dict[str, str], answer: Decision | Refused) -> None:
@@ -168,7 +168,7 @@ def test_what_acts_is_found_on_any_ladder() -> None:
     assert demo.acting(("fine", "bad", "worse")) == ("bad", "worse")
 
 
-def test_hours_count_every_decision_once(engine: Engine) -> None:
+def test_hours_count_every_decision_once(engine: Stepper) -> None:
     day = demo.run_day(engine.__class__(engine.bundle), SIZE, 3)
     hours: Counter[int] = Counter()
     for event in simulate.simulate(3, SIZE):

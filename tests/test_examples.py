@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from examples import payment_events, service, stream_consumer
-from quell.engine import Decision, Engine, Refused
+from quell.engine import Decision, Refused, Stepper
 from tests.cli_support import run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +42,7 @@ MESSAGE: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def answers() -> list[Decision | Refused]:
     """What the payments bundle says about its own events."""
-    return list(Engine.load(PAYMENTS).decide_many(EVENTS.read_bytes().splitlines()))
+    return list(Stepper.load(PAYMENTS).decide_many(EVENTS.read_bytes().splitlines()))
 
 
 @pytest.mark.parametrize("bundle", [PAYMENTS, ROOT / "policies"], ids=lambda path: path.name)
@@ -162,7 +162,7 @@ def test_the_consumer_says_what_to_do(answers: list[Decision | Refused]) -> None
 
 
 def test_the_consumer_goes_on_after_what_is_no_event() -> None:
-    engine = Engine.load(PAYMENTS)
+    engine = Stepper.load(PAYMENTS)
     lines = list(stream_consumer.consume(engine, [b"", b"{", b"\xff\n", b'{"type": "x"}'], "allow"))
     assert [line[:16] for line in lines] == ["event 2: refused", "event 3: refused", "event 4: refused"]
 

@@ -11,10 +11,10 @@ import pytest
 from quell.engine.bundle import read_bundle
 from quell.engine.compile import analyse, build
 from quell.engine.decision import Refused
-from quell.engine.engine import Engine
 from quell.engine.explain import Explainer
 from quell.engine.explain_view import print_explanation
 from quell.engine.explanation import Explanation, Part, RuleResult
+from quell.engine.stepper import Stepper
 from quell.grammar.diagnostics import Report
 from tests.bundles import engine, sound
 from tests.conftest import ROOT
@@ -326,7 +326,7 @@ def test_a_missing_rollout_key_is_outside() -> None:
 
 def test_the_outcomes_are_those_of_the_decision() -> None:
     report = Report()
-    running = Engine(build(analyse(read_bundle(ROOT / "policies", report), report), all_fields=True))
+    running = Stepper(build(analyse(read_bundle(ROOT / "policies", report), report), all_fields=True))
     explainer = Explainer(running)
     for i in range(12):
         event = {
@@ -394,7 +394,7 @@ def test_explaining_changes_no_decision() -> None:
 
 
 def test_an_engine_that_skips_fields_explains_what_it_reads() -> None:
-    running = Engine(build(sound(HEAD + "rule r on message when n > 1 or true then flag\n", LISTS)))
+    running = Stepper(build(sound(HEAD + "rule r on message when n > 1 or true then flag\n", LISTS)))
     event = {"type": "message", "id": "1", "at": "2026-01-01T12:00:00Z", "author": "u1", "n": 2}
     made = Explainer(running).decide(msgspec.json.encode(event))
     assert isinstance(made, Explanation)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from quell.engine.compile import Analysis, analyse, build, used_fields
 from quell.engine.decision import Decision, Fired, Refused
-from quell.engine.engine import Engine
+from quell.engine.stepper import Stepper
 from tests.oracle import Oracle
 from tests.oracle_rules import Decided
 from tests.strategies_policy import Case, cases
@@ -43,7 +43,7 @@ def differences(case: Case) -> list[str]:
     """What the engine and the oracle decide differently, by event."""
     analysis = compiled(case)
     made = build(analysis)
-    engine = Engine(made)
+    engine = Stepper(made)
     used = {e: used_fields(analysis, e) for e in analysis.symbols.schemas}
     oracle = Oracle(analysis.symbols, analysis.lists, used)
     out = []

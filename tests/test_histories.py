@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from quell.engine import Decision, Engine
+from quell.engine import Decision, Stepper
 from quell.engine.bundle import read_bundle
 from quell.engine.policy_tests import run_tests
 from quell.grammar.diagnostics import Report
@@ -43,7 +43,7 @@ def judge(
     name: str, rows: list[dict[str, Any]], is_bad: Any, counted: Any
 ) -> tuple[Rate, Rate, Counter[str]]:
     """Precision and recall of acting at all, and the verdicts. Every row is decided, some are judged."""
-    engine = Engine.load(HERE / name)
+    engine = Stepper.load(HERE / name)
     seen: Counter[tuple[bool, bool]] = Counter()
     verdicts: Counter[str] = Counter()
     for row in rows:

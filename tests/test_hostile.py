@@ -12,7 +12,7 @@ import pytest
 from quell.engine.bundle import read_bundle
 from quell.engine.compile import analyse, build
 from quell.engine.decision import Decision, Refused
-from quell.engine.engine import Engine
+from quell.engine.stepper import Stepper
 from quell.grammar.diagnostics import PolicyError, Report
 from tests.bundles import engine, files, findings
 
@@ -126,7 +126,7 @@ def test_special_files_and_links_are_refused_without_reading_them(tmp_path: Path
 
 def test_a_file_name_with_a_line_break_is_no_python(tmp_path: Path) -> None:
     (tmp_path / "a\n    PWN\n#.quell").write_text(rule("n > 1"), encoding="utf-8")
-    made = Engine.load(tmp_path).decide(EVENT)
+    made = Stepper.load(tmp_path).decide(EVENT)
     assert isinstance(made, Decision), made
     assert made.verdict == "block"
 
@@ -137,7 +137,7 @@ def test_a_file_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     except (OSError, UnicodeError):
         pytest.skip("this file system takes UTF-8 names only")
     with pytest.raises(PolicyError, match="not UTF-8"):
-        Engine.load(tmp_path)
+        Stepper.load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ class EvilInt(int):
 
 
 def test_odd_python_values_are_decided_or_refused() -> None:
-    decider = Engine(build(analyse(files(rule("n > 1 or any ls contains t")))))
+    decider = Stepper(build(analyse(files(rule("n > 1 or any ls contains t")))))
     ring: dict[str, Any] = {}
     ring["t"] = ring
     odd: list[Any] = [
@@ -197,7 +197,7 @@ def test_odd_python_values_are_decided_or_refused() -> None:
 
 
 def test_hostile_json_is_decided_or_refused() -> None:
-    decider = Engine(build(analyse(files(rule("n > 1 or any ls contains t")))))
+    decider = Stepper(build(analyse(files(rule("n > 1 or any ls contains t")))))
     for raw in (
         b"", b"\xff", b"null", b"[" * 900_000, b'{"a":' * 200_000, '"\ud800"',
         b'{"type":"m","at":NaN,"u":"a"}', b'{"type":"m","at":1,"u":"\\ud800"}',

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from quell.engine.agreement import build_probed, differences, fits, probe_differences, same, unfit
 from quell.engine.compile import analyse, build
-from quell.engine.engine import Engine
 from quell.engine.events import Decoded
 from quell.engine.graph import Graph
 from quell.engine.interpret import Evaluator, FieldReaders, Interpreter, NotRead
 from quell.engine.settle import Hit
+from quell.engine.stepper import Stepper
 from quell.grammar.types import BOOL, NUMBER, TEXT, Type, list_of
 from tests.bundles import SECOND, Judged, engine, files, sound
 
@@ -350,7 +350,7 @@ def test_injected_values_take_the_place_of_lets() -> None:
     text = HEAD + "let big = n > 3\nrule r on order when big and k > 1 then block\n"
     supplied: dict[str, Any] = {}
     made = build(analyse(files(text, LISTS), injected=frozenset({"big"}), lints=False), all_fields=True)
-    running = Engine(made, injected=supplied)
+    running = Stepper(made, injected=supplied)
     found = []
     for value in (True, False, None, ...):
         supplied.clear()
@@ -434,7 +434,7 @@ def test_generated_code_and_interpreter_agree_on_any_events(
 
 
 def test_a_field_that_no_rule_reads_is_not_decoded() -> None:
-    running = Engine(build(sound(HEAD + "rule r on order when n > 1 then flag\n", LISTS)))
+    running = Stepper(build(sound(HEAD + "rule r on order when n > 1 then flag\n", LISTS)))
     decoded = running.decode(msgspec.json.encode(event(n=1, t="x")))
     assert isinstance(decoded, Decoded)
     readers = FieldReaders(running.bundle)
@@ -485,7 +485,7 @@ def test_the_judge_sees_a_wrong_answer() -> None:
 
 def test_probes_see_a_wrong_value() -> None:
     analysis = sound(HEAD + "rule r on order when n > 1 then block\n", LISTS)
-    running = Engine(build_probed(analysis))
+    running = Stepper(build_probed(analysis))
     taken: list[str] = []
 
     def observe(decoded: Decoded, hits: list[Hit]) -> None:

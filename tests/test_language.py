@@ -11,11 +11,11 @@ import pytest
 from quell.engine.bundle import Files, read_bundle
 from quell.engine.compile import Analysis, analyse, build
 from quell.engine.decision import Decision, Refused
-from quell.engine.engine import Engine
 from quell.engine.event_problems import KINDS
 from quell.engine.lists import KINDS as KINDS_OF_LISTS
 from quell.engine.lower_rules import MODES
 from quell.engine.policy_tests import run_tests
+from quell.engine.stepper import Stepper
 from quell.grammar import tree
 from quell.grammar.codes import CODES
 from quell.grammar.diagnostics import Report, plain
@@ -113,7 +113,7 @@ def test_most_values_come_from_fields() -> None:
 @pytest.mark.parametrize("case", EVENTS, ids=lambda c: c.name)
 def test_events(case: EventsCase) -> None:
     """Events are answered as the table says, each in the memory of those before it."""
-    engine = Engine(build(analyse(files_of(case.bundle.text, case.bundle.files), lints=False)))
+    engine = Stepper(build(analyse(files_of(case.bundle.text, case.bundle.files), lints=False)))
     got = [(line, event, answer_of(engine.decide(event))) for line, event, _ in case.rows]
     assert got == list(case.rows)
 

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from quell.engine.bundle import Files
 from quell.engine.compile import ParseCache, analyse, build
-from quell.engine.engine import Engine
+from quell.engine.stepper import Stepper
 from quell.grammar.source import Source
 from tests.bench.measure import ratio
 from tests.bench.workload import Workload, make
@@ -52,7 +52,7 @@ def many_files(policy: str, per_file: int = 9) -> Files:
     return Files("bench", sources)
 
 
-def check_same(engine: Engine, work: Workload) -> None:
+def check_same(engine: Stepper, work: Workload) -> None:
     """Both contenders must say the same before either is timed."""
     by_hand = work.function()
     for event in work.events:
@@ -67,7 +67,7 @@ def decide_rows(
 ) -> list[Row]:
     """Deciding decoded events, and from bytes to an encoded answer, against the function written by hand."""
     work = make(rules, events)
-    engine = Engine(build(analyse(one_file(work.policy))))
+    engine = Stepper(build(analyse(one_file(work.policy))))
     check_same(engine, work)
     by_hand = work.function()
     parsed = [json.loads(e) for e in work.events]
@@ -108,7 +108,7 @@ def _row(what: str, measured: tuple[float, float, float], goal: float | None, ev
 def growth_row(turns: int, events: int) -> Row:
     """How the cost grows from 125 to 500 rules that share conditions: linear growth would be 4."""
     small, large = (make(n, events, shared=25) for n in (125, 500))
-    engines = [Engine(build(analyse(one_file(w.policy)))) for w in (small, large)]
+    engines = [Stepper(build(analyse(one_file(w.policy)))) for w in (small, large)]
     decoded = [
         [e.bundle.decoder.decode(x) for x in w.events] for e, w in zip(engines, (small, large), strict=True)
     ]

@@ -1,9 +1,11 @@
-"""The engine: a bundle and its state, deciding one event after another.
+"""The stepper: a bundle and its state, deciding one event after another.
 
-    engine = Engine.load("policies")
-    decision = engine.decide(b'{"type": "message_create", …}')
+    stepper = Stepper.load("policies")
+    decision = stepper.decide(b'{"type": "message_create", …}')
 
-Everything is decided in the order of the calls. An engine is for one thread.
+It is what history means: each event is decided before the next is looked at, so the same events in the
+same order give the same decisions. Nothing in it waits, reads a clock or touches the network; the
+asynchronous engine in engine.py is built around it. A stepper is for one thread.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from quell.engine.decision import Decision, Refused
 from quell.engine.events import Decoded, Refusal
 from quell.engine.settle import Hit, Settler
 from quell.grammar.diagnostics import Diagnostic, Report
+from quell.signals.clock import Clock
 from quell.signals.state import State
 
 Event = bytes | str | Mapping[str, Any]
@@ -25,7 +28,7 @@ Observer = Callable[[Decoded, list[Hit]], None]
 """Looks at an event between counting and settling; it changes nothing."""
 
 
-class Engine:
+class Stepper:
     """A bundle that decides events, and what it remembers of them.
 
     `injected` supplies named values in tests; it is read at every decision.
@@ -36,12 +39,14 @@ class Engine:
     ) -> None:
         self.bundle = bundle
         self.injected: Mapping[str, Any] = injected if injected is not None else {}
-        self.state = state if state is not None else State()
+        self.state = (
+            state if state is not None else State(clock=Clock(bundle.analysis.files.settings.lateness))
+        )
         self.seq = 0
         symbols = bundle.analysis.symbols
         stores = bundle.analysis.lowerer.stores
         self._decoder = bundle.decoder
-        self._functions: list[Callable[[Any, int], list[Any]]] = []
+        self._functions: list[Callable[[Any, int, int], list[Any]]] = []
         self._settlers: list[Settler] = []
         self._ids: list[Callable[[Any, int], str | None]] = []
         self._first: list[str] = []
@@ -53,7 +58,7 @@ class Engine:
             self._first.append(symbols.ladders[event].verdicts[0])
 
     @classmethod
-    def load(cls, folder: str | Path) -> Engine:
+    def load(cls, folder: str | Path) -> Stepper:
         """An engine for the bundle in a folder. Raises PolicyError, with every reason, if it has errors."""
         report = Report()
         return cls(build(analyse(read_bundle(folder, report), report)))
@@ -105,18 +110,17 @@ class Engine:
         before labels and limits change: the moment whose values the decision rests on.
         """
         state, index, at = self.state, decoded.index, decoded.at
-        if state.began is None:
-            state.begin(at)
         self.seq += 1
+        now = state.admit(at)
         try:
-            hits = self._functions[index](decoded.e, at)
+            hits = self._functions[index](decoded.e, at, now)
             decision = Decision(
                 decoded.event, self.seq, at, self._first[index], self._ids[index](decoded.e, at)
             )
             if observe is not None:
                 observe(decoded, hits)
             if hits:
-                self._settlers[index].settle(decision, hits)
+                self._settlers[index].settle(decision, hits, now)
         except Exception as error:  # a defect of the engine must not take down the service that embeds it
             return self._failed(decoded, error)
         if decoded.problems:
