@@ -79,9 +79,7 @@ def _known(analysis: Analysis, written: str) -> str:
         name = name[1:-1]
     let = symbols.lets.get(name)
     if let is not None and let.parameters is not None:
-        raise NotAValue(
-            f"`{name}` is a function, not a value", f"give a use of it a name: let … = {name}(…)"
-        )
+        raise NotAValue(f"`{name}` is a function, not a value", f"give a use of it a name: let … = {name}(…)")
     if name in symbols.lists:
         raise NotAValue(f"`{name}` is a list file, not a value", f"give a look into it a name: … in {name}")
     if name in symbols.rules:
@@ -189,9 +187,7 @@ def _types(
     return out
 
 
-def _rule(
-    low: Lowerer, event: str, columns: Sequence[tuple[str, Type]], nodes: Sequence[int]
-) -> LoweredRule:
+def _rule(low: Lowerer, event: str, columns: Sequence[tuple[str, Type]], nodes: Sequence[int]) -> LoweredRule:
     """The rule that hands the values out: it always matches, and what it would send are the values."""
     payload = tuple((name, node, type_) for (name, type_), node in zip(columns, nodes, strict=True))
     rule = tree.Rule(tree.Ident(TAP), (tree.Ident(event),), tree.Bool(True), ())
