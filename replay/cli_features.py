@@ -195,7 +195,8 @@ def _print(tapped: Tapped, summary: Summary, writer: FeatureWriter, took: float,
     if summary.turned_away:
         told += f", {summary.turned_away:,} refused"
     speed = f" ({rate(summary.total, took)})" if took >= 0.05 else ""
-    screen.print(f"{told}, {count(writer.rows, 'row')} written to {out} in {seconds(took)}{speed}")
+    told += f", {count(writer.rows, 'row')} written to {out} in {seconds(took)}{speed}"
+    screen.print(told, soft_wrap=True)
     for name, lacks in tapped.without.items():
         if summary.events[name]:
             screen.print(f"no rows of `{name}`, which has no `{lacks}`", style="dim")

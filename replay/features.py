@@ -169,9 +169,8 @@ class FeatureWriter:
             [d.id for d in decisions],
             [d.at for d in decisions],
         ]
-        for convert, column in zip(
-            self._convert, zip(*(row.values for row in self._held), strict=True), strict=True
-        ):
+        values = zip(*(row.values for row in self._held), strict=True)
+        for convert, column in zip(self._convert, values, strict=True):
             columns.append(list(column) if convert is None else [_with(convert, v) for v in column])
         arrays = [pa.array(c, f.type) for c, f in zip(columns, self.schema, strict=True)]
         for profile, array in zip(self.profiles.values(), arrays[len(FIRST_COLUMNS) :], strict=True):

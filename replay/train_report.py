@@ -68,12 +68,22 @@ def _print_thresholds(out: Console, card: Card) -> None:
     for row in card["test"]["thresholds"]:
         if row["threshold"] not in _SHOWN:
             continue
-        precision, recall = shown_rate(row["precision"]), shown_rate(row["recall"])
         alarms = shown_rate(row["false_positives"], 2)[0]
-        rows.append((f"{row['threshold']:.0%}", f"{row['acted_on']:,}", *precision, *recall, alarms))
+        acted = f"{row['acted_on']:,}"
+        rows.append(
+            (f"{row['threshold']:.0%}", acted, *_rate(row["precision"]), *_rate(row["recall"]), alarms)
+        )
     out.print()
-    titles = ("from>", "acted on>", "precision>", "95 %>", "recall>", "95 %>", "false pos.>")
+    titles = ("from>", "acted on>", "precision>", "95 %>", "recall>", "95 %>", "alarms>")
     out.print(table(titles, rows))
+
+
+def _rate(rate: dict[str, Any]) -> tuple[str, str]:
+    """A rate and its interval, short."""
+    if rate["value"] is None:
+        return "-", "-"
+    low, high = rate["interval"]
+    return f"{rate['value']:.1%}", f"{100 * low:.0f} to {100 * high:.0f}%"
 
 
 def _print_calibration(out: Console, card: Card, target: IO[str]) -> None:
@@ -81,7 +91,7 @@ def _print_calibration(out: Console, card: Card, target: IO[str]) -> None:
     most = max(b["events"] for b in bins)
     rows = []
     for b in bins:
-        positive, interval = shown_rate(b["positive"])
+        positive, interval = _rate(b["positive"])
         name = f"{b['from']:.0%} to {b['to']:.0%}"
         cells = bar(b["events"] / most, _WIDTH, target)
         rows.append((name, f"{b['events']:,}", cells, f"{b['mean_score']:.1%}", positive, interval))
