@@ -152,10 +152,9 @@ def _run(
                 if done % STEP == 0:
                     watch.tell(done if limit is not None else source.position, count(done, "event"))
 
-            writer = FeatureWriter(stream, tapped.types)
-            for row in walk(tapped, source, summary, tell, limit):
-                writer.write(row)
-            writer.close()
+            with FeatureWriter(stream, tapped.types) as writer:
+                for row in walk(tapped, source, summary, tell, limit):
+                    writer.write(row)
             check_rows(tapped, summary, writer.rows)
             return summary, writer, watch.elapsed
     except SourceError as error:

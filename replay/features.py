@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO, Any, NamedTuple
+from types import TracebackType
+from typing import IO, Any, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -141,8 +142,8 @@ class Profile:
 
 
 class FeatureWriter:
-    """Writes rows to a Parquet file as they come, holding at most `BATCH` of them. `close` must be called
-    for the file to be whole. `types` are the columns that come after the first four; raises NotAValue for
+    """Writes rows to a Parquet file as they come, holding at most `BATCH` of them. The file is whole once
+    `close` was called, or the block that it opens is left. `types` are the columns that come after the first four; raises NotAValue for
     one that a table cannot hold."""
 
     def __init__(self, stream: IO[bytes], types: Mapping[str, Type]) -> None:
@@ -183,3 +184,14 @@ class FeatureWriter:
         """Write what is held, and the end of the file."""
         self._flush()
         self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self._writer.close()  # what it leaves is no file that anybody keeps
