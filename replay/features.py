@@ -143,8 +143,8 @@ class Profile:
 
 class FeatureWriter:
     """Writes rows to a Parquet file as they come, holding at most `BATCH` of them. The file is whole once
-    `close` was called, or the block that it opens is left. `types` are the columns that come after the first four; raises NotAValue for
-    one that a table cannot hold."""
+    `close` was called, or the block that it opens is left. `types` are the columns after the first four;
+    raises NotAValue for one that a table cannot hold."""
 
     def __init__(self, stream: IO[bytes], types: Mapping[str, Type]) -> None:
         self.schema = schema_of(types)

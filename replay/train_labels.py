@@ -101,6 +101,8 @@ def _record_label(text: str) -> RecordLabel:
         path = read_path(left)
     except ValueError as error:
         raise NotAValue(f"the label `{text}` cannot be read: {error}", 'write $.label == "spam"') from error
+    if not path:
+        raise NotAValue(f"the label `{text}` cannot be read: it names no place", 'write $.label == "spam"')
     if None in path:
         raise NotAValue(f"the label `{text}` is in many places", "a label is one value, such as $.label")
     if not operator:
@@ -159,6 +161,8 @@ def spelled(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, str):
         value = str(value)  # a cell is text with a type of its own
+    if isinstance(value, dict | list):
+        return "a list" if isinstance(value, list) else "an object"
     shown = msgspec.json.encode(value, enc_hook=str).decode("utf-8", "replace")
     return shown if len(shown) <= 60 else shown[:59] + "…"
 
