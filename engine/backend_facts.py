@@ -10,7 +10,8 @@ from quell.engine.expressions import is_atom
 from quell.engine.graph import Graph, Node
 from quell.engine.lowered import LoweredRule, Store
 from quell.engine.order import Stage, effect_nodes
-from quell.engine.plan import Block, Costs
+from quell.engine.plan import Block, Costs, arrange
+from quell.engine.waves import Ask, Schedule
 
 DEEP = 12
 """How deeply operations stand in one another before one of them is kept in a variable."""
@@ -43,8 +44,9 @@ Wanted = list[tuple[str, tuple[Any, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """An event's stages with their blocks, and what follows from them.
+    """An event's stages with their blocks, the remote models asked in between, and what follows from them.
 
+    `held` must be worked out before the first answer is waited for; `asked` are the remote models' nodes.
     `fields` are the leaves that are read, `lazy` the nodes kept in variables, `scans` what each text is
     scanned for, `fired` the rules whose firing something looks at, `own` the stores that must tell what
     the present event added; `numbered` are the rules in order of name.
@@ -52,7 +54,11 @@ class Facts:
 
     event: str
     graph: Graph
-    stages: tuple[tuple[Stage, tuple[Block, ...]], ...]
+    early: tuple[tuple[Stage, tuple[Block, ...]], ...]
+    waves: tuple[tuple[Ask, ...], ...]
+    late: tuple[tuple[Stage, tuple[Block, ...]], ...]
+    held: tuple[int, ...]
+    asked: tuple[int, ...]
     leaf: Callable[[str], Leaf]
     known: Mapping[int, str]
     places: Mapping[str, str]
@@ -82,20 +88,28 @@ def is_bare(node: Node, leaf: Callable[[str], Leaf]) -> bool:
 def gather(
     event: str,
     graph: Graph,
-    stages: tuple[tuple[Stage, tuple[Block, ...]], ...],
+    steps: Schedule,
     leaf: Callable[[str], Leaf],
     known: Mapping[int, str],
     places: Mapping[str, str],
 ) -> Facts:
     """The facts of an event."""
+    early = tuple((stage, arrange(graph, stage)) for stage in steps.early)
+    late = tuple((stage, arrange(graph, stage)) for stage in steps.late)
+    stages = (*early, *late)
     costs = Costs(graph)
-    roots = list(_roots(stages))
+    asked = tuple(ask.node for wave in steps.waves for ask in wave)
+    roots = [*_roots(stages), *_wave_roots(graph, steps)]
     reached = list(graph.reach(roots))
     rules = tuple(sorted((r for stage, _ in stages for r in stage.rules), key=lambda r: r.name))
     return Facts(
         event,
         graph,
-        stages,
+        early,
+        steps.waves,
+        late,
+        steps.held,
+        asked,
         leaf,
         known,
         places,
@@ -104,7 +118,7 @@ def gather(
         rules,
         {w.store.identity: w.store for stage, _ in stages for w in stage.writes},
         tuple(n for n in reached if graph[n].op == "field"),
-        tuple(sorted(_lazy(graph, roots, reached, costs, leaf, known))),
+        tuple(sorted((_lazy(graph, roots, reached, costs, leaf, known) | set(steps.held)) - set(asked))),
         _scans(graph, reached),
         frozenset(_fired(graph, reached, stages)),
         frozenset(
@@ -123,6 +137,14 @@ def _roots(stages: Iterable[tuple[Stage, tuple[Block, ...]]]) -> Iterable[int]:
         for rule in stage.rules:
             yield from effect_nodes(rule)
         yield from _asked(blocks)
+
+
+def _wave_roots(graph: Graph, steps: Schedule) -> Iterable[int]:
+    yield from steps.held
+    for ask in (a for wave in steps.waves for a in wave):
+        yield from graph[ask.node].args
+        for need in ask.needs:
+            yield from (*need.sure, *need.open, *need.settled)
 
 
 def _asked(blocks: Iterable[Block]) -> Iterable[int]:

@@ -57,8 +57,9 @@ class Files:
     root: Path | None = None
     extra: Mapping[str, bytes] = field(default_factory=dict)
 
-    def read(self, name: str, span: Span, report: Report) -> bytes | None:
-        """The bytes of a file that a policy names, or None with the reason reported at `span`."""
+    def read(self, name: str, span: Span, report: Report, most: int = MAX_LIST_BYTES) -> bytes | None:
+        """The bytes of a file that a policy names, at most `most`, or None with the reason reported at
+        `span`."""
         if not _inside(name):
             report.add(
                 "outside-bundle",
@@ -72,7 +73,7 @@ class Files:
         if self.root is None:
             report.add("missing-file", f'there is no file "{name}" in the bundle', span)
             return None
-        return _read_within(self.root, name, span, report)
+        return _read_within(self.root, name, span, report, most)
 
 
 def _inside(name: str) -> bool:
@@ -82,7 +83,7 @@ def _inside(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
-def _read_within(root: Path, name: str, span: Span, report: Report) -> bytes | None:
+def _read_within(root: Path, name: str, span: Span, report: Report, most: int) -> bytes | None:
     try:
         path = (root / name).resolve()
         if not path.is_relative_to(root.resolve()):
@@ -92,8 +93,8 @@ def _read_within(root: Path, name: str, span: Span, report: Report) -> bytes | N
             near = did_you_mean(name, _names(root))
             report.add("missing-file", f'there is no file "{name}" in the bundle', span, hint=near)
             return None
-        if path.stat().st_size > MAX_LIST_BYTES:
-            report.add("unreadable-file", f'"{name}" is larger than {MAX_LIST_BYTES >> 20} MB', span)
+        if path.stat().st_size > most:
+            report.add("unreadable-file", f'"{name}" is larger than {most >> 20} MB', span)
             return None
         return path.read_bytes()
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle, before 3.13

@@ -16,6 +16,7 @@ from typing import Any
 
 from quell.engine.bundle import Files
 from quell.engine.cascade import silence
+from quell.engine.decision import ModelUsed
 from quell.engine.events import Decoder
 from quell.engine.graph import TooLarge, verify
 from quell.engine.link import Linked, link
@@ -23,18 +24,21 @@ from quell.engine.lints import lint
 from quell.engine.lists import load_lists
 from quell.engine.lower import Lowerer
 from quell.engine.lower_all import lower_everything
+from quell.engine.lower_remote import declare_remotes
 from quell.engine.lower_rules import lower_rules
 from quell.engine.lowered import LoweredRule, NamedValue
+from quell.engine.models import load_models, used_models
 from quell.engine.order import Stage, effect_nodes, order
 from quell.engine.policy_test_checks import check_tests
 from quell.engine.python_backend import Program, generate
 from quell.engine.resolve import resolve
 from quell.engine.symbols import Symbols
-from quell.engine.unsupported import refuse_unsupported
+from quell.engine.waves import schedule
 from quell.grammar.diagnostics import Diagnostic, PolicyError, Report
 from quell.grammar.parser import parse
 from quell.grammar.tree import PolicyFile
 from quell.grammar.types import is_textual
+from quell.signals.models import Model
 from quell.signals.policy_lists import PolicyList
 
 
@@ -47,6 +51,7 @@ class Analysis:
     symbols: Symbols
     lowerer: Lowerer
     lists: dict[str, PolicyList]
+    models: dict[str, Model]
     rules: dict[str, list[LoweredRule]] = field(default_factory=dict)
     stages: dict[str, tuple[Stage, ...]] = field(default_factory=dict)
     values: dict[str, list[NamedValue]] = field(default_factory=dict)
@@ -63,6 +68,8 @@ class Analysis:
             digest.update(f"{name}\0{self.files.sources[name].text}\0".encode())
         for name in sorted(self.lists):
             digest.update(f"{name}\0{self.lists[name].digest}\0".encode())
+        for name in sorted(self.models):
+            digest.update(f"{name}\0{self.models[name].digest}\0".encode())
         digest.update(repr(self.files.settings).encode())
         return digest.hexdigest()[:16]
 
@@ -98,22 +105,24 @@ def analyse(
     lints: bool = True,
     extend: Callable[[Lowerer], None] | None = None,
     lists: dict[str, PolicyList] | None = None,
+    models: dict[str, Model] | None = None,
 ) -> Analysis:
     """Read and check a bundle.
 
     The runner of tests analyses it once more: with `injected`, the names whose value a test supplies, with
-    `extend`, which lowers what tests look at before counters are put in order, and with the `lists` that
-    are already loaded.
+    `extend`, which lowers what tests look at before counters are put in order, and with the `lists` and
+    `models` that are already loaded.
     """
     report = report if report is not None else Report()
     cache = cache or ParseCache()
     parsed = cache.parse(files, report)
     unread = list(report.found)
     symbols = resolve(parsed, report)
-    refuse_unsupported(symbols, report)
     lists = load_lists(symbols, files, report, lints) if lists is None else lists
-    lowerer = Lowerer(symbols, report, injected)
-    analysis = Analysis(files, report, symbols, lowerer, lists)
+    models = load_models(symbols, files, report) if models is None else models
+    lowerer = Lowerer(symbols, report, injected, models=models)
+    declare_remotes(lowerer)
+    analysis = Analysis(files, report, symbols, lowerer, lists, models)
     try:
         analysis.rules = lower_rules(lowerer)
         analysis.values = lower_everything(lowerer)
@@ -124,11 +133,16 @@ def analyse(
         return analysis
     for event in symbols.schemas:
         rules = analysis.rules[event]
-        analysis.stages[event] = order(event, lowerer.graph(event), rules, lowerer.stores, report)
+        graph = lowerer.graph(event)
+        analysis.stages[event] = order(event, graph, rules, lowerer.stores, report)
+        schedule(graph, analysis.stages[event], report)
     if lints:
         lint(analysis)
     if extend is None and not injected:
-        check_tests(analysis, lambda names: analyse(files, None, cache, names, lints=False, lists=lists))
+        check_tests(
+            analysis,
+            lambda names: analyse(files, None, cache, names, lints=False, lists=lists, models=models),
+        )
     report.found = silence(report.found, unread, files.sources, symbols)
     return analysis
 
@@ -149,6 +163,10 @@ class Build:
         if declared is None or not is_textual(declared.type):
             return lambda e, at: None
         return self.reader(event, "id")
+
+    def models(self, event: str) -> tuple[ModelUsed, ...]:
+        """The models that deciding an event may ask."""
+        return used_models(self.programs[event].program, self.analysis.models)
 
     def reader(self, event: str, name: str) -> Callable[[Any, int], Any]:
         """How a field of a decoded event is read. Raises KeyError for one that is not decoded."""
@@ -176,7 +194,9 @@ def build(analysis: Analysis, *, all_fields: bool = False, rolled_out: bool = Fa
         analysis = replace(analysis, stages={e: _rolled_out(s) for e, s in analysis.stages.items()})
     settings = analysis.files.settings
     decoder = Decoder(schemas, used, settings.type_path, settings.max_bytes)
-    programs = {s.name: link(program(analysis, decoder, s.name), analysis.lists) for s in schemas}
+    programs = {
+        s.name: link(program(analysis, decoder, s.name), analysis.lists, analysis.models) for s in schemas
+    }
     return Build(analysis, decoder, programs, analysis.version())
 
 
@@ -189,10 +209,11 @@ def program(analysis: Analysis, decoder: Decoder, event: str) -> Program:
         source = analysis.files.sources.get(span.file)
         where = f" ({span.file}:{source.position(span.start).line})" if source is not None else ""
         places[rule.name] = f"rule {rule.name}{where}"
+    graph = analysis.lowerer.graph(event)
     return generate(
         event,
-        analysis.lowerer.graph(event),
-        analysis.stages[event],
+        graph,
+        schedule(graph, analysis.stages[event]),
         lambda name: decoder.loader(event, name),
         known,
         places,

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from quell.engine.event_problems import Problem
+from quell.signals.remote_types import Status
 
 
 class Fired(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,12 +46,34 @@ class Sent(msgspec.Struct, frozen=True):
     payload: dict[str, Any]
 
 
+class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A remote model that was asked for a decision: how that ended (`answered`, `late`, …), what it gave, and
+    why it gave nothing. With it the decision can be made again without asking."""
+
+    model: str
+    status: Status
+    value: Any = None
+    reason: str = ""
+
+
+class ModelUsed(msgspec.Struct, frozen=True):
+    """A model and the file that it was: the first 16 hexadecimal digits of its SHA-256."""
+
+    model: str
+    digest: str
+
+
 class Decision(msgspec.Struct, omit_defaults=True):
     """What the engine answers for one event.
+
+    `seq` numbers the admissions of events, what people do by hand, and decisions that had to wait, in the
+    order in which they took effect; `decided` is the decision's own number, `seq` where it was made at once.
+    An event sees the effects of the decisions whose number is below its `seq`.
 
     `at` is the event's time in microseconds since 1970 UTC, `id` its field `id` where it declares one.
     `verdict` is the highest that a fired rule asked for, or the ladder's first. `shadow` are the firings of
     shadow rules, for the record only; `held` the rules that matched and did not fire.
+    `models` are the models that rules and counters of this event type may ask.
     """
 
     event: str
@@ -65,6 +88,9 @@ class Decision(msgspec.Struct, omit_defaults=True):
     sends: tuple[Sent, ...] = ()
     problems: tuple[Problem, ...] = ()
     late: tuple[str, ...] = ()
+    decided: int = 0
+    asked: tuple[Asked, ...] = ()
+    models: tuple[ModelUsed, ...] = ()
 
 
 class Refused(msgspec.Struct, omit_defaults=True):

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from quell.engine.event_layout import MAX_LIST, Node
-from quell.engine.event_problems import Unfit
-from quell.engine.event_values import address, fit, micros, named, nth, ordered, span
 from quell.engine.schema import Segment
 from quell.grammar.types import Type
+from quell.signals.values import Unfit, address, fit, micros, named, nth, ordered, span
 
 
 def bounded(values: list[Any] | None) -> list[Any] | None:

@@ -13,11 +13,11 @@ import msgspec
 from quell.engine.event_expressions import HELPERS, chain
 from quell.engine.event_layout import Node, add_leaf, build_struct
 from quell.engine.event_pick import Want
-from quell.engine.event_problems import Refusal, Unfit, Unread, show
+from quell.engine.event_problems import Refusal, Unread, show
 from quell.engine.event_reader import Misfit, walk
-from quell.engine.event_values import Cell, boolean, number, plain, text
 from quell.engine.schema import EventSchema, Segment
 from quell.grammar.literals import spell_path
+from quell.signals.values import Cell, Unfit, boolean, number, plain, text
 
 Path = tuple[Segment, ...]
 Literal = str | int | float | bool

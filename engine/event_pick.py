@@ -13,8 +13,8 @@ import msgspec
 
 from quell.engine.event_layout import MAX_LIST, element_type
 from quell.engine.event_problems import Refusal, Unread
-from quell.engine.event_values import MAX_DIGITS
 from quell.engine.schema import Field, Segment
+from quell.signals.values import MAX_DIGITS
 
 MAX_DEPTH = 400
 """Lists and objects may stand in one another this deep. Python's own limit differs between versions

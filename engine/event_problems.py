@@ -140,12 +140,3 @@ class Unread:
     def __init__(self, kind: str, shown: str) -> None:
         self.kind = kind
         self.shown = shown
-
-
-class Unfit(Exception):
-    """A value is not what its field must be: `kind` as in `KINDS`, `expected` a phrase for people."""
-
-    def __init__(self, kind: str, expected: str) -> None:
-        super().__init__(kind, expected)
-        self.kind = kind
-        self.expected = expected

@@ -14,11 +14,11 @@ import msgspec
 
 from quell.engine.event_layout import MAX_LIST, element_type
 from quell.engine.event_pick import too_deep
-from quell.engine.event_problems import Problem, Unfit, Unread, show
-from quell.engine.event_values import Cell, plain, scalar, words_for
+from quell.engine.event_problems import Problem, Unread, show
 from quell.engine.schema import Field, Segment
 from quell.grammar.literals import spell_path
 from quell.grammar.types import Type
+from quell.signals.values import Cell, Unfit, plain, scalar, words_for
 
 MAX_PROBLEMS = 50
 """At most this many problems of one event are told."""

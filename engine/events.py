@@ -30,10 +30,10 @@ from quell.engine.event_pick import (
     too_deep,
 )
 from quell.engine.event_plan import Plan, draft, plan_fast
-from quell.engine.event_problems import KINDS, Problem, Refusal, Unfit, refuse_fields
-from quell.engine.event_values import words_for
+from quell.engine.event_problems import KINDS, Problem, Refusal, refuse_fields
 from quell.engine.schema import EventSchema
 from quell.grammar.literals import spell_path
+from quell.signals.values import Unfit, words_for
 
 __all__ = ["KINDS", "Decoded", "Decoder", "LeafCode", "Problem", "Refusal"]
 

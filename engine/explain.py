@@ -74,7 +74,9 @@ class Explainer:
     def interpreter(self, decoded: Decoded, hits: list[Hit]) -> Interpreter:
         """The interpreter of an event."""
         engine = self.engine
-        return Interpreter(engine.bundle, engine.state, decoded, hits, engine.injected, self._readers)
+        return Interpreter(
+            engine.bundle, engine.state, decoded, hits, engine.injected, self._readers, engine.asked
+        )
 
     def asked(self, event: str, rule: str) -> dict[int, int]:
         """In which place the plan asks for each part of a rule's condition."""

@@ -72,6 +72,8 @@ def _cause(interpreter: Interpreter, node: Node, sources: dict[str, Source]) -> 
         return f"`{node.data[0]}` is empty there"
     if op == "list_row":
         return f"`{node.data[0]}` has no row for {shown[0]}"
+    if op == "remote":
+        return _remote(interpreter, node)
     if op == "label_age":
         return f'{node.data[0]} {shown[0]} does not carry "{node.data[1]}"'
     if op == "counter":
@@ -92,6 +94,16 @@ _LIMITED = {
     ),
 }
 """What it means that arithmetic on present values gives none."""
+
+
+def _remote(interpreter: Interpreter, node: Node) -> str:
+    name = node.data[0]
+    asked = interpreter.asked.get(name)
+    if asked is not None:
+        return f"`{name}` gave no answer ({asked.status}: {asked.reason})"
+    if interpreter.value(node.args[0]) is not True:
+        return f"`{name}` was not asked, since its `when` is not true"
+    return f"`{name}` was not asked, since nothing needed it"
 
 
 def _field(interpreter: Interpreter, name: str) -> str:

@@ -16,6 +16,7 @@ from quell.engine.graph import Graph, Node
 from quell.engine.operations import EARLIEST, EXACT, LARGEST, LATEST, LONGEST
 from quell.signals.characters import TEXT_CAP
 from quell.signals.functions import REGISTRY
+from quell.signals.models import NAN
 
 _ATOM = re.compile(r"-?[A-Za-z0-9_.]+|'(?:[^'\\\n]|\\.)*'|\(\)")
 _SHORT = frozenset(("bool", "number", "time", "duration", "ip", "enum"))
@@ -568,6 +569,26 @@ def _tell(x: Expressions, node: Node) -> str:
     return x.format(node, [x.value(a) for a in node.args])
 
 
+def _model(x: Expressions, node: Node) -> str:
+    """A call with one float per feature: NaN for missing, the model's own number for a category."""
+    name, coded = node.data
+    nan = x.names.take("const", NAN, "nan")
+    given = []
+    for place, a in enumerate(node.args):
+        text = x.value(a)
+        if place in coded:
+            codes = x.names.take("codes", (name, place), f"{name}_code")
+            given.append(f"{codes}({text}, {nan})")
+        elif not x.graph[a].type.optional:
+            given.append(text)
+        elif is_atom(text):
+            given.append(f"{nan} if {text} is None else {text}")
+        else:
+            held = x.temporary()
+            given.append(f"{nan} if ({held} := {text}) is None else {held}")
+    return f"{x.names.take('model', name, f'model_{name}')}({', '.join(given)})"
+
+
 def _state(x: Expressions, node: Node) -> str:
     return x.state(node)
 
@@ -611,6 +632,7 @@ _SPECIAL: dict[str, Write] = {
     "score": _score,
     "reasons": _reasons,
     "tell": _tell,
+    "model": _model,
     "counter": _state,
     "reaches": _state,
 }

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from quell.engine.decision import Asked
 from quell.engine.events import Decoded
 from quell.engine.graph import Graph, Node
 from quell.engine.link import all_of, any_of, make_store, present_of
@@ -153,7 +154,7 @@ class Interpreter(Evaluator):
 
     `hits` are the rules that matched as the generated function gave them; which of them fired decides
     what `fired` reads and what counters of firings took in. `injected` holds the values that a test
-    supplies.
+    supplies, `asked` what remote models gave, by name.
     """
 
     def __init__(
@@ -164,6 +165,7 @@ class Interpreter(Evaluator):
         hits: Iterable[Hit],
         injected: Mapping[str, Any] | None = None,
         readers: FieldReaders | None = None,
+        asked: Mapping[str, Asked] | None = None,
     ) -> None:
         super().__init__(build.analysis.lowerer.graph(decoded.event), self._state_leaf)
         self.build = build
@@ -171,6 +173,7 @@ class Interpreter(Evaluator):
         self.decoded = decoded
         self._readers = readers if readers is not None else FieldReaders(build)
         self.injected = injected if injected is not None else {}
+        self.asked = asked if asked is not None else {}
         rules = build.programs[decoded.event].program.rules
         self.rules: dict[str, LoweredRule] = {r.name: r for r in rules}
         self._fired = {rules[index].name for index, why, _, _ in hits if why is None}
@@ -220,6 +223,9 @@ class Interpreter(Evaluator):
     def _state_leaf(self, node: Node, values: Sequence[Any]) -> Any:
         if node.op == "field":
             return self.field(node.data[0])
+        if node.op == "remote":
+            asked = self.asked.get(node.data[0])
+            return None if asked is None else asked.value
         if node.op == "clock":
             return self.now
         if node.op == "fired":
@@ -234,6 +240,8 @@ class Interpreter(Evaluator):
             return self._counter(node, values)
         if node.op == "reaches":
             return self._reaches(node, values)
+        if node.op == "model":
+            return self.build.analysis.models[node.data[0]].predict(values)
         if any(v is None for v in values):
             return None
         if node.op == "labelled":

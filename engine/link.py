@@ -12,6 +12,7 @@ from quell.engine.lowered import Store as StoreSpec
 from quell.engine.operations import bind
 from quell.engine.python_backend import Program
 from quell.signals.counters import CountStore, DistinctStore, each, keys_of
+from quell.signals.models import Model
 from quell.signals.patterns import search
 from quell.signals.policy_lists import PolicyList
 from quell.signals.rollout import inside
@@ -87,6 +88,7 @@ class Linked:
     program: Program
     code: CodeType
     shared: Mapping[str, Any]
+    models: Mapping[str, Model]
 
     def bind(
         self, state: State, stores: Mapping[str, StoreSpec], injected: Mapping[str, Any]
@@ -101,6 +103,8 @@ class Linked:
                 space[name] = state.stores[what]
             elif kind == "labels":
                 space[name] = state.label(*what)
+            elif kind == "model":
+                space[name] = self.models[what].predictor()
             elif kind == "injected":
                 space[name] = injected
         exec(self.code, space)
@@ -112,13 +116,20 @@ def _function_name(program: Program) -> str:
     return program.source.split("(", 1)[0].removeprefix("def ")
 
 
-def link(program: Program, lists: Mapping[str, PolicyList]) -> Linked:
+def link(program: Program, lists: Mapping[str, PolicyList], models: Mapping[str, Model]) -> Linked:
     """Compile a program and bind everything but its state."""
     shared: dict[str, Any] = {"UNSET": UNSET, "__builtins__": _BUILTINS}
     for name, (kind, what) in program.needs.items():
-        if kind not in ("store", "labels", "injected"):
+        if kind == "codes":
+            shared[name] = _codes(models[what[0]], what[1])
+        elif kind not in ("store", "labels", "model", "injected"):
             shared[name] = _resolve(kind, what, lists)
-    return Linked(program, compile(program.source, f"<decide {program.event}>", "exec"), shared)
+    return Linked(program, compile(program.source, f"<decide {program.event}>", "exec"), shared, models)
+
+
+def _codes(model: Model, place: int) -> Callable[[Any, float], float]:
+    """How a value becomes the number that a model has for its category."""
+    return model.features[place].codes().get
 
 
 _BUILTINS = {

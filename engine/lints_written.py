@@ -33,7 +33,13 @@ class Recorder(Lowerer):
 def recorder(low: Lowerer) -> Recorder:
     """A recorder over the graphs, stores and lets of a lowerer that is done."""
     return Recorder(
-        low.symbols, Report(), low.injected, graphs=low.graphs, stores=low.stores, _lets=low._lets
+        low.symbols,
+        Report(),
+        low.injected,
+        graphs=low.graphs,
+        stores=low.stores,
+        models=low.models,
+        _lets=low._lets,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from quell.engine import lower_calls, lower_counters, lower_lists, lower_operators
+from quell.engine import lower_calls, lower_counters, lower_lists, lower_models, lower_operators, lower_remote
 from quell.engine.graph import Graph, TooLarge
 from quell.engine.lowered import Store
 from quell.engine.operations import EARLIEST, LARGEST, LATEST, LONGEST
@@ -21,6 +21,8 @@ from quell.grammar.diagnostics import Report, did_you_mean
 from quell.grammar.literals import spell_path
 from quell.grammar.source import NOWHERE, Span
 from quell.grammar.types import BOOL, DURATION, MISSING, NUMBER, REGEX, TEXT, TIME, Type
+from quell.signals.models import Model
+from quell.signals.remote_types import RemoteSpec
 
 EXTENT: dict[str, tuple[float, float]] = {
     "number": (-LARGEST, LARGEST),
@@ -63,8 +65,8 @@ MAX_NESTED_ELEMENTS = 60
 class Lowerer:
     """The graphs under construction, one per event type, and the counters' stores they share.
 
-    `here` is the declaration being lowered, for what is told of the whole. `injected` names lets and scores
-    whose value a test may supply; without one they are what they are.
+    `here` is the declaration being lowered, for what is told of the whole. `injected` names lets, scores
+    and models whose value a test may supply; without one they are what they are.
     """
 
     symbols: Symbols
@@ -72,6 +74,8 @@ class Lowerer:
     injected: frozenset[str] = frozenset()
     graphs: dict[str, Graph] = field(default_factory=dict)
     stores: dict[str, Store] = field(default_factory=dict)
+    remotes: dict[str, RemoteSpec] = field(default_factory=dict)
+    models: Mapping[str, Model] = field(default_factory=dict)
     here: Span = NOWHERE
     _lets: dict[tuple[str, str, bool, bool], int | None] = field(default_factory=dict)
     _fields: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -170,7 +174,7 @@ class Lowerer:
         if name in symbols.scores:
             return self._injected_or(name, scope, lambda: self._score(name, scope))
         if name in symbols.models:
-            return None  # reported once, at the declaration
+            return self._injected_or(name, scope, lambda: self._model(name, scope))
         if name in symbols.lists:
             self.report.add(
                 "type-mismatch",
@@ -259,6 +263,14 @@ class Lowerer:
             self._stack.pop()
         self._lets[key] = made
         return made
+
+    def _model(self, name: str, scope: Scope) -> int | None:
+        """The node of a model on an event."""
+        key = (scope.event, name, scope.shadow, scope.counting)
+        if key not in self._lets:
+            lower = lower_remote.remote if self.symbols.models[name].remote else lower_models.model
+            self._lets[key] = lower(self, name, _own(scope))
+        return self._lets[key]
 
     def _score(self, name: str, scope: Scope) -> int | None:
         """The node of a score on an event."""

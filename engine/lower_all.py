@@ -1,4 +1,4 @@
-"""Lets, scores and functions on every event that has what they use, so that all are checked and shown."""
+"""Lets, scores, models and functions on every event that has what they use: all are checked and shown."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from quell.engine.lowered import NamedValue
 from quell.engine.resolve import named_type
 from quell.grammar import tree
 
+Named = tree.Let | tree.Score | tree.Model
+
 
 def lower_everything(low: Lowerer) -> dict[str, list[NamedValue]]:
     """Every named value of every event, in order of name."""
     out: dict[str, list[NamedValue]] = {event: [] for event in low.symbols.schemas}
-    named: dict[str, tree.Let | tree.Score] = {**low.symbols.lets, **low.symbols.scores}
+    named: dict[str, Named] = {**low.symbols.lets, **low.symbols.scores, **low.symbols.models}
     for name, declared in sorted(named.items()):
         low.here = declared.name.span
         events = [e for e in low.symbols.schemas if not missing_names(low, declared, e)]
@@ -24,9 +26,9 @@ def lower_everything(low: Lowerer) -> dict[str, list[NamedValue]]:
     return out
 
 
-def _lower(low: Lowerer, name: str, declared: tree.Let | tree.Score, event: str) -> int | None:
+def _lower(low: Lowerer, name: str, declared: Named, event: str) -> int | None:
     scope = Scope(event)
-    if isinstance(declared, tree.Score):
+    if not isinstance(declared, tree.Let):
         return low.name(tree.Name(name, span=declared.name.span), scope)
     if declared.parameters is None:
         return low.name(tree.Name(name, span=declared.name.span), scope)
@@ -52,8 +54,8 @@ def _lower(low: Lowerer, name: str, declared: tree.Let | tree.Score, event: str)
     return None
 
 
-def missing_names(low: Lowerer, declared: tree.Let | tree.Score, event: str) -> set[str]:
-    """The fields that a let or score needs, through other lets too, and that an event does not have.
+def missing_names(low: Lowerer, declared: Named, event: str) -> set[str]:
+    """The fields that a let, score or model needs, through other lets too, and that an event does not have.
 
     What stands inside a counter is the counted event's and asks nothing of the reading one, but for the
     keys that it is read under.
@@ -76,6 +78,8 @@ def missing_names(low: Lowerer, declared: tree.Let | tree.Score, event: str) -> 
                 bound |= {p.name.name for p in symbols.lets[inner].parameters or ()}
             elif inner in symbols.scores:
                 stack.append(symbols.scores[inner])
+            elif inner in symbols.models:
+                stack.append(symbols.models[inner])
     return out
 
 
@@ -99,7 +103,7 @@ def _outer_names(node: tree.Node) -> list[str]:
     return out
 
 
-def _nowhere(low: Lowerer, name: str, declared: tree.Let | tree.Score) -> None:
+def _nowhere(low: Lowerer, name: str, declared: Named) -> None:
     """Report a let that no event has everything for."""
     event = min(low.symbols.schemas, key=lambda e: (len(missing_names(low, declared, e)), e))
     lacking = ", ".join(f"`{n}`" for n in sorted(missing_names(low, declared, event)))

@@ -142,6 +142,8 @@ def record_columns(low: Lowerer, name: str) -> dict[str, Type]:
         return {f.name: f.type for f in low.symbols.shape_fields[name]}
     from quell.engine.resolve import named_type
 
+    if name in low.remotes:
+        return dict(low.remotes[name].gives)
     declared = low.symbols.lists[name]
     columns: dict[str, Type] = {}
     for column in declared.columns:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from quell.engine import lower_models
 from quell.grammar import tree
 from quell.grammar.diagnostics import did_you_mean
 from quell.grammar.source import Span
@@ -201,6 +202,8 @@ def _compare(
 ) -> int | None:
     (a, at), (b, bt) = left, right
     if not _comparable(low, op, at, bt, written, span):
+        return None
+    if lower_models.compares_raw(low, (a, b), written, scope, span):
         return None
     graph = low.graph(scope.event)
     a, b = _canonical(low, a, at, bt, scope), _canonical(low, b, bt, at, scope)

@@ -319,4 +319,6 @@ def _reads_fired(low: Lowerer, rule: tree.Rule) -> bool:
                     stack.append(let.body)
                 if score is not None:
                     stack.append(score)
+                if name in low.symbols.models:
+                    stack.append(low.symbols.models[name])
     return False

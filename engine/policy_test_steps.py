@@ -16,6 +16,7 @@ from quell.engine.lower_counters import MAX_WINDOW
 from quell.engine.operations import LATEST
 from quell.engine.policy_test_expect import Expectation, ExpectationReader
 from quell.engine.policy_test_values import Literal, ValueReader, Written
+from quell.engine.schema import Field
 from quell.engine.symbols import Symbols
 from quell.grammar import tree
 from quell.grammar.diagnostics import Report, did_you_mean
@@ -42,7 +43,7 @@ class EventStep:
     written: tree.GivenEvent
     event: str
     values: dict[str, Written]
-    supplied: dict[str, Literal | int]
+    supplied: dict[str, Written]
     count: int
     after: int
     every: int
@@ -212,8 +213,8 @@ class TestReader:
             return None
         return int(value)
 
-    def _supplied(self, written: tree.GivenEvent, event: str) -> dict[str, Literal | int]:
-        out: dict[str, Literal | int] = {}
+    def _supplied(self, written: tree.GivenEvent, event: str) -> dict[str, Written]:
+        out: dict[str, Written] = {}
         for ident, expr in written.injected:
             value = self._supply(ident, expr, event, out)
             if value is not None:
@@ -221,8 +222,8 @@ class TestReader:
         return out
 
     def _supply(
-        self, ident: tree.Ident, expr: tree.Expr, event: str, known: dict[str, Literal | int]
-    ) -> Literal | int | None:
+        self, ident: tree.Ident, expr: tree.Expr, event: str, known: dict[str, Written]
+    ) -> Written | None:
         if ident.name in known:
             self.report.add("bad-test", f"`{ident.name}` is supplied twice", ident.span)
             return None
@@ -239,7 +240,18 @@ class TestReader:
         if typed is None:
             return None
         wanted = typed[1]
+        answer = self.lowerer.remotes.get(ident.name)
+        if answer is not None and isinstance(expr, tree.Record) and answer.gives:
+            fields = tuple(Field(name, type_, (name,)) for name, type_ in answer.gives)
+            return self._values.record(expr, event, fields, ident.name)
+        if answer is not None and isinstance(expr, tree.Missing):
+            return Literal(None)
         element = wanted.element if wanted.element is not None else wanted
+        if answer is not None and answer.gives:
+            message = f"`{ident.name}` gives several values"
+            shown = ", ".join(f"{name}: …" for name, _ in answer.gives)
+            self.report.add("bad-test", message, expr.span, hint=f"write {ident.name} = {{ {shown} }}")
+            return None
         if element.kind in ("regex", "record", "missing"):
             message = f"`{ident.name}` is a {wanted}, which a test cannot supply"
             self.report.add("bad-test", message, ident.span)

@@ -221,6 +221,15 @@ def plain_value(written: Literal | int, value: Callable[[int], Any]) -> Any:
     return value(written)
 
 
+def supplied_value(written: Written, value: Callable[[int], Any]) -> Any:
+    """The run-time value of what a test supplies for a name: as `plain_value`, or a record of such."""
+    if isinstance(written, dict):
+        return {name: supplied_value(part, value) for name, part in written.items()}
+    if isinstance(written, list):
+        return [supplied_value(part, value) for part in written]
+    return plain_value(written, value)
+
+
 def _neutral(field: Field, clock: int) -> Any:
     plain: dict[str, Any] = {
         "bool": False,

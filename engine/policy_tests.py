@@ -33,7 +33,7 @@ from quell.engine.policy_test_steps import (
     TestReader,
     supplied_names,
 )
-from quell.engine.policy_test_values import NOW, clock_evaluator, now_node, plain_value
+from quell.engine.policy_test_values import NOW, clock_evaluator, now_node, supplied_value
 from quell.engine.policy_test_values import values_of as event_values
 from quell.engine.settle import Hit
 from quell.engine.stepper import Stepper
@@ -77,7 +77,9 @@ def _made(
             made = reader.read(test) if test.title.plain in titles else None
             reads.extend([made] if made is not None else [])
 
-    analysis = analyse(bundle.files, None, cache, names, lints=False, extend=read, lists=bundle.lists)
+    analysis = analyse(
+        bundle.files, None, cache, names, lints=False, extend=read, lists=bundle.lists, models=bundle.models
+    )
     return build(analysis, all_fields=True, rolled_out=True), reads
 
 
@@ -160,7 +162,7 @@ class _Run:
         graph, schema = lowerer.graph(step.event), lowerer.symbols.schemas[step.event]
         clock = clock_evaluator(graph, self._clock)
         self._supplied.clear()
-        self._supplied.update({n: plain_value(w, clock.value) for n, w in step.supplied.items()})
+        self._supplied.update({n: supplied_value(w, clock.value) for n, w in step.supplied.items()})
         self._supplied[NOW] = self._clock
         values = event_values(schema, step.values, graph, self._clock, self.given)
         decoded = self._made.decoder.from_values(step.event, values)

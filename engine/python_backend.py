@@ -18,35 +18,46 @@ from quell.engine.expressions import Expressions, Names, closes, is_atom, wrap, 
 from quell.engine.graph import Graph, Node
 from quell.engine.lowered import LoweredEffect, LoweredRule
 from quell.engine.order import Stage, Write, effect_nodes
-from quell.engine.plan import Block, arrange
+from quell.engine.plan import Block
+from quell.engine.waves import Ask, Schedule
+from quell.grammar.types import Type
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A remote model that a function asks, and the types of its inputs."""
+
+    model: str
+    types: tuple[Type, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
     """A generated function before it is linked to a state: its source, and what each name stands for.
 
-    `rules` are the rules in order of name, as the function's hits number them.
+    `rules` are the rules in order of name, as the function's hits number them; `asked` the remote models, as
+    its questions number them: where there are any, the function is a generator. It yields lists of pairs,
+    a model's number and its inputs, is sent the answers by number, and returns the hits.
     """
 
     event: str
     source: str
     needs: dict[str, tuple[str, Any]]
     rules: tuple[LoweredRule, ...]
+    asked: tuple[Question, ...] = ()
 
 
 def generate(
     event: str,
     graph: Graph,
-    stages: tuple[Stage, ...],
+    steps: Schedule,
     leaf: Callable[[str], Leaf],
     known: Mapping[int, str],
     places: Mapping[str, str],
 ) -> Program:
     """The function of an event. `known` names nodes that the policy names; `places` says where a rule
     stands, for the comment above it."""
-    facts = gather(
-        event, graph, tuple((stage, arrange(graph, stage)) for stage in stages), leaf, known, places
-    )
+    facts = gather(event, graph, steps, leaf, known, places)
     first = _Writer(facts, {})
     first.write()
     return _Writer(facts, first.sites).write()
@@ -84,6 +95,9 @@ class _Writer:
                 self.flags[name] = self._fresh(f"fired_{name}")
         for number in self.facts.lazy:
             self.local[number] = self._name(number)
+        for number in self.facts.asked:
+            self.local[number] = self.x.variables[number] = self._name(number)
+            self.available[0].add(number)
         for text in sorted(self.facts.scans):
             self.found[text] = self._fresh(f"found_in_{self._base(text)}")
 
@@ -106,6 +120,8 @@ class _Writer:
             return str(node.data[0])
         if node.op == "call":
             return f"{node.data[0]}_of"
+        if node.op == "remote":
+            return str(node.data[0])
         return {"counter": "counted", "fold": "folded", "join": "text"}.get(node.op, f"{node.op}_")
 
     def _fresh(self, base: str) -> str:
@@ -123,10 +139,10 @@ class _Writer:
 
     def write(self) -> Program:
         """The whole function."""
-        for stage, blocks in self.facts.stages:
-            for write in stage.writes:
-                self._write_store(write)
-            self._write_blocks(blocks)
+        self._write_stages(self.facts.early)
+        for wave in self.facts.waves:
+            self._write_wave(wave)
+        self._write_stages(self.facts.late)
         body = self.lines
         self.lines, self.indent = [], 1
         self._write_head()
@@ -137,7 +153,13 @@ class _Writer:
             *body,
         ]
         parts.append("    return hits")
-        return Program(self.facts.event, "\n".join(parts) + "\n", dict(self.names.needs), self.facts.numbered)
+        asked = tuple(self._question(n) for n in self.facts.asked)
+        needs = dict(self.names.needs)
+        return Program(self.facts.event, "\n".join(parts) + "\n", needs, self.facts.numbered, asked)
+
+    def _question(self, number: int) -> Question:
+        node = self.graph[number]
+        return Question(str(node.data[0]), tuple(self.graph[a].type for a in node.args[1:]))
 
     def _function_name(self) -> str:
         clean = "".join(c if c.isascii() and c.isalnum() else "_" for c in self.facts.event)
@@ -154,6 +176,8 @@ class _Writer:
         unset = [self._variable(w) for w in worked_out if self._guarded(w) and not self._hoisted(w)]
         if unset:
             self.line(" = ".join(unset) + " = UNSET")
+        if self.facts.asked:
+            self.line(" = ".join(self.local[n] for n in self.facts.asked) + " = None")
         if self.flags:
             self.line(" = ".join(self.flags.values()) + " = False")
         for name in sorted(set(self.own.values())):
@@ -426,7 +450,72 @@ class _Writer:
         if own is not None:
             self.line(f"{own}.append({key})")
 
+    # ---------------------------------------------------------------- waves
+
+    def _write_stages(self, stages: tuple[tuple[Stage, tuple[Block, ...]], ...]) -> None:
+        for stage, blocks in stages:
+            for write in stage.writes:
+                self._write_store(write)
+            self._write_blocks(blocks)
+
+    def _write_wave(self, wave: tuple[Ask, ...]) -> None:
+        """The lines that ask remote models, where an undecided step needs their answers."""
+        self.line("wanted = []")
+        before = dict(self.sites)
+        self.available.append(set())
+        for ask in wave:
+            self._write_ask(ask)
+        for gone in self.available.pop():
+            self.x.variables.pop(gone, None)
+        looked_at = [w for w, n in self.sites.items() if n > before.get(w, 0)]
+        with self.block("if wanted:"):
+            self.prepare(list(self.facts.held))
+            self.line("answers = yield wanted")
+            for ask in wave:
+                index = self.facts.asked.index(ask.node)
+                self.line(f"{self.local[ask.node]} = answers.get({index})")
+            # What was worked out with these answers missing is worked out anew.
+            stale = sorted(self._variable(w) for w in looked_at if self._stale(w))
+            if stale:
+                self.line(" = ".join(stale) + " = UNSET")
+
+    def _stale(self, what: Any) -> bool:
+        root = what if isinstance(what, int) else what[1]
+        return any(n in self.facts.asked for n in self.graph.reach([root]))
+
+    def _write_ask(self, ask: Ask) -> None:
+        node = self.graph[ask.node]
+        asking = self._fresh(f"ask_{node.data[0]}")
+        self.line(f"{asking} = False")
+        for need in ask.needs:
+            depth = self._open(list(need.sure))
+            needed = list(dict.fromkeys([*need.open, *need.settled]))
+            self.prepare(needed)
+            tests = [f"not {wrap(self.x.false(n))}" for n in need.open]
+            if need.settled:
+                tests.append("not (" + " and ".join(wrap_or(self.x.true(n)) for n in need.settled) + ")")
+            self.line(f"if {' and '.join(tests)}:" if tests else "if True:")
+            self.line(f"    {asking} = True")
+            self._close(depth)
+        depth = 1
+        self.line(f"if {asking}:")
+        self.indent += 1
+        self.available.append(set())
+        depth += self._open([node.args[0]])
+        inputs = list(node.args[1:])
+        self.prepare(inputs)
+        given = "".join(f"{self.x.value(n)}, " for n in inputs)
+        self.line(f"wanted.append(({self.facts.asked.index(ask.node)}, ({given})))")
+        self._close(depth)
+
     # ---------------------------------------------------------------- rules
+
+    def _close(self, depth: int) -> None:
+        """End blocks that `_open` opened."""
+        for _ in range(depth):
+            for gone in self.available.pop():
+                self.x.variables.pop(gone, None)
+            self.indent -= 1
 
     def _write_blocks(self, blocks: tuple[Block, ...]) -> None:
         for block in blocks:
@@ -437,10 +526,7 @@ class _Writer:
                 self._write_hit(block.rule)
             else:
                 self._write_blocks(block.blocks)
-            for _ in range(depth):
-                for gone in self.available.pop():
-                    self.x.variables.pop(gone, None)
-                self.indent -= 1
+            self._close(depth)
 
     def _open(self, conditions: list[int]) -> int:
         """Open the blocks in which all conditions hold; those that need nothing new share a line."""

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from quell.engine.event_problems import Unread
-from quell.engine.event_values import EPOCH_NAIVE
+from quell.signals.values import EPOCH_NAIVE
 
 _FORMATS: dict[Any, str] = {
     pa.int8(): "b",

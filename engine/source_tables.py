@@ -14,9 +14,9 @@ from typing import Any
 
 from quell.engine.event_pick import refuse_size
 from quell.engine.event_problems import Refusal
-from quell.engine.event_values import Cell
 from quell.engine.source_base import Payload, Source, SourceError
 from quell.engine.source_streams import BROKEN, Opened, broken
+from quell.signals.values import Cell
 
 MAX_COLUMNS = 10_000
 

@@ -6,60 +6,83 @@
 It is what history means: each event is decided before the next is looked at, so the same events in the
 same order give the same decisions. Nothing in it waits, reads a clock or touches the network; the
 asynchronous engine in engine.py is built around it. A stepper is for one thread.
+
+Where a decision needs remote answers, `admit` counts the event and gives what is `Waiting` for them, and
+`resume` takes them; events may be admitted in between. `decide` asks `answering`, which gives the answers
+at once, by default none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from quell.engine.bundle import read_bundle
 from quell.engine.compile import Build, analyse, build
-from quell.engine.decision import Decision, Refused
+from quell.engine.decision import Asked, Decision, ModelUsed, Refused
 from quell.engine.events import Decoded, Refusal
-from quell.engine.settle import Hit, Settler
+from quell.engine.settle import Hit, Settler, ready
+from quell.engine.waiting import Waiting
 from quell.grammar.diagnostics import Diagnostic, Report
 from quell.signals.clock import Clock
+from quell.signals.remote_types import Answer, Request
 from quell.signals.state import State
 
 Event = bytes | str | Mapping[str, Any]
 Observer = Callable[[Decoded, list[Hit]], None]
 """Looks at an event between counting and settling; it changes nothing."""
+Answering = Callable[[Waiting], Sequence[Answer]]
+"""Gives the answers to what a decision waits for, in the order of its requests."""
+
+UNASKED = Answer("unasked", None, "remote models are not asked here")
+
+
+def unasked(waiting: Waiting) -> Sequence[Answer]:
+    """No answer to anything."""
+    return [UNASKED] * len(waiting.requests)
 
 
 class Stepper:
     """A bundle that decides events, and what it remembers of them.
 
-    `injected` supplies named values in tests; it is read at every decision.
+    `injected` supplies named values in tests; it is read at every decision. `asked` are the
+    remote models that were asked for the decision being made, by name.
     """
 
     def __init__(
-        self, bundle: Build, state: State | None = None, injected: Mapping[str, Any] | None = None
+        self,
+        bundle: Build,
+        state: State | None = None,
+        injected: Mapping[str, Any] | None = None,
+        answering: Answering = unasked,
     ) -> None:
         self.bundle = bundle
         self.injected: Mapping[str, Any] = injected if injected is not None else {}
-        self.state = (
-            state if state is not None else State(clock=Clock(bundle.analysis.files.settings.lateness))
-        )
+        settings = bundle.analysis.files.settings
+        self.state = state if state is not None else State(clock=Clock(settings.lateness))
+        self.answering = answering
+        self.asked: Mapping[str, Asked] = {}
         self.seq = 0
         symbols = bundle.analysis.symbols
         stores = bundle.analysis.lowerer.stores
         self._decoder = bundle.decoder
-        self._functions: list[Callable[[Any, int, int], list[Any]]] = []
+        self._functions: list[Callable[[Any, int, int], Any]] = []
         self._settlers: list[Settler] = []
         self._ids: list[Callable[[Any, int], str | None]] = []
         self._first: list[str] = []
+        self._models: list[tuple[ModelUsed, ...]] = []
         for event in symbols.schemas:
             linked = bundle.programs[event]
             self._functions.append(linked.bind(self.state, stores, self.injected))
             self._settlers.append(Settler(linked.program.rules, symbols.ladders[event], self.state))
             self._ids.append(bundle.identifier(event))
+            self._models.append(bundle.models(event))
             self._first.append(symbols.ladders[event].verdicts[0])
 
     @classmethod
     def load(cls, folder: str | Path) -> Stepper:
-        """An engine for the bundle in a folder. Raises PolicyError, with every reason, if it has errors."""
+        """A stepper for the bundle in a folder. Raises PolicyError, with every reason, if it has errors."""
         report = Report()
         return cls(build(analyse(read_bundle(folder, report), report)))
 
@@ -73,6 +96,8 @@ class Stepper:
         """What the linter found in the bundle."""
         return [d for d in self.bundle.analysis.diagnostics if d.severity == "warning"]
 
+    # -------------------------------------------------------------- deciding
+
     def decide(self, event: Event) -> Decision | Refused:
         """The decision for one event, given as JSON or as a mapping.
 
@@ -83,25 +108,10 @@ class Stepper:
         decoded = self._decoder.decode(event) if isinstance(event, bytes | str) else self.decode(event)
         return self.refuse(decoded) if isinstance(decoded, Refusal) else self.decide_decoded(decoded)
 
-    def decode(self, event: Event) -> Decoded | Refusal:
-        """An event as the bundle reads it, or why it cannot be taken. Changes nothing."""
-        decoder = self._decoder
-        return decoder.convert(event) if isinstance(event, Mapping) else decoder.decode(event)
-
-    def settler(self, event: str) -> Settler:
-        """What settles the decisions for an event type: its rules' effects and their limits."""
-        return self._settlers[list(self.bundle.analysis.symbols.schemas).index(event)]
-
     def decide_many(self, events: Iterable[Event]) -> Iterator[Decision | Refused]:
         """The decisions for events in order, each made when asked for."""
         for event in events:
             yield self.decide(event)
-
-    def refuse(self, refusal: Refusal) -> Refused:
-        """The answer for an event that could not be taken."""
-        ladders = self.bundle.analysis.symbols.ladders
-        verdict = ladders.get(refusal.event, ladders[""]).failure
-        return Refused(refusal.kind, str(refusal), verdict, refusal.path, refusal.event or None)
 
     def decide_decoded(self, decoded: Decoded, observe: Observer | None = None) -> Decision | Refused:
         """The decision for an event that the bundle's decoder made.
@@ -109,20 +119,91 @@ class Stepper:
         `observe` is called with the event and the rules that matched, once the event is counted and
         before labels and limits change: the moment whose values the decision rests on.
         """
-        state, index, at = self.state, decoded.index, decoded.at
+        answer = self.admit(decoded, observe)
+        while isinstance(answer, Waiting):
+            answer = self.resume(answer, self.answering(answer), observe)
+        return answer
+
+    def decode(self, event: Event) -> Decoded | Refusal:
+        """An event as the bundle reads it, or why it cannot be taken. Changes nothing."""
+        decoder = self._decoder
+        return decoder.convert(event) if isinstance(event, Mapping) else decoder.decode(event)
+
+    def refuse(self, refusal: Refusal) -> Refused:
+        """The answer for an event that could not be taken."""
+        ladders = self.bundle.analysis.symbols.ladders
+        verdict = ladders.get(refusal.event, ladders[""]).failure
+        return Refused(refusal.kind, str(refusal), verdict, refusal.path, refusal.event or None)
+
+    def settler(self, event: str) -> Settler:
+        """What settles the decisions for an event type: its rules' effects and their limits."""
+        return self._settlers[list(self.bundle.analysis.symbols.schemas).index(event)]
+
+    # --------------------------------------------------- admitting, resuming
+
+    def admit(self, decoded: Decoded, observe: Observer | None = None) -> Decision | Refused | Waiting:
+        """Take in an event: count it, and decide it unless it must wait for remote answers."""
+        now = self.state.admit(decoded.at)
         self.seq += 1
-        now = state.admit(at)
+        index = decoded.index
         try:
-            hits = self._functions[index](decoded.e, at, now)
-            decision = Decision(
-                decoded.event, self.seq, at, self._first[index], self._ids[index](decoded.e, at)
-            )
-            if observe is not None:
-                observe(decoded, hits)
-            if hits:
-                self._settlers[index].settle(decision, hits, now)
+            hits = self._functions[index](decoded.e, decoded.at, now)
+            if hits.__class__ is not list:
+                return self._go_on(Waiting(decoded, self.seq, now, hits), None, observe)
+            return self._settle(decoded, hits, self.seq, now, observe)
         except Exception as error:  # a defect of the engine must not take down the service that embeds it
             return self._failed(decoded, error)
+
+    def resume(
+        self, waiting: Waiting, answers: Sequence[Answer], observe: Observer | None = None
+    ) -> Decision | Refused | Waiting:
+        """Go on with what waits, given an answer to each of its requests in order."""
+        waiting.take(answers)
+        sent = {number: a.value for (number, _), a in zip(waiting.wanted, answers, strict=True)}
+        try:
+            return self._go_on(waiting, sent, observe)
+        except Exception as error:  # as above
+            return self._failed(waiting.decoded, error)
+
+    def _go_on(
+        self, waiting: Waiting, sent: dict[int, Any] | None, observe: Observer | None
+    ) -> Decision | Refused | Waiting:
+        decoded, late = waiting.decoded, self.state.late
+        try:
+            waiting.wanted = waiting.steps.send(sent)
+        except StopIteration as end:
+            if self.seq != waiting.seq:  # something happened since: it is a step of its own
+                self.seq += 1
+            late.extend(waiting.late)
+            self.asked = waiting.asked
+            decision = self._settle(decoded, end.value, waiting.seq, waiting.now, observe)
+            self.asked = {}
+            decision.asked = tuple(waiting.asked.values())
+            return decision
+        questions = self.bundle.programs[decoded.event].program.asked
+        waiting.requests = [
+            Request(
+                questions[number].model,
+                tuple(ready(v, t) for v, t in zip(values, questions[number].types, strict=True)),
+            )
+            for number, values in waiting.wanted
+        ]
+        waiting.late.extend(late)
+        late.clear()
+        return waiting
+
+    def _settle(
+        self, decoded: Decoded, hits: list[Hit], seq: int, now: int, observe: Observer | None
+    ) -> Decision:
+        index, at, state = decoded.index, decoded.at, self.state
+        decision = Decision(decoded.event, seq, at, self._first[index], self._ids[index](decoded.e, at))
+        decision.decided = self.seq
+        if observe is not None:
+            observe(decoded, hits)
+        if hits:
+            self._settlers[index].settle(decision, hits, now)
+        if self._models[index]:
+            decision.models = self._models[index]
         if decoded.problems:
             decision.problems = decoded.problems
         if state.late:

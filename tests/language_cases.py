@@ -6,6 +6,8 @@ In a page of `tests/language/`, a fenced block says what it is in its first line
   comment `#! code` at the end of a line says that the line earns that code (several codes with commas).
 - ```` ```quell shared ```` stands before every later bundle of the page that declares no event.
 - ```` ```file lists/x.txt ```` is a file of the bundles that follow, until the next heading of level 2.
+- ```` ```model models/x.lgb ```` is a LightGBM model that does what the block says (tests/model_files.py),
+  for the bundles that follow, until the next heading of level 2.
 - ```` ```syntax ```` shows a form and is not run.
 - A table with the head `| expression | value |` holds expressions and the values they have; `\\|` is a bar.
 - A table with the head `| event | answer |` holds events, as JSON, which the bundle above it decides in
@@ -20,6 +22,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.model_files import model_of
 
 FOLDER = Path(__file__).parent / "language"
 _FENCE = re.compile(r"^(`{3,})\s*([^\n`]*)$")
@@ -114,6 +118,8 @@ def read_page(path: Path) -> Page:
                 page.bundles.append(_bundle(page.name, heading, number + 1, body, shared, files))
             elif kind == "file":
                 files = {**files, rest.strip(): body.encode()}
+            elif kind == "model":
+                files = {**files, rest.strip(): model_of(body)}
             number = after
             continue
         if line.startswith("#"):

@@ -11,8 +11,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from quell.engine.event_problems import Unfit
-from quell.engine.event_values import micros
 from quell.grammar.types import Type
 from quell.signals import characters, exact, links, network, numbers, text, text_finders, times
 from quell.signals.functions import REGISTRY
@@ -20,6 +18,7 @@ from quell.signals.registry import Function
 from quell.signals.text_bands import bands
 from quell.signals.text_measures import edit_distance, similarity
 from quell.signals.text_normalise import fingerprint, normalise
+from quell.signals.values import Unfit, micros
 
 # Pieces that the functions look for, beside text of any kind.
 PIECES = [

@@ -172,7 +172,12 @@ def main() -> None:
             msgspec.json.encode([{"what": r.what, "figure": r.figure, "goal": r.goal} for r in rows]).decode()
         )
         return
-    table = Table("what", "figure", "goal", "met", "detail", title="Quell against hand-written Python")
+    show(rows, "Quell against hand-written Python")
+
+
+def show(rows: list[Row], title: str) -> None:
+    """Print rows as a table."""
+    table = Table("what", "figure", "goal", "met", "detail", title=title)
     for r in rows:
         met = "" if r.goal is None else ("yes" if r.figure <= r.goal else "no")
         goal = "" if r.goal is None else f"≤ {r.goal:g}{r.unit}"

@@ -1,4 +1,4 @@
-"""From values as events carry them to values at run time: times, durations, addresses, ids, numbers.
+"""From values as events and remote models carry them to values at run time: times, durations, ids, numbers.
 
 Each converter takes a present value, returns the run-time value of `quell.grammar.types`, and raises
 `Unfit` where the value is of the wrong kind. Those for times, durations and addresses are also called
@@ -17,7 +17,6 @@ from typing import Any
 
 import msgspec
 
-from quell.engine.event_problems import Unfit
 from quell.grammar.literals import LARGEST_DURATION, LiteralError, duration
 from quell.grammar.types import Type
 
@@ -45,6 +44,16 @@ TEXT_WORDS = "text or an integer"
 ID_WORDS = "an id, as text or an integer"
 NUMBER_WORDS = "a number"
 BOOL_WORDS = "true or false"
+
+
+class Unfit(Exception):
+    """A value is not what its field must be: `kind` as in `KINDS` of engine/event_problems.py, `expected` a
+    phrase for people."""
+
+    def __init__(self, kind: str, expected: str) -> None:
+        super().__init__(kind, expected)
+        self.kind = kind
+        self.expected = expected
 
 
 class Cell(str):

@@ -1,0 +1,230 @@
+"""The asynchronous engine: a stepper, and remote models that are asked while events go on.
+
+    engine = Engine.load("policies")
+    decision = await engine.decide(b'{"type": "message_create", …}')
+    await engine.close()
+
+Events are counted in the order in which `decide` is called; a decision that needs no remote answer is made
+at once, without giving up the thread. One that waits lets others pass, and its effects are visible to what
+is admitted after it is made. Both numbers are on the decision, `seq` and `decided`, so that a concurrent
+run can be made again one event at a time (recorded.py). An engine is for one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from functools import partial
+from typing import Any, Protocol
+
+from quell.engine.decision import Decision, Refused
+from quell.engine.events import Refusal
+from quell.engine.stepper import Event, Stepper
+from quell.engine.waiting import Waiting
+from quell.signals.remote_types import Answer, Request
+
+IN_FLIGHT = 10_000
+"""Decisions that may wait at once; beyond them an event is refused before anything counts it."""
+_STEP = 256
+"""Decisions made at once before others on the event loop get their turn."""
+
+Watcher = Callable[[Decision | Refused], None]
+
+
+class Asking(Protocol):
+    """What asks remote models: `signals.remote.Remotes`, or a stand-in."""
+
+    def ask(
+        self, request: Request, deadline: float | None = None, token: Any = None
+    ) -> asyncio.Future[Answer]:
+        """A future that is always resolved, by `deadline` on the loop's clock at the latest."""
+        ...
+
+    async def close(self) -> None:
+        """End what is under way."""
+        ...
+
+
+class Engine:
+    """Decides events while remote models are asked.
+
+    `deadline` is how long a decision may take at most, in seconds: what has not answered by then is missing.
+    `in_flight` is how many decisions may wait at once. `on_decision` sees every decision and refusal in the
+    order in which they are made.
+    """
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        remotes: Asking | None = None,
+        *,
+        deadline: float | None = None,
+        in_flight: int = IN_FLIGHT,
+        on_decision: Watcher | None = None,
+    ) -> None:
+        self.stepper = stepper
+        self.remotes = remotes
+        self.deadline = deadline
+        self.in_flight = in_flight
+        self.on_decision = on_decision
+        self._open = 0
+        self._idle: asyncio.Future[None] | None = None
+        self._closing = False
+
+    @property
+    def version(self) -> str:
+        """A digest of the policies, lists, models and settings that decide."""
+        return self.stepper.version
+
+    @property
+    def waiting(self) -> int:
+        """How many decisions wait for remote answers."""
+        return self._open
+
+    # -------------------------------------------------------------- deciding
+
+    async def decide(self, event: Event, deadline: float | None = None) -> Decision | Refused:
+        """The decision for one event, given as JSON or as a mapping.
+
+        The event is counted when this is first awaited. If the caller gives up, the decision is made all the
+        same and its effects hold. Never raises for what is in the event.
+        """
+        answer = self._begin(event, deadline)
+        return await answer if isinstance(answer, asyncio.Future) else answer
+
+    async def decide_many(
+        self, events: Iterable[Event] | AsyncIterable[Event], deadline: float | None = None
+    ) -> AsyncIterator[Decision | Refused]:
+        """The decisions for events, in their order; up to `in_flight` of them wait at once."""
+        under_way: deque[Decision | Refused | asyncio.Future[Decision | Refused]] = deque()
+        at_once = 0
+        async for event in _each(events):
+            while under_way and (len(under_way) >= self.in_flight or _is_done(under_way[0])):
+                yield await _settled(under_way.popleft())
+            under_way.append(self._begin(event, deadline))
+            at_once += 1
+            if at_once % _STEP == 0:
+                await asyncio.sleep(0)
+        while under_way:
+            yield await _settled(under_way.popleft())
+
+    def _begin(
+        self, event: Event, deadline: float | None
+    ) -> Decision | Refused | asyncio.Future[Decision | Refused]:
+        """Admit an event; gives its decision, or a future of it."""
+        stepper = self.stepper
+        decoded = stepper.decode(event)
+        if isinstance(decoded, Refusal):
+            return self._told(stepper.refuse(decoded))
+        if self._closing or self._open >= self.in_flight:
+            kind, why = ("closing", "is closing") if self._closing else ("busy", "has too much under way")
+            ladder = stepper.bundle.analysis.symbols.ladders[decoded.event]
+            return self._told(Refused(kind, f"the engine {why}", ladder.failure, "", decoded.event))
+        answer = stepper.admit(decoded)
+        if not isinstance(answer, Waiting):
+            return self._told(answer)
+        loop = asyncio.get_running_loop()
+        within = self.deadline if deadline is None else deadline
+        made: asyncio.Future[Decision | Refused] = loop.create_future()
+        self._open += 1
+        _Pending(self, answer, None if within is None else loop.time() + within, made).ask()
+        return made
+
+    def _told(self, answer: Decision | Refused) -> Decision | Refused:
+        if self.on_decision is not None:
+            self.on_decision(answer)
+        return answer
+
+    def finish(self, made: asyncio.Future[Decision | Refused], answer: Decision | Refused) -> None:
+        """Hand over a decision that waited."""
+        self._open -= 1
+        self._told(answer)
+        if not made.done():  # else whoever asked has given up
+            made.set_result(answer)
+        if self._idle is not None and not self._open and not self._idle.done():
+            self._idle.set_result(None)
+
+    # --------------------------------------------------------------- closing
+
+    async def close(self) -> None:
+        """Take no more events, make the decisions that wait, and end what remote models still do."""
+        self._closing = True
+        if self._open:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
+        if self.remotes is not None:
+            await self.remotes.close()
+
+    async def __aenter__(self) -> Engine:
+        return self
+
+    async def __aexit__(self, *about: object) -> None:
+        await self.close()
+
+
+class _Pending:
+    """One decision that waits: asks a wave, and goes on once all of it is answered. No task is made."""
+
+    __slots__ = ("_answers", "_engine", "_left", "_made", "_until", "_waiting")
+
+    def __init__(
+        self,
+        engine: Engine,
+        waiting: Waiting,
+        until: float | None,
+        made: asyncio.Future[Decision | Refused],
+    ) -> None:
+        self._engine = engine
+        self._waiting = waiting
+        self._until = until
+        self._made = made
+        self._left = 0
+        self._answers: list[Answer] = []
+
+    def ask(self) -> None:
+        """Ask everything that the present wave needs, at once."""
+        engine, requests = self._engine, self._waiting.requests
+        self._left = len(requests)
+        self._answers = [NO_REMOTES] * len(requests)
+        if engine.remotes is None:
+            self._go_on()
+            return
+        token = self._waiting.decoded, self._waiting.seq
+        for place, request in enumerate(requests):
+            asked = engine.remotes.ask(request, self._until, token)
+            asked.add_done_callback(partial(self._take, place))
+
+    def _take(self, place: int, done: asyncio.Future[Answer]) -> None:
+        self._answers[place] = UNASKED_CLOSED if done.cancelled() else done.result()
+        self._left -= 1
+        if not self._left:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        answer = self._engine.stepper.resume(self._waiting, self._answers)
+        if isinstance(answer, Waiting):
+            self.ask()
+        else:
+            self._engine.finish(self._made, answer)
+
+
+NO_REMOTES = Answer("unasked", None, "no remote models are configured")
+UNASKED_CLOSED = Answer("failed", None, "the question was given up")
+
+
+async def _each(events: Iterable[Event] | AsyncIterable[Event]) -> AsyncIterator[Event]:
+    if isinstance(events, AsyncIterable):
+        async for event in events:
+            yield event
+    else:
+        for event in events:
+            yield event
+
+
+def _is_done(made: Decision | Refused | asyncio.Future[Decision | Refused]) -> bool:
+    return not isinstance(made, asyncio.Future) or made.done()
+
+
+async def _settled(made: Decision | Refused | asyncio.Future[Decision | Refused]) -> Decision | Refused:
+    return await made if isinstance(made, asyncio.Future) else made

@@ -1,0 +1,37 @@
+"""A decision that waits for remote answers: its event is counted, and events after it may be admitted."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from quell.engine.decision import Asked
+from quell.engine.events import Decoded
+from quell.signals.remote_types import Answer, Request
+
+Wanted = list[tuple[int, tuple[Any, ...]]]
+"""What a generated function asks: the numbers of remote models, and their inputs."""
+
+
+class Waiting:
+    """An admitted event whose decision waits. `requests` are what it waits for now, the ones of earlier waves
+    are answered in `asked`, by the model's name."""
+
+    __slots__ = ("asked", "decoded", "late", "now", "requests", "seq", "steps", "wanted")
+
+    def __init__(
+        self, decoded: Decoded, seq: int, now: int, steps: Generator[Wanted, dict[int, Any] | None, Any]
+    ) -> None:
+        self.decoded = decoded
+        self.seq = seq
+        self.now = now
+        self.steps = steps
+        self.wanted: Wanted = []
+        self.requests: list[Request] = []
+        self.asked: dict[str, Asked] = {}
+        self.late: list[str] = []
+
+    def take(self, answers: Sequence[Answer]) -> None:
+        """Note the answers to the present requests."""
+        for request, answer in zip(self.requests, answers, strict=True):
+            self.asked[request.model] = Asked(request.model, answer.status, answer.value, answer.reason)

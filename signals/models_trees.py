@@ -1,0 +1,132 @@
+"""One tree of a LightGBM text model, checked for everything that the library takes on trust."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TypeVar
+
+from quell.signals.models_file import BadModel
+
+_T = TypeVar("_T", int, float)
+
+MAX_LEAVES = 131_072
+"""What the library itself allows."""
+_INTS = re.compile(r" *(?:-?[0-9]{1,10}(?: +|$))*", re.ASCII)
+_FLOATS = re.compile(r" *(?:[-+.0-9eEinfa]{1,40}(?: +|$))*", re.ASCII)
+_SPLIT = ("split_feature", "decision_type", "left_child", "right_child")
+"""What a tree says of each split in whole numbers, and needs to."""
+_OF_SPLITS = ("split_gain", "internal_value", "internal_weight", "internal_count")
+_OF_LEAVES = ("leaf_weight", "leaf_count", "leaf_const", "num_features")
+_CATEGORICAL, _MISSING, _DECISIONS = 1, 12, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What is known of a tree: the categorical features that it splits on, and the largest size of what it
+    gives, None where that depends on the row."""
+
+    categorical: frozenset[int]
+    largest: float | None
+
+
+class _Reader:
+    """The fields of one tree; every complaint says which tree."""
+
+    def __init__(self, number: int, block: str) -> None:
+        self.number = number
+        self.fields: dict[str, str] = {}
+        for line in block.rstrip("\n").split("\n")[1:]:
+            key, equals, value = line.partition("=")
+            if not equals or key in self.fields:
+                raise self.bad("a line that is not one of a tree")
+            self.fields[key] = value
+
+    def bad(self, what: str) -> BadModel:
+        """The complaint."""
+        return BadModel(f"tree {self.number} of the model has {what}", "train and save the model again")
+
+    def one(self, key: str, least: int, most: int) -> int:
+        """A field that is one whole number."""
+        values = self.ints(key, 1)
+        if not least <= values[0] <= most:
+            raise self.bad(f"{key}={values[0]}, and {least} to {most} can be")
+        return values[0]
+
+    def ints(self, key: str, count: int) -> list[int]:
+        """A field with so many whole numbers."""
+        text = self.fields.get(key, "")
+        if not _INTS.fullmatch(text):
+            raise self.bad(f"`{key}` with something that is no whole number")
+        return self._counted(key, [int(word) for word in text.split()], count)
+
+    def floats(self, key: str, count: int) -> list[float]:
+        """A field with so many numbers."""
+        text = self.fields.get(key, "")
+        try:
+            values = [float(word) for word in text.split()] if _FLOATS.fullmatch(text) else None
+        except ValueError:
+            values = None
+        if values is None:
+            raise self.bad(f"`{key}` with something that is no number")
+        return self._counted(key, values, count)
+
+    def _counted(self, key: str, values: list[_T], count: int) -> list[_T]:
+        if len(values) != count:
+            raise self.bad(f"`{key}` with {len(values)} numbers where {count} belong")
+        return values
+
+
+def read_tree(number: int, block: str, features: int) -> Tree:
+    """Check a tree of a model with so many features. Raises BadModel."""
+    tree = _Reader(number, block)
+    leaves = tree.one("num_leaves", 1, MAX_LEAVES)
+    splits = leaves - 1
+    categories = tree.one("num_cat", 0, splits)
+    values = tree.floats("leaf_value", leaves)
+    for key in _OF_LEAVES:
+        if key in tree.fields and splits:
+            tree.floats(key, leaves)
+    for key in _OF_SPLITS:
+        if key in tree.fields:
+            tree.floats(key, splits)
+    used = _splits(tree, splits, categories, features) if splits else frozenset[int]()
+    linear = "is_linear" in tree.fields and tree.one("is_linear", 0, 1) == 1
+    if linear:
+        _linear(tree, leaves, features)
+    finite = not linear and all(math.isfinite(v) for v in values)
+    return Tree(used, max(map(abs, values)) if finite else None)
+
+
+def _splits(tree: _Reader, splits: int, categories: int, features: int) -> frozenset[int]:
+    split_on, decisions, left, right = (tree.ints(key, splits) for key in _SPLIT)
+    thresholds = tree.floats("threshold", splits)
+    if not all(0 <= f < features for f in split_on):
+        raise tree.bad("a split on a feature that the model does not have")
+    if not all(0 <= d < 16 and d & _MISSING < _DECISIONS for d in decisions):
+        raise tree.bad("a kind of decision that does not exist")
+    # Every split but the first and every leaf hang under one split: so nothing is walked in a circle.
+    if sorted([*left, *right]) != [*range(-splits - 1, 0), *range(1, splits)]:
+        raise tree.bad("branches that do not make a tree")
+    places = [t for t, d in zip(thresholds, decisions, strict=True) if d & _CATEGORICAL]
+    if not all(0 <= p < categories and p == int(p) for p in places):
+        raise tree.bad("a split on categories that it does not list")
+    if categories:
+        bounds = tree.ints("cat_boundaries", categories + 1)
+        if bounds[0] != 0 or bounds != sorted(bounds):
+            raise tree.bad("`cat_boundaries` that do not rise from 0")
+        words = tree.ints("cat_threshold", bounds[-1])
+        if not all(0 <= w < 1 << 32 for w in words):
+            raise tree.bad("`cat_threshold` with a number that is too large")
+    return frozenset(f for f, d in zip(split_on, decisions, strict=True) if d & _CATEGORICAL)
+
+
+def _linear(tree: _Reader, leaves: int, features: int) -> None:
+    counts = tree.ints("num_features", leaves)
+    if not all(0 <= c <= features for c in counts):
+        raise tree.bad("a leaf with more features than there are")
+    tree.floats("leaf_const", leaves)
+    tree.floats("leaf_coeff", sum(counts))
+    if not all(0 <= f < features for f in tree.ints("leaf_features", sum(counts))):
+        raise tree.bad("a leaf on a feature that the model does not have")

@@ -1,0 +1,282 @@
+"""The asynchronous engine: order, sharing, deadlines, giving up, closing; and a recorded run made again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from quell.engine.compile import Build, build
+from quell.engine.decision import Decision, Refused
+from quell.engine.engine import Engine
+from quell.engine.recorded import replay
+from quell.engine.stepper import Stepper
+from quell.signals.remote_types import Answer, Request
+from tests.bundles import sound
+
+START = 1_772_323_200_000_000
+POLICY = """
+entity User labels "spammer"
+
+event message from "message"
+  id       text = $.id
+  at       time = $.at
+  author   User = $.author
+  content  text = $.content
+
+let burst = count(message by author within 1m)
+
+model scam from remote "scam-classifier"
+  content = content
+  burst   = burst
+  when length(content) > 1
+
+rule quick on message
+  when burst > 3
+  then flag
+
+rule slow on message
+  when scam > 0.5 and not (author labelled "spammer")
+  then block
+       label author "spammer" for 20s
+       send "queue" { who: author } limit 1 per author every 10s
+  because "{scam} after {burst}, {count(fired slow by author within 1m before this)} before"
+
+rule strikes on message
+  when count(fired slow by author within 1m) >= 2
+  then block
+"""
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Build:
+    return build(sound(POLICY))
+
+
+class Later:
+    """Answers each question after a while, in the order of its own dice."""
+
+    def __init__(self, seed: int = 1, most: float = 0.02) -> None:
+        self.dice = random.Random(seed)
+        self.most = most
+        self.open = 0
+        self.most_open = 0
+        self.closed = False
+
+    def ask(
+        self, request: Request, deadline: float | None = None, token: Any = None
+    ) -> asyncio.Future[Answer]:
+        loop = asyncio.get_running_loop()
+        made: asyncio.Future[Answer] = loop.create_future()
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        after = self.dice.random() * self.most
+        left = None if deadline is None else deadline - loop.time()
+        value = (len(str(request.inputs[0])) * 37 + int(request.inputs[1])) % 10 / 10
+        answer = Answer("answered", value) if left is None or after < left else Answer("late", None, "late")
+        loop.call_later(after if left is None else min(after, left), self._tell, made, answer)
+        return made
+
+    def _tell(self, made: asyncio.Future[Answer], answer: Answer) -> None:
+        self.open -= 1
+        if not made.done():
+            made.set_result(answer)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def event(i: int, author: str = "u", content: str = "hello", second: float | None = None) -> bytes:
+    at = START + round((i if second is None else second) * 1_000_000)
+    text = {"type": "message", "id": str(i), "at": at, "author": author, "content": content}
+    return json.dumps(text).encode()
+
+
+def run(work: Callable[[], Awaitable[None]]) -> None:
+    """Run a test on a loop of its own, and see that it leaves no task behind."""
+
+    async def watched() -> None:
+        await work()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(watched())
+
+
+def decided(answer: Decision | Refused) -> Decision:
+    assert isinstance(answer, Decision), answer
+    return answer
+
+
+def test_a_recorded_concurrent_run_is_made_again_one_event_at_a_time(bundle: Build) -> None:
+    dice = random.Random(7)
+    events = [
+        event(i, dice.choice("abc"), dice.choice(["hi", "hello", "x", "see", "y"]), i / 3 - dice.random())
+        for i in range(400)
+    ]
+
+    async def work() -> None:
+        engine = Engine(Stepper(bundle), Later(3))
+
+        async def one(data: bytes) -> tuple[bytes, Decision]:
+            return data, decided(await engine.decide(data))
+
+        records = []
+        for i in range(0, len(events), 40):  # 40 at a time are under way together, and the next 40 overlap
+            records += await asyncio.gather(*(one(e) for e in events[i : i + 40]))
+        await engine.close()
+        numbers = [n for _, d in records for n in {d.seq, d.decided}]
+        assert len(numbers) == len(set(numbers))
+        overtaken = sum(a.decided > b.decided for (_, a), (_, b) in pairwise(records))
+        assert overtaken > 50
+        assert sum(d.verdict == "block" for _, d in records) > 20
+        dice.shuffle(records)
+        compared = list(replay(Stepper(bundle), records))
+        assert len(compared) == len(records)
+        assert [now for _, now in compared] == [then for then, _ in compared]
+
+    run(work)
+
+
+def test_a_plain_history_is_decided_the_same_whether_or_not_anything_waits(bundle: Build) -> None:
+    async def work() -> None:
+        engine = Engine(Stepper(bundle), Later(most=0))
+        later = Later(most=0)
+
+        def answer(waiting: Any) -> list[Answer]:
+            out = []
+            for request in waiting.requests:
+                value = (len(str(request.inputs[0])) * 37 + int(request.inputs[1])) % 10 / 10
+                out.append(Answer("answered", value))
+            return out
+
+        stepper = Stepper(bundle, answering=answer)
+        for i in range(60):
+            data = event(i, "ab"[i % 2], "hello" * (i % 4))
+            assert await engine.decide(data) == stepper.decide(data)
+        await engine.close()
+        assert later.open == 0
+
+    run(work)
+
+
+def test_a_policy_without_remote_models_never_gives_up_the_thread() -> None:
+    local = POLICY.split("model scam")[0]
+    made = build(sound(local + "rule quick on message\n  when burst > 3\n  then flag\n"))
+
+    async def work() -> None:
+        engine = Engine(Stepper(made))
+        coroutine = engine.decide(event(1))
+        with pytest.raises(StopIteration) as end:
+            coroutine.send(None)  # it ends without ever having waited
+        assert decided(end.value.value).verdict == "allow"
+
+    run(work)
+
+
+def test_decisions_come_in_the_order_of_the_events_though_they_wait_together(bundle: Build) -> None:
+    async def work() -> None:
+        later = Later(5)
+        engine = Engine(Stepper(bundle), later, in_flight=50)
+        events = [event(i, f"u{i % 7}") for i in range(200)]
+        got = [decided(d).id async for d in engine.decide_many(events)]
+        assert got == [str(i) for i in range(200)]
+        assert later.most_open == 50
+        await engine.close()
+
+    run(work)
+
+
+def test_events_may_come_from_something_asynchronous(bundle: Build) -> None:
+    async def source() -> AsyncIterator[bytes]:
+        for i in range(5):
+            await asyncio.sleep(0)
+            yield event(i)
+
+    async def work() -> None:
+        engine = Engine(Stepper(bundle), Later())
+        assert len([d async for d in engine.decide_many(source())]) == 5
+        await engine.close()
+
+    run(work)
+
+
+def test_what_has_not_answered_by_the_deadline_is_missing(bundle: Build) -> None:
+    async def work() -> None:
+        engine = Engine(Stepper(bundle), Later(most=30.0), deadline=0.01)
+        decision = decided(await engine.decide(event(1)))
+        assert [(a.model, a.status) for a in decision.asked] == [("scam", "late")]
+        assert decision.verdict == "allow"
+        await engine.close()
+
+    run(work)
+
+
+def test_who_gives_up_waiting_does_not_undo_a_decision(bundle: Build) -> None:
+    async def work() -> None:
+        seen: list[Decision | Refused] = []
+        engine = Engine(Stepper(bundle), Later(most=0.01), on_decision=seen.append)
+        task = asyncio.create_task(engine.decide(event(1, content="good morning")))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert engine.waiting == 1
+        await engine.close()
+        assert [decided(d).id for d in seen] == ["1"]
+        assert engine.waiting == 0
+
+    run(work)
+
+
+def test_too_much_under_way_is_refused_before_anything_counts_it(bundle: Build) -> None:
+    async def work() -> None:
+        engine = Engine(Stepper(bundle), Later(most=0.05), in_flight=2)
+        waiting = [asyncio.ensure_future(engine.decide(event(i))) for i in range(2)]
+        await asyncio.sleep(0)
+        refused = await engine.decide(event(2))
+        assert isinstance(refused, Refused)
+        assert refused.kind == "busy"
+        await asyncio.gather(*waiting)
+        after = decided(await engine.decide(event(3)))
+        assert after.seq <= 5
+        assert "3 before" not in str(after.fired)
+        assert engine.stepper.state.stores  # three events were counted, not four:
+        counts = [s.count("u", START + 3_000_000, 60_000_000) for s in engine.stepper.state.stores.values()]
+        assert max(counts) == 3
+        await engine.close()
+
+    run(work)
+
+
+def test_an_engine_that_closes_makes_what_waits_and_takes_nothing_more(bundle: Build) -> None:
+    async def work() -> None:
+        later = Later(most=0.02)
+        engine = Engine(Stepper(bundle), later)
+        waiting = [asyncio.ensure_future(engine.decide(event(i, f"u{i}"))) for i in range(20)]
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(engine.close())
+        await asyncio.sleep(0)
+        refused = await engine.decide(event(99))
+        assert isinstance(refused, Refused)
+        assert refused.kind == "closing"
+        await closing
+        assert later.closed
+        assert all(w.done() for w in waiting)
+        assert len({decided(w.result()).decided for w in waiting}) == 20
+
+    run(work)
+
+
+def test_records_that_are_no_run_are_told(bundle: Build) -> None:
+    stepper = Stepper(bundle)
+    first = decided(stepper.decide(event(1, content="x")))
+    with pytest.raises(ValueError, match="two records have the number 1"):
+        list(replay(Stepper(bundle), [(event(1), first), (event(2), first)]))
+    first.decided = 0
+    with pytest.raises(ValueError, match="decided before it was admitted"):
+        list(replay(Stepper(bundle), [(event(1), first)]))
