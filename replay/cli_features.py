@@ -76,10 +76,13 @@ def features(
       quell features policies --events day.jsonl --model spam --out spam.parquet
     """
     from quell.replay.named_values import NotAValue
+    from quell.replay.untrained import untrained
 
+    check_chosen(values, model)
     check_out(events, out, (".parquet", ".pq"))
-    analysis = read_sound(policies)
     try:
+        how = untrained(model, only_if_absent=True) if model is not None else None
+        analysis = read_sound(policies, how)
         with Busy("compiling the policies"):
             tapped = _tapped(analysis, values, model, event)
         summary, writer, took = _run(tapped, events, out, format_, limit)
@@ -108,14 +111,19 @@ def not_a_value(error: NotAValue) -> click.UsageError:
     return click.UsageError(error.message + (f" ({error.hint})" if error.hint else ""))
 
 
+def check_chosen(values: str | None, model: str | None) -> None:
+    """Refuse a command that does not say which values, or says it twice."""
+    if (values is None) == (model is None):
+        raise click.UsageError("either `--values` or `--model` says which values are meant")
+
+
 def chosen(analysis: Analysis, values: str | None, model: str | None) -> list[Wanted]:
     """The values that the command line asks for. Raises NotAValue."""
     from quell.replay.named_values import wanted
+    from quell.replay.untrained import inputs_of
 
-    if (values is None) == (model is None):
-        raise click.UsageError("either `--values` or `--model` says which values to write")
     if model is not None:
-        raise click.UsageError("models do not run in this version yet")
+        return inputs_of(analysis, model)
     names = [name for name in (values or "").split(",") if name.strip()]
     if not names:
         raise click.UsageError("`--values` names no value: write --values burst,account_age")

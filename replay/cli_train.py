@@ -15,7 +15,16 @@ from quell.engine.cli_bundle import read_sound
 from quell.engine.cli_files import STDIO, missing_parent, same_file, unusable, whole, write_text
 from quell.engine.cli_group import Unreadable
 from quell.engine.cli_output import Busy, Watch, console, count, print_json, say
-from quell.replay.cli_features import FORMATS, STEP, check_out, check_rows, chosen, not_a_value, status
+from quell.replay.cli_features import (
+    FORMATS,
+    STEP,
+    check_chosen,
+    check_out,
+    check_rows,
+    chosen,
+    not_a_value,
+    status,
+)
 
 if TYPE_CHECKING:
     from quell.engine.compile import Analysis
@@ -87,11 +96,12 @@ def train(
     from quell.replay.named_values import NotAValue
     from quell.replay.train import Settings, Untrainable
 
-    analysis = read_sound(policies)
-    out = _out(out, asked["model"])
-    _check(events, out, asked["labels"])
+    check_chosen(asked["values"], asked["model"])
     settings = Settings(rounds=asked["rounds"], leaves=asked["leaves"], seed=asked["seed"])
     try:
+        analysis = _read(policies, asked["model"])
+        out = _out(policies, analysis, out, asked["model"])
+        _check(events, out, asked["labels"])
         prepared = _prepared(analysis, asked)
         summary, gathered = _gathered(prepared, events, asked["labels"], format_)
         made = _trained(prepared, gathered, _origin(prepared, events, out, asked), settings)
@@ -107,11 +117,20 @@ def train(
 # ------------------------------------------------------------------------------------- what is asked
 
 
-def _out(out: str | None, model: str | None) -> str:
-    if out is None:
+def _read(policies: str, model: str | None) -> Analysis:
+    """The bundle; the model that is to be trained stands for missing, whether it is there or not."""
+    from quell.replay.untrained import untrained
+
+    return read_sound(policies, untrained(model) if model is not None else None)
+
+
+def _out(policies: str, analysis: Analysis, out: str | None, model: str | None) -> str:
+    """The file to write: what the command says, or else where the declaration looks for it."""
+    if out is not None:
+        return out
+    if model is None:
         raise click.UsageError("`--out` says which file to write, such as policies/models/spam.lgb")
-    del model
-    return out
+    return str(Path(policies) / (analysis.symbols.models[model].source.plain or ""))
 
 
 def _check(events: str, out: str, labels: str | None) -> None:

@@ -28,6 +28,7 @@ from quell.engine.lower_lists import with_columns
 from quell.engine.lowered import LoweredEffect, LoweredRule
 from quell.engine.order import order
 from quell.engine.settle import Hit
+from quell.engine.waves import schedule
 from quell.grammar import tree
 from quell.grammar.diagnostics import did_you_mean
 from quell.grammar.types import BOOL, Type
@@ -111,11 +112,15 @@ def tap(analysis: Analysis, values: Sequence[Wanted], event: str | None = None) 
         raise NotAValue(str(error)) from error
     types = _types(low, values, events, nodes)
     rules, stages = dict(analysis.rules), dict(analysis.stages)
+    told = len(low.report.found)
     for name in analysis.symbols.schemas:
         if name in nodes:
             rules[name] = [*rules[name], _rule(low, name, list(types.items()), nodes[name])]
         # a counter that only the values read is fed by events that have no values of their own, too
         stages[name] = order(name, low.graph(name), rules[name], low.stores, low.report)
+        schedule(low.graph(name), stages[name], low.report)
+    if len(low.report.found) > told:
+        raise NotAValue(low.report.found[told].message, low.report.found[told].hint)
     made = build(replace(analysis, rules=rules, stages=stages))
     return Tapped(made, types, tuple(events), without, nodes)
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from quell.replay.train_data import Matrix, Rows, Split
 from quell.replay.train_metrics import auc
+from quell.signals.models import load_model
 
 HELD = 0.15
 """The share of the training rows, the last ones, that decides how many trees there are."""
@@ -123,13 +124,12 @@ def fit(rows: Rows, split: Split, data: Matrix, settings: Settings) -> Fitted:
     booster = _train(data, rows.labels, split.train, parameters, trees)
     booster.pandas_categorical = [list(names) for names in data.categories.values()] or None
     text = booster.model_to_string()
-    # What is judged is the file: the text, read again.
-    import lightgbm as lgb
-
-    again = lgb.Booster(model_str=text)
-    scores = np.asarray(again.predict(data.values, num_threads=1), np.float64)
-    gains = tuple(float(g) for g in again.feature_importance("gain"))
-    return Fitted(text, int(again.num_trees()), watched, parameters, gains, scores)
+    gains = tuple(float(g) for g in booster.feature_importance("gain"))
+    # What is judged is the file, read as the engine reads it.
+    loaded = load_model("model.lgb", text.encode())
+    assert loaded.model is not None, loaded.problem
+    scores = loaded.model.predict_rows(data.values)
+    return Fitted(text, int(booster.num_trees()), watched, parameters, gains, scores)
 
 
 def _trees(

@@ -296,8 +296,8 @@ def test_more_rows_than_are_held(kinds: Path, tmp_path: Path) -> None:
     )
     (tmp_path / "e.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
     out = tmp_path / "f.parquet"
-    args = ["--events", tmp_path / "e.jsonl.gz", "--values", "many", "--event", "message", "--out", out]
-    done = json.loads(run("features", kinds, *args, "--json").stdout)
+    asked = ("--events", tmp_path / "e.jsonl.gz", "--values", "many", "--event", "message", "--out", out)
+    done = json.loads(run("features", kinds, *asked, "--json").stdout)
     table = pq.read_table(out)
     assert (done["rows"], table.num_rows) == (number, number)
     assert table["seq"].to_pylist() == list(range(1, number + 1))
@@ -364,15 +364,17 @@ def test_names_that_are_no_values(bundle: Path, events: Path, tmp_path: Path, va
 
 def test_values_of_different_events(kinds: Path, tmp_path: Path) -> None:
     events = write_events(tmp_path / "e.jsonl", [message(0)])
-    for args, says in (
+    asked: list[tuple[list[str], str]] = [
         (["--values", "double"], "`double` is a function, not a value"),
         (
             ["--values", "score", "--event", "reaction"],
             "`reaction` has no `score` (it is a field of `message`",
         ),
         (["--values", "many", "--event", "mesage"], "there is no event `mesage` (did you mean `message`?)"),
-        ([], "either `--values` or `--model` says which values to write"),
-    ):
+        ([], "either `--values` or `--model` says which values are meant"),
+        (["--model", "spam"], "the policies declare no model `spam`"),
+    ]
+    for args, says in asked:
         done = run("features", kinds, "--events", events, *args, "--out", tmp_path / "f.parquet")
         assert done.exit_code == 2
         assert says in done.stderr
