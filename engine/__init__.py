@@ -12,33 +12,58 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quell.engine.decision import Decision, Fired, Held, LabelChange, Refused, Sent
+    from quell.engine.decision import (
+        Acted,
+        Decision,
+        Fired,
+        Held,
+        LabelChange,
+        Outranked,
+        Refused,
+        Reply,
+        Sent,
+    )
     from quell.engine.event_problems import Problem
+    from quell.engine.hand import Carried, HandAction, LabelError, Standing
     from quell.engine.stepper import Stepper
     from quell.grammar.diagnostics import Diagnostic, PolicyError
 
 _PLACES = {
+    "Acted": "quell.engine.decision",
+    "Reply": "quell.engine.decision",
+    "Carried": "quell.engine.hand",
     "Decision": "quell.engine.decision",
     "Diagnostic": "quell.grammar.diagnostics",
-    "Stepper": "quell.engine.stepper",
     "Fired": "quell.engine.decision",
+    "HandAction": "quell.engine.hand",
     "Held": "quell.engine.decision",
     "LabelChange": "quell.engine.decision",
+    "LabelError": "quell.engine.hand",
+    "Outranked": "quell.engine.decision",
     "PolicyError": "quell.grammar.diagnostics",
     "Problem": "quell.engine.event_problems",
     "Refused": "quell.engine.decision",
     "Sent": "quell.engine.decision",
+    "Standing": "quell.engine.hand",
+    "Stepper": "quell.engine.stepper",
 }
 __all__ = [
+    "Acted",
+    "Carried",
     "Decision",
     "Diagnostic",
     "Fired",
+    "HandAction",
     "Held",
     "LabelChange",
+    "LabelError",
+    "Outranked",
     "PolicyError",
     "Problem",
     "Refused",
+    "Reply",
     "Sent",
+    "Standing",
     "Stepper",
 ]
 

@@ -25,8 +25,8 @@ MOST_SHOWN = 200
 def check(policies: str, warnings_as_errors: bool, costs: bool, as_json: bool) -> int:
     """Say what is wrong with policies, and where.
 
-    POLICIES is a bundle: a folder of .quell files, with the lists they name. All errors and warnings come
-    at once, each with a code that `quell codes` explains. Nothing is run.
+    POLICIES is a bundle: a folder of .quell files, with the lists and models they name. All errors and
+    warnings come at once, each with a code that `quell codes` explains. Nothing is run.
 
     \b
     Example:
@@ -63,6 +63,7 @@ def _inventory(analysis: Analysis) -> str:
         (len(symbols.schemas), "event", "events"),
         (len(symbols.rules), "rule", "rules"),
         (len(symbols.lists), "list", "lists"),
+        (len(symbols.models), "model", "models"),
         (len(symbols.tests), "test", "tests"),
     )
     return ", ".join(count(n, one, many) for n, one, many in parts)
@@ -82,6 +83,7 @@ def _as_data(analysis: Analysis, costs: bool, priced: list[tuple[str, str, float
         "events": list(symbols.schemas),
         "rules": len(symbols.rules),
         "lists": len(symbols.lists),
+        "models": len(symbols.models),
         "tests": len(symbols.tests),
         "diagnostics": [as_json(d, analysis.files.sources) for d in found],
     }

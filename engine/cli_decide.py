@@ -139,17 +139,13 @@ def _decide(
     watch: Watch,
     limit: int | None,
 ) -> None:
-    from quell.engine.decision import Refused
-    from quell.engine.events import Refusal
+    from quell.engine.decision import Decision, Refused
     from quell.engine.sources import decoded
 
     for done, (number, event) in enumerate(decoded(source, made.bundle.decoder), 1):
-        if isinstance(event, Refusal):
-            answer: Any = made.refuse(event)
-            place = source.place(number)
-        else:
-            answer = made.decide_decoded(event)
-            place = source.place(number) if event.problems or isinstance(answer, Refused) else ""
+        answer = made.reply(event)
+        placed = isinstance(answer, Refused) or (isinstance(answer, Decision) and answer.problems)
+        place = source.place(number) if placed else ""
         summary.add(answer, place)
         if writer is not None:
             writer.write(answer, place)

@@ -14,7 +14,7 @@ from quell.engine.cli_output import Watch, console, count, print_json, say, stdo
 
 if TYPE_CHECKING:
     from quell.engine.compile import Build
-    from quell.engine.decision import Refused
+    from quell.engine.decision import Acted, Refused
     from quell.engine.explanation import Explanation
     from quell.engine.stepper import Stepper
 
@@ -103,15 +103,21 @@ def _check_rules(made: Build, rules: tuple[str, ...]) -> None:
 
 
 def _tell(
-    made: Build, answer: Explanation | Refused, rules: tuple[str, ...], everything: bool, as_json: bool
+    made: Build,
+    answer: Explanation | Acted | Refused,
+    rules: tuple[str, ...],
+    everything: bool,
+    as_json: bool,
 ) -> int:
     import msgspec
 
-    from quell.engine.decision import Refused
+    from quell.engine.decision import Acted, Refused
 
-    if isinstance(answer, Refused):
+    if isinstance(answer, Acted | Refused):
         if as_json:
             print_json(msgspec.to_builtins(answer))
+        elif isinstance(answer, Acted):
+            say_error("this is a label by hand, so there is no decision to explain")
         else:
             say_error(f"this event is refused: {answer.message}")
         return UNREADABLE
@@ -132,7 +138,7 @@ def _tell(
 # --------------------------------------------------------------------------- finding the event
 
 
-def _explained(made: Build, event: str, history: str | None, format_: Any) -> Explanation | Refused:
+def _explained(made: Build, event: str, history: str | None, format_: Any) -> Explanation | Acted | Refused:
     from quell.engine.explain import Explainer
     from quell.engine.sources import SourceError
     from quell.engine.stepper import Stepper
@@ -178,10 +184,12 @@ _KNOWN = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".pq", ".gz", ".zst")
 
 def _catch_up(
     engine: Stepper, history: str, format_: Any, wanted: str | None
-) -> Explanation | Refused | None:
+) -> Explanation | Acted | Refused | None:
     """Decide a history, up to the event whose id or place is wanted; that one is explained."""
+    from quell.engine.decision import Decision
     from quell.engine.events import Refusal
     from quell.engine.explain import Explainer
+    from quell.engine.hand import HandAction
     from quell.engine.sources import decoded, open_source
 
     build = engine.bundle
@@ -198,9 +206,10 @@ def _catch_up(
             done += 1
             if done % _STEP == 0:
                 watch.tell(source.position, count(done, "event"))
-            if isinstance(event, Refusal):
-                if wanted == source.place(number):
-                    return engine.refuse(event)
+            if isinstance(event, Refusal | HandAction):
+                answer = engine.reply(event)
+                if wanted == source.place(number) and not isinstance(answer, Decision):
+                    return answer
                 continue
             names = (identify[event.event](event.e, event.at), source.place(number))
             if wanted is not None and wanted in names:

@@ -111,6 +111,12 @@ def _print_effects(out: Console, summary: Summary) -> None:
     lines += [f'{n:,} × send "{visible(sink)}"' for sink, n in ordered(summary.sends).items()]
     if lines:
         out.print(words(("\neffects: ", "dim"), ", ".join(lines)))
+    told = [f"{n:,} × {action}" for action, n in ordered(summary.acted).items()]
+    if told:
+        out.print(words(("\nlabels by hand: ", "dim"), ", ".join(told)))
+    told = [f"{n:,} × {rule}" for rule, n in ordered(summary.outranked).items()]
+    if told:
+        out.print(words(("\noutranked by hand: ", "dim"), ", ".join(told)))
 
 
 def print_trouble(out: Console, summary: Summary) -> None:

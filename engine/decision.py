@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -38,6 +38,18 @@ class LabelChange(msgspec.Struct, frozen=True, omit_defaults=True):
     until: str | None = None
 
 
+class Outranked(msgspec.Struct, frozen=True):
+    """What a rule asked of a label (`on`: to put it on) where the word of the person `by` outranks it. A
+    label that was asked for is kept beneath, and shows once that word expires or is handed back."""
+
+    entity: str
+    id: str
+    label: str
+    on: bool
+    rule: str
+    by: str
+
+
 class Sent(msgspec.Struct, frozen=True):
     """Something for a sink."""
 
@@ -68,12 +80,15 @@ class Decision(msgspec.Struct, omit_defaults=True):
 
     `seq` numbers the admissions of events, what people do by hand, and decisions that had to wait, in the
     order in which they took effect; `decided` is the decision's own number, `seq` where it was made at once.
-    An event sees the effects of the decisions whose number is below its `seq`.
+    An event sees the effects of the decisions whose number is below its `seq`. `late` are the counters that
+    took the event as of a later time; `full` those that could not tell, or told less than there was, since
+    memory was full.
 
     `at` is the event's time in microseconds since 1970 UTC, `id` its field `id` where it declares one.
     `verdict` is the highest that a fired rule asked for, or the ladder's first. `shadow` are the firings of
-    shadow rules, for the record only; `held` the rules that matched and did not fire.
-    `models` are the models that rules and counters of this event type may ask.
+    shadow rules, for the record only; `held` the rules that matched and did not fire; `outranked` what rules
+    asked of labels and a person's word stands against. `models` are the models that rules and counters of
+    this event type may ask.
     """
 
     event: str
@@ -88,9 +103,34 @@ class Decision(msgspec.Struct, omit_defaults=True):
     sends: tuple[Sent, ...] = ()
     problems: tuple[Problem, ...] = ()
     late: tuple[str, ...] = ()
+    full: tuple[str, ...] = ()
+    outranked: tuple[Outranked, ...] = ()
     decided: int = 0
     asked: tuple[Asked, ...] = ()
     models: tuple[ModelUsed, ...] = ()
+
+
+class Acted(msgspec.Struct, omit_defaults=True):
+    """What came of a label that a person put on, took off or handed back to the rules.
+
+    `at` is the action's time in microseconds since 1970 UTC, `seq` its place in the history. `was` and `on`
+    say whether the entity carried the label before and after, as of that time; `until` when the person's
+    word ends (ISO 8601; None for good). `cleared` are the rules whose reasons a removal ended.
+    """
+
+    event: Literal["quell.label"]
+    seq: int
+    at: int
+    action: Literal["set", "remove", "release"]
+    entity: str
+    id: str
+    label: str
+    by: str
+    was: bool
+    on: bool
+    until: str | None = None
+    why: str | None = None
+    cleared: tuple[str, ...] = ()
 
 
 class Refused(msgspec.Struct, omit_defaults=True):
@@ -101,3 +141,7 @@ class Refused(msgspec.Struct, omit_defaults=True):
     verdict: str
     path: str = ""
     event: str | None = None
+
+
+Reply = Decision | Acted | Refused
+"""What came of one entry of a history."""

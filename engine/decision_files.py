@@ -7,8 +7,11 @@ from typing import IO, Any
 
 import msgspec
 
-from quell.engine.decision import Decision, Fired, Refused
+from quell.engine.decision import Acted, Asked, Decision, Fired, Refused, Reply
 
+_LISTS = (
+    "fired", "shadow", "held", "labels", "sends", "problems", "late", "full", "models", "outranked", "asked",
+)  # fmt: skip
 BATCH = 8_192
 """Decisions that are held before they are written."""
 
@@ -17,7 +20,7 @@ class DecisionWriter(ABC):
     """Writes answers in order. `close` must be called for the file to be whole."""
 
     @abstractmethod
-    def write(self, answer: Decision | Refused, place: str) -> None:
+    def write(self, answer: Reply, place: str) -> None:
         """Write one answer; a refusal names the `place` of its event."""
 
     @abstractmethod
@@ -34,7 +37,7 @@ class JsonLinesWriter(DecisionWriter):
         self._encoder = msgspec.json.Encoder()
         self._held: list[bytes] = []
 
-    def write(self, answer: Decision | Refused, place: str) -> None:
+    def write(self, answer: Reply, place: str) -> None:
         if isinstance(answer, Refused):
             line = self._encoder.encode({"refused": True, "place": place, **msgspec.to_builtins(answer)})
         else:
@@ -52,7 +55,8 @@ class JsonLinesWriter(DecisionWriter):
 
 class ParquetWriter(DecisionWriter):
     """A table with one row per answer. `at` is a timestamp; rules, labels and sends are lists of records;
-    a send's payload is JSON text. A refused event has `refused` true, its `kind`, `message` and `place`."""
+    a send's payload is JSON text. A label by hand has no
+    verdict. A refused event has `refused` true, its `kind`, `message` and `place`."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         import pyarrow.parquet as pq
@@ -61,8 +65,8 @@ class ParquetWriter(DecisionWriter):
         self._writer = pq.ParquetWriter(stream, self._schema, compression="zstd")
         self._rows: list[dict[str, Any]] = []
 
-    def write(self, answer: Decision | Refused, place: str) -> None:
-        self._rows.append(_refused_row(answer, place) if isinstance(answer, Refused) else _row(answer))
+    def write(self, answer: Reply, place: str) -> None:
+        self._rows.append(_any_row(answer, place))
         if len(self._rows) >= BATCH:
             self._flush()
 
@@ -90,6 +94,10 @@ def parquet_schema() -> Any:
     label = pa.struct(
         [("entity", text), ("id", text), ("label", text), ("on", pa.bool_()), ("rule", text), ("until", text)]
     )
+    outranked = pa.struct(
+        [("entity", text), ("id", text), ("label", text), ("on", pa.bool_()), ("rule", text), ("by", text)]
+    )
+    asked = pa.struct([("model", text), ("status", text), ("value", text), ("reason", text)])
     sent = pa.struct([("sink", text), ("rule", text), ("payload", text)])
     problem = pa.struct([(name, text) for name in ("kind", "field", "path", "expected", "got")])
     return pa.schema(
@@ -106,6 +114,11 @@ def parquet_schema() -> Any:
             ("sends", pa.list_(sent)),
             ("problems", pa.list_(problem)),
             ("late", pa.list_(text)),
+            ("full", pa.list_(text)),
+            ("models", pa.list_(pa.struct([("model", text), ("digest", text)]))),
+            ("outranked", pa.list_(outranked)),
+            ("decided", pa.int64()),
+            ("asked", pa.list_(asked)),
             ("refused", pa.bool_()),
             ("kind", text),
             ("message", text),
@@ -113,6 +126,12 @@ def parquet_schema() -> Any:
             ("place", text),
         ]
     )
+
+
+def _any_row(answer: Reply, place: str) -> dict[str, Any]:
+    if isinstance(answer, Refused):
+        return _refused_row(answer, place)
+    return _row(answer) if isinstance(answer, Decision) else _acted_row(answer)
 
 
 def _row(decision: Decision) -> dict[str, Any]:
@@ -126,14 +145,39 @@ def _row(decision: Decision) -> dict[str, Any]:
         "shadow": [_fired(f) for f in decision.shadow],
         "held": [msgspec.structs.asdict(h) for h in decision.held],
         "labels": [msgspec.structs.asdict(c) for c in decision.labels],
+        "models": [msgspec.structs.asdict(m) for m in decision.models],
         "sends": [
             {"sink": s.sink, "rule": s.rule, "payload": msgspec.json.encode(s.payload).decode()}
             for s in decision.sends
         ],
         "problems": [msgspec.structs.asdict(p) for p in decision.problems],
         "late": list(decision.late),
+        "full": list(decision.full),
+        "outranked": [msgspec.structs.asdict(o) for o in decision.outranked],
+        "decided": decision.decided,
+        "asked": [_asked(a) for a in decision.asked],
         "refused": False,
     }
+
+
+def _acted_row(acted: Acted) -> dict[str, Any]:
+    """A label by hand: it has no verdict, its change of a label no rule, and its message says who."""
+    change = {name: getattr(acted, name) for name in ("entity", "id", "label", "on", "until")}
+    why = f": {acted.why}" if acted.why is not None else ""
+    return {
+        "event": acted.event,
+        "seq": acted.seq,
+        "at": acted.at,
+        **{column: [] for column in _LISTS},
+        "labels": [change] if acted.on != acted.was else [],
+        "refused": False,
+        "message": f"{acted.action} by {acted.by}{why}",
+    }
+
+
+def _asked(asked: Asked) -> dict[str, Any]:
+    value = None if asked.value is None else msgspec.json.encode(asked.value).decode()
+    return {**msgspec.structs.asdict(asked), "value": value}
 
 
 def _fired(fired: Fired) -> dict[str, Any]:
@@ -144,7 +188,7 @@ def _refused_row(refused: Refused, place: str) -> dict[str, Any]:
     return {
         "event": refused.event,
         "verdict": refused.verdict,
-        **{column: [] for column in ("fired", "shadow", "held", "labels", "sends", "problems", "late")},
+        **{column: [] for column in _LISTS},
         "refused": True,
         "kind": refused.kind,
         "message": refused.message,

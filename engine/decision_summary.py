@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from quell.engine.decision import Decision, Refused
+from quell.engine.decision import Acted, Decision, Refused, Reply
 from quell.engine.symbols import Symbols
 from quell.grammar import tree
 
@@ -77,6 +77,8 @@ class Summary:
         self.verdicts: Counter[str] = Counter()
         self.labels: Counter[tuple[str, str, bool]] = Counter()
         self.sends: Counter[str] = Counter()
+        self.acted: Counter[str] = Counter()
+        self.outranked: Counter[str] = Counter()
         self.late: Counter[str] = Counter()
         self.refused: dict[str, Trouble] = {}
         self.problems: dict[tuple[str, str, str], Trouble] = {}
@@ -92,8 +94,11 @@ class Summary:
             for name, rule in symbols.rules.items()
         }
 
-    def add(self, answer: Decision | Refused, place: str = "") -> None:
+    def add(self, answer: Reply, place: str = "") -> None:
         """Count one answer; `place` says where its event stands."""
+        if isinstance(answer, Acted):
+            self.acted[answer.action] += 1
+            return
         if isinstance(answer, Refused):
             self._trouble(answer.kind).note(place, answer.message)
             return
@@ -108,6 +113,8 @@ class Summary:
             self._hits(answer)
         for change in answer.labels:
             self.labels[change.entity, change.label, change.on] += 1
+        for asked in answer.outranked:
+            self.outranked[asked.rule] += 1
         for sent in answer.sends:
             self.sends[sent.sink] += 1
         for problem in answer.problems:
@@ -147,8 +154,8 @@ class Summary:
 
     @property
     def total(self) -> int:
-        """All events."""
-        return self.decided + self.turned_away
+        """All events, and labels by hand."""
+        return self.decided + self.turned_away + self.acted.total()
 
     @property
     def hit_rules(self) -> list[RuleCount]:
@@ -187,6 +194,8 @@ class Summary:
                 for (entity, label, on), n in sorted(self.labels.items())
             ],
             "sends": ordered(self.sends),
+            "by_hand": ordered(self.acted),
+            "outranked": ordered(self.outranked),
             "refusals": [_told(t) for t in by_count(self.refused.values())],
             "problems": [
                 {"event": event, "field": name, **_told(t)}

@@ -22,7 +22,7 @@ from quell.signals.show import show_duration
 
 Detail = Literal["names", "conditions", "all"]
 Kind = Literal[
-    "field", "counter", "list", "label", "fired", "value", "shared", "condition", "operation", "rule"
+    "field", "counter", "list", "label", "model", "fired", "value", "shared", "condition", "operation", "rule"
 ]
 
 LONGEST_LABEL = 60
@@ -179,6 +179,8 @@ class _Drawer:
 
     def _kind(self, node: Node) -> Kind | None:
         """What a node is drawn as itself; None for a leaf and for what is passed through."""
+        if node.op == "model":
+            return "model"
         if node.id in self._names:
             return "value"
         if node.op in ("const", "field", "fired", "element", "as_entity", "get", *_COUNTERS) or node.binders:

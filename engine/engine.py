@@ -14,22 +14,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
-from quell.engine.decision import Decision, Refused
+from quell.engine.asking import late_event, remotes_of
+from quell.engine.decision import Acted, Refused, Reply
 from quell.engine.events import Refusal
+from quell.engine.hand import Carried, HandAction
+from quell.engine.hand_calls import HandCalls, Time
 from quell.engine.stepper import Event, Stepper
 from quell.engine.waiting import Waiting
-from quell.signals.remote_types import Answer, Request
+from quell.signals.remote_types import Answer, RemoteSpec, Request
 
 IN_FLIGHT = 10_000
 """Decisions that may wait at once; beyond them an event is refused before anything counts it."""
 _STEP = 256
 """Decisions made at once before others on the event loop get their turn."""
 
-Watcher = Callable[[Decision | Refused], None]
+Watcher = Callable[[Reply], None]
 
 
 class Asking(Protocol):
@@ -46,12 +50,12 @@ class Asking(Protocol):
         ...
 
 
-class Engine:
+class Engine(HandCalls):
     """Decides events while remote models are asked.
 
     `deadline` is how long a decision may take at most, in seconds: what has not answered by then is missing.
-    `in_flight` is how many decisions may wait at once. `on_decision` sees every decision and refusal in the
-    order in which they are made.
+    `in_flight` is how many decisions may wait at once. `on_decision` sees every decision, label by hand and
+    refusal in the order in which they are made.
     """
 
     def __init__(
@@ -72,6 +76,28 @@ class Engine:
         self._idle: asyncio.Future[None] | None = None
         self._closing = False
 
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        functions: Mapping[str, Callable[..., Any]] | None = None,
+        environ: Mapping[str, str] | None = None,
+        deadline: float | None = None,
+        in_flight: int = IN_FLIGHT,
+        on_decision: Watcher | None = None,
+    ) -> Engine:
+        """An engine for the bundle in a folder.
+
+        `functions` answer the remote models whose target quell.toml calls `callable`, by the target's name;
+        each takes a list of inputs, a dict each, and gives, or awaits to, a list of answers. `environ` holds
+        the secrets that quell.toml names. Raises PolicyError, with every reason, if the bundle has errors,
+        and SetupError if a remote model has nobody to answer it.
+        """
+        made = cls(Stepper.load(folder), deadline=deadline, in_flight=in_flight, on_decision=on_decision)
+        made.remotes = remotes_of(made.stepper.bundle, functions, environ, made.take_late)
+        return made
+
     @property
     def version(self) -> str:
         """A digest of the policies, lists, models and settings that decide."""
@@ -84,7 +110,7 @@ class Engine:
 
     # -------------------------------------------------------------- deciding
 
-    async def decide(self, event: Event, deadline: float | None = None) -> Decision | Refused:
+    async def decide(self, event: Event, deadline: float | None = None) -> Reply:
         """The decision for one event, given as JSON or as a mapping.
 
         The event is counted when this is first awaited. If the caller gives up, the decision is made all the
@@ -95,9 +121,9 @@ class Engine:
 
     async def decide_many(
         self, events: Iterable[Event] | AsyncIterable[Event], deadline: float | None = None
-    ) -> AsyncIterator[Decision | Refused]:
+    ) -> AsyncIterator[Reply]:
         """The decisions for events, in their order; up to `in_flight` of them wait at once."""
-        under_way: deque[Decision | Refused | asyncio.Future[Decision | Refused]] = deque()
+        under_way: deque[Reply | asyncio.Future[Reply]] = deque()
         at_once = 0
         async for event in _each(events):
             while under_way and (len(under_way) >= self.in_flight or _is_done(under_way[0])):
@@ -109,14 +135,14 @@ class Engine:
         while under_way:
             yield await _settled(under_way.popleft())
 
-    def _begin(
-        self, event: Event, deadline: float | None
-    ) -> Decision | Refused | asyncio.Future[Decision | Refused]:
+    def _begin(self, event: Event, deadline: float | None) -> Reply | asyncio.Future[Reply]:
         """Admit an event; gives its decision, or a future of it."""
         stepper = self.stepper
         decoded = stepper.decode(event)
         if isinstance(decoded, Refusal):
             return self._told(stepper.refuse(decoded))
+        if isinstance(decoded, HandAction):
+            return self._told(stepper.act(decoded))
         if self._closing or self._open >= self.in_flight:
             kind, why = ("closing", "is closing") if self._closing else ("busy", "has too much under way")
             ladder = stepper.bundle.analysis.symbols.ladders[decoded.event]
@@ -126,17 +152,17 @@ class Engine:
             return self._told(answer)
         loop = asyncio.get_running_loop()
         within = self.deadline if deadline is None else deadline
-        made: asyncio.Future[Decision | Refused] = loop.create_future()
+        made: asyncio.Future[Reply] = loop.create_future()
         self._open += 1
         _Pending(self, answer, None if within is None else loop.time() + within, made).ask()
         return made
 
-    def _told(self, answer: Decision | Refused) -> Decision | Refused:
+    def _told(self, answer: Reply) -> Reply:
         if self.on_decision is not None:
             self.on_decision(answer)
         return answer
 
-    def finish(self, made: asyncio.Future[Decision | Refused], answer: Decision | Refused) -> None:
+    def finish(self, made: asyncio.Future[Reply], answer: Reply) -> None:
         """Hand over a decision that waited."""
         self._open -= 1
         self._told(answer)
@@ -144,6 +170,28 @@ class Engine:
             made.set_result(answer)
         if self._idle is not None and not self._open and not self._idle.done():
             self._idle.set_result(None)
+
+    # --------------------------------------------------------------- by hand
+
+    def carry_out(self, action: HandAction) -> Acted:
+        """Carry out a label by hand, at once. Raises LabelError where its label is not declared."""
+        acted = self.stepper.carry_out(action)
+        self._told(acted)
+        return acted
+
+    def labels_of(self, entity: str, id: str, at: Time) -> list[Carried]:
+        """The labels of an entity at a time, with their reasons. Changes nothing. Raises LabelError for an
+        entity that is not declared."""
+        return self.stepper.labels_of(entity, id, at)
+
+    def take_late(self, spec: RemoteSpec, request: Request, value: Any, token: Any) -> None:
+        """Take an answer that came too late for its decision into the history, as an event of its own, of the
+        type that quell.toml gives the target's late answers; without one it is dropped."""
+        settings = self.stepper.bundle.analysis.files.settings
+        target = settings.remote.get(spec.target)
+        if target is not None and target.late:
+            event = late_event(spec, request, value, token, target.late, settings.type_path)
+            self._begin(event, None)
 
     # --------------------------------------------------------------- closing
 
@@ -173,7 +221,7 @@ class _Pending:
         engine: Engine,
         waiting: Waiting,
         until: float | None,
-        made: asyncio.Future[Decision | Refused],
+        made: asyncio.Future[Reply],
     ) -> None:
         self._engine = engine
         self._waiting = waiting
@@ -190,7 +238,7 @@ class _Pending:
         if engine.remotes is None:
             self._go_on()
             return
-        token = self._waiting.decoded, self._waiting.seq
+        token = self._waiting
         for place, request in enumerate(requests):
             asked = engine.remotes.ask(request, self._until, token)
             asked.add_done_callback(partial(self._take, place))
@@ -222,9 +270,9 @@ async def _each(events: Iterable[Event] | AsyncIterable[Event]) -> AsyncIterator
             yield event
 
 
-def _is_done(made: Decision | Refused | asyncio.Future[Decision | Refused]) -> bool:
+def _is_done(made: Reply | asyncio.Future[Reply]) -> bool:
     return not isinstance(made, asyncio.Future) or made.done()
 
 
-async def _settled(made: Decision | Refused | asyncio.Future[Decision | Refused]) -> Decision | Refused:
+async def _settled(made: Reply | asyncio.Future[Reply]) -> Reply:
     return await made if isinstance(made, asyncio.Future) else made

@@ -79,11 +79,11 @@ class Matcher:
 
     def find(self, record: Mapping[str, Any]) -> int | Refusal:
         """The index of the event type that describes `record`, or why there is not exactly one."""
-        tag = _look(record, self._type_path) if self._wires else None
+        tag = look(record, self._type_path) if self._wires else None
         name = None if tag is None else tag_text(tag)
         named = [i for i, s in enumerate(self._schemas) if s.wire is None or s.wire == name]
         found = [
-            i for i in named if all(same(_look(record, path), want) for path, want in self._schemas[i].when)
+            i for i in named if all(same(look(record, path), want) for path, want in self._schemas[i].when)
         ]
         if len(found) == 1:
             return found[0]
@@ -109,7 +109,7 @@ class Matcher:
     def _refuse_conditions(self, record: Mapping[str, Any], named: Sequence[int]) -> Refusal:
         schema = self._schemas[named[0]]
         path, want, got = next(
-            (path, want, got) for path, want in schema.when if not same(got := _look(record, path), want)
+            (path, want, got) for path, want in schema.when if not same(got := look(record, path), want)
         )
         place, shown = spell_path(path), show(got)
         return Refusal(
@@ -130,7 +130,7 @@ class Matcher:
         )
 
 
-def _look(record: Mapping[str, Any], path: Path) -> Any:
+def look(record: Mapping[str, Any], path: Path) -> Any:
     """The value at a path, or None where there is none or nothing that could be compared."""
     try:
         value = walk(record, path)

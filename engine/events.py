@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from quell.engine.event_code import LeafCode
-from quell.engine.event_match import Matcher, Path
+from quell.engine.event_match import Matcher, Path, look
 from quell.engine.event_pick import (
     MAX_DEPTH,
     pick_object,
@@ -31,6 +31,7 @@ from quell.engine.event_pick import (
 )
 from quell.engine.event_plan import Plan, draft, plan_fast
 from quell.engine.event_problems import KINDS, Problem, Refusal, refuse_fields
+from quell.engine.hand import HAND, HandAction, hand_want, read_hand
 from quell.engine.schema import EventSchema
 from quell.grammar.literals import spell_path
 from quell.signals.values import Unfit, words_for
@@ -82,6 +83,10 @@ class Decoder:
         self.max_bytes = max_bytes
         self._matcher = Matcher(schemas, type_path)
         self._want = self._matcher.want()
+        self._type_path = type_path
+        self._typed = any(s.wire is not None for s in schemas)
+        self._hand_want = hand_want()
+        self._hand_want.at(type_path).scalar = True
         drafts = [draft(i, s, used.get(s.name, ()), type_path) for i, s in enumerate(schemas)]
         for d in drafts:
             for f in d.read:
@@ -207,6 +212,20 @@ class Decoder:
         e = plan.code.make(values)
         return Decoded(plan.index, plan.schema.name, e, values[plan.schema.at], tuple(problems))
 
+    def by_hand(self, refused: Refusal, event: bytes | str | Mapping[str, Any]) -> HandAction | Refusal:
+        """What a person did, for an event that was refused because it is no event of the bundle; else the
+        refusal. Never raises for what is in `event`."""
+        if refused.kind != "unmatched":
+            return refused
+        if isinstance(event, Mapping):
+            record: Any = event
+        else:
+            data = event.encode() if isinstance(event, str) else event
+            record = pick_object(data.removeprefix(codecs.BOM_UTF8), self._hand_want)
+        if isinstance(record, Refusal) or look(record, self._type_path) != HAND:
+            return refused
+        return read_hand(record)
+
     # -- what the compiler needs -------------------------------------------------------------------
 
     def loader(self, event: str, field: str) -> LeafCode:
@@ -217,8 +236,9 @@ class Decoder:
         return self._by_name[event].code.leaves[field]
 
     def columns(self) -> frozenset[str]:
-        """The outermost keys of events that are looked at: the columns worth reading from a table."""
-        return frozenset(self._want.members)
+        """The outermost keys that are looked at: the columns worth reading from a table."""
+        by_hand = self._hand_want.members if self._typed else ()
+        return frozenset((*self._want.members, *by_hand))
 
     def source(self, event: str) -> str:
         """The Python generated for an event, for people: its fields, `check` and `make`."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quell.engine.agreement import effect_values, held_back
-from quell.engine.decision import Decision, Refused
+from quell.engine.decision import Acted, Decision, Refused
 from quell.engine.events import Decoded, Refusal
 from quell.engine.explain_missing import why_missing
 from quell.engine.explain_notes import tell
@@ -30,6 +30,7 @@ from quell.engine.explanation import (
     RuleResult,
     Value,
 )
+from quell.engine.hand import HandAction
 from quell.engine.interpret import FieldReaders, Interpreter, NotRead
 from quell.engine.lower import Scope
 from quell.engine.lowered import LoweredEffect, LoweredRule
@@ -39,7 +40,9 @@ from quell.engine.stepper import Event, Stepper
 from quell.grammar import tree
 from quell.grammar.diagnostics import place
 from quell.grammar.literals import spell_duration
-from quell.signals.labels import LimitStore
+from quell.grammar.types import TEXT
+from quell.signals.counters import each
+from quell.signals.limits import LimitStore
 from quell.signals.rollout import bucket
 from quell.signals.show import show_time
 
@@ -53,9 +56,12 @@ class Explainer:
         self._plans: dict[str, dict[str, dict[int, int]]] = {}
         self._costs: dict[str, Costs] = {}
 
-    def decide(self, event: Event | Decoded) -> Explanation | Refused:
-        """The decision for an event, explained, or why the event was refused."""
+    def decide(self, event: Event | Decoded) -> Explanation | Acted | Refused:
+        """The decision for an event, explained, or why the event was refused; a label by hand has nothing to
+        explain."""
         decoded = event if isinstance(event, Decoded) else self.engine.decode(event)
+        if isinstance(decoded, HandAction):
+            return self.engine.act(decoded)
         if isinstance(decoded, Refusal):
             return self.engine.refuse(decoded)
         taken: list[Account] = []
@@ -169,7 +175,7 @@ class Account:
         return out
 
     def _values(self) -> list[Value]:
-        """Every let and score that the rules lead to, each after those that lead to it."""
+        """Every let, score and model that the rules lead to, each after those that lead to it."""
         out: list[Value] = []
         while len(out) < len(self.maker.named):  # each may lead to others, which then stand at the end
             out.append(self._value(list(self.maker.named)[len(out)]))
@@ -178,15 +184,22 @@ class Account:
     def _value(self, name: str) -> Value:
         symbols, scope = self._analysis.symbols, Scope(self.event)
         let = symbols.lets.get(name)
-        declared = let if let is not None else symbols.scores[name]
+        declared = let or symbols.scores.get(name) or symbols.models[name]
         where = place(declared.name.span, self.maker.sources)
         if let is None or name in self.interpreter.injected:
             part = self.maker.part(self.maker.piece(tree.Name(name, span=declared.name.span), scope))
-            text = "supplied by the test" if name in self.interpreter.injected else ""
+            text = "supplied by the test" if name in self.interpreter.injected else self._file(name)
         else:
             part = self.maker.part(self.maker.piece(let.body, scope))
             text = part.text
         return Value(name, part.value, part.shown, text, where, part.why, part)
+
+    def _file(self, name: str) -> str:
+        """The file that a model is, and what identifies it."""
+        declared, model = self._analysis.symbols.models.get(name), self._analysis.models.get(name)
+        if declared is None or model is None:
+            return ""
+        return f"{declared.source.plain} ({model.kind}, {model.digest[:16]})"
 
     # ---------------------------------------------------------------- rules
 
@@ -281,8 +294,23 @@ class Account:
         elif not rule.live:
             result.why = result.why or "the rule is in shadow, so nothing leaves"
         else:
-            result.done = allowed
+            over = self._outranked(effect, values[0])
+            result.done = allowed and (not over or len(over) < len(each(values[0])))
+            if allowed and over:
+                result.why = "what a person said outranks it: " + ", ".join(over)
         return result
+
+    def _outranked(self, effect: LoweredEffect, value: Any) -> list[str]:
+        """The entities of a label effect for which a person's word stands against it, and whose it is."""
+        labels = self.interpreter.state.labels.get((effect.entity, effect.name))
+        if effect.target is None or labels is None or value is None:
+            return []
+        said = [(id, labels.hand(id, self.interpreter.now)) for id in each(value)]
+        return [
+            f"{hand.by} {'put it on' if hand.on else 'took it off'} {tell(id, TEXT)}"
+            for id, hand in said
+            if hand is not None and hand.on == (effect.kind == "unlabel")
+        ]
 
     def _effect_value(self, effect: LoweredEffect, value: Any) -> Any:
         if effect.kind == "send":

@@ -76,6 +76,8 @@ def _cause(interpreter: Interpreter, node: Node, sources: dict[str, Source]) -> 
         return _remote(interpreter, node)
     if op == "label_age":
         return f'{node.data[0]} {shown[0]} does not carry "{node.data[1]}"'
+    if op == "model":
+        return f"the model `{node.data[0]}` gave no number"
     if op == "counter":
         began = interpreter.state.began
         since = f" (events are known since {show_time(began)})" if began is not None else ""
@@ -98,7 +100,7 @@ _LIMITED = {
 
 def _remote(interpreter: Interpreter, node: Node) -> str:
     name = node.data[0]
-    asked = interpreter.asked.get(name)
+    asked = interpreter.asked.get(node.id)
     if asked is not None:
         return f"`{name}` gave no answer ({asked.status}: {asked.reason})"
     if interpreter.value(node.args[0]) is not True:

@@ -17,6 +17,8 @@ MAX_TEXT = 120
 """Characters of a text that are shown; JSON has all."""
 MAX_ITEMS = 8
 """Elements of a list that are shown."""
+MAX_MOVERS = 3
+"""Inputs of a model that are named for moving it."""
 
 
 def tell(value: Any, type_: Type) -> str:
@@ -95,7 +97,9 @@ def _labelled(interpreter: Interpreter, node: Node) -> str:
         return ""
     age = held.age(target, at) if held is not None else None
     whose = f"{node.data[0]} {tell(target, interpreter.graph[node.args[0]].type)}"
-    return whose if age is None else f"{whose}, for {show_duration(age)}"
+    hand = held.hand(target, at) if held is not None else None
+    by = "" if hand is None else f", {'put on' if hand.on else 'taken off'} by hand, by {_cut(hand.by)}"
+    return f"{whose}{by}" if age is None else f"{whose}, for {show_duration(age)}{by}"
 
 
 def _match(interpreter: Interpreter, node: Node) -> str:
@@ -112,6 +116,17 @@ def _entries(interpreter: Interpreter, node: Node) -> str:
         return ""
     found = interpreter.build.analysis.lists[node.data[0]].found(text)
     return "found " + _some([_cut(f) for f in found]) if found else ""
+
+
+def _model(interpreter: Interpreter, node: Node) -> str:
+    """The inputs that move a model's raw score most, and by how much, where the model can tell."""
+    model = interpreter.build.analysis.models[node.data[0]]
+    parts = model.contributions([interpreter.value(a) for a in node.args])
+    if parts is None:
+        return ""
+    ranked = sorted(zip(parts, model.features, strict=True), key=lambda p: (-abs(p[0]), p[1].name))
+    told = [f"{feature.name} {part:+.3g}" for part, feature in ranked[:MAX_MOVERS] if part]
+    return "moved most by " + ", ".join(told) if told else ""
 
 
 def _any(interpreter: Interpreter, node: Node) -> str:
@@ -154,6 +169,7 @@ def _cut(text: str) -> str:
 
 _NOTES = {
     "counter": _counter,
+    "model": _model,
     "reaches": _reaches,
     "labelled": _labelled,
     "label_age": _labelled,

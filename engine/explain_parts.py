@@ -51,7 +51,7 @@ class Piece:
 
 @dataclass(slots=True)
 class PartMaker:
-    """Takes expressions apart on one event. `named` gathers the lets and scores that were met."""
+    """Takes expressions apart on one event. `named` gathers the lets, scores and models that were met."""
 
     interpreter: Interpreter
     lowerer: Lowerer
@@ -96,6 +96,11 @@ class PartMaker:
             self.named[name] = None
             if opened == 0:
                 made.children = self._lines(symbols.scores[name], scope)
+        elif name in symbols.models:
+            made.kind = "model"
+            self.named[name] = None
+            if opened == 0 and name not in self.interpreter.injected:
+                made.children = self._inputs(symbols.models[name], scope)
         elif name in symbols.lets:
             made.kind = "let"
             self.named[name] = None
@@ -119,6 +124,16 @@ class PartMaker:
             line = self._piece(item.condition, Scope(scope.event, shadow=scope.shadow), 1)
             line.points = item.points
             out.append(line)
+        return out
+
+    def _inputs(self, model: tree.Model, scope: Scope) -> list[Piece]:
+        out = []
+        for ident, expr in model.inputs:
+            if self._left <= 0:
+                break
+            made = self._piece(expr, Scope(scope.event, shadow=scope.shadow), 1)
+            made.text = f"{ident.name} = {made.text}"
+            out.append(made)
         return out
 
     def _own_function(self, expr: tree.Expr, scope: Scope, opened: int) -> Piece | None:

@@ -68,11 +68,15 @@ def _print_head(out: Console, explanation: Explanation, ladder: Ladder) -> None:
             f'  {verb} {change.entity} "{visible(change.id, 60)}" "{change.label}"{until} ({change.rule})',
             soft_wrap=True,
         )
+    for asked in decision.outranked:
+        verb = "label" if asked.on else "unlabel"
+        whom = f'{asked.entity} "{visible(asked.id, 60)}" "{asked.label}"'
+        out.print(f"  {verb} {whom} ({asked.rule}) is outranked by {visible(asked.by, 60)}", soft_wrap=True)
     for sent in decision.sends:
         out.print(f'  send "{sent.sink}" {_payload(sent.payload)} ({sent.rule})', soft_wrap=True)
-    for asked in decision.asked:
-        gave = asked.reason or visible(str(asked.value), 200)
-        out.print(words(("  asked: ", "dim"), f"{asked.model}, {asked.status}: {gave}"), soft_wrap=True)
+    for question in decision.asked:
+        gave = question.reason or visible(str(question.value), 200)
+        out.print(words(("  asked: ", "dim"), f"{question.model}, {question.status}: {gave}"), soft_wrap=True)
     for problem in explanation.problems:
         out.print(words(("  counts as missing: ", "yellow"), visible(problem, 300)), soft_wrap=True)
     for warning in explanation.warnings:
@@ -268,7 +272,7 @@ def _leaf_values(part: Part) -> Iterator[Part]:
 
 def _print_values(out: Console, explanation: Explanation, opened: list[RuleResult]) -> None:
     """What the named values that were met stand for."""
-    met = {p.text for rule in opened for p in _needed(rule.condition) if p.kind in ("let", "score")}
+    met = {p.text for rule in opened for p in _needed(rule.condition) if p.kind in ("let", "score", "model")}
     rows = [
         (v.name, visible(v.shown, 60), "magenta" if v.value is None else "", v.text)
         for v in explanation.values

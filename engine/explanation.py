@@ -69,7 +69,7 @@ class FieldValue(msgspec.Struct, omit_defaults=True):
 
 
 class Value(msgspec.Struct, omit_defaults=True):
-    """A let or score: its value, what it stands for, and the parts of that."""
+    """A let, score or model: its value, what it stands for, and the parts of that."""
 
     name: str
     value: Any

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 from quell.engine.decision import Asked
 from quell.engine.events import Decoded
 from quell.engine.graph import Graph, Node
-from quell.engine.link import all_of, any_of, make_store, present_of
+from quell.engine.link import all_of, any_of, make_store, present_of, reaches
 from quell.engine.lowered import LoweredRule, StoreSource
 from quell.engine.operations import evaluate_pure
 from quell.engine.settle import Hit
-from quell.signals.counters import CountStore, DistinctStore, each, keys_of
+from quell.signals.counters import CountStore, each, keys_of
+from quell.signals.counters_distinct import DistinctStore
+from quell.signals.memory import Memory
 from quell.signals.patterns import search
 from quell.signals.state import State
 
@@ -154,7 +156,7 @@ class Interpreter(Evaluator):
 
     `hits` are the rules that matched as the generated function gave them; which of them fired decides
     what `fired` reads and what counters of firings took in. `injected` holds the values that a test
-    supplies, `asked` what remote models gave, by name.
+    supplies, `asked` what remote models gave, by the number of the question.
     """
 
     def __init__(
@@ -165,7 +167,7 @@ class Interpreter(Evaluator):
         hits: Iterable[Hit],
         injected: Mapping[str, Any] | None = None,
         readers: FieldReaders | None = None,
-        asked: Mapping[str, Asked] | None = None,
+        asked: Mapping[int, Asked] | None = None,
     ) -> None:
         super().__init__(build.analysis.lowerer.graph(decoded.event), self._state_leaf)
         self.build = build
@@ -173,7 +175,8 @@ class Interpreter(Evaluator):
         self.decoded = decoded
         self._readers = readers if readers is not None else FieldReaders(build)
         self.injected = injected if injected is not None else {}
-        self.asked = asked if asked is not None else {}
+        questions = build.programs[decoded.event].program.asked
+        self.asked = {questions[number].node: a for number, a in (asked or {}).items()}
         rules = build.programs[decoded.event].program.rules
         self.rules: dict[str, LoweredRule] = {r.name: r for r in rules}
         self._fired = {rules[index].name for index, why, _, _ in hits if why is None}
@@ -197,8 +200,8 @@ class Interpreter(Evaluator):
         """The store of a counter; an empty one where nothing was ever counted."""
         found = self.state.stores.get(identity)
         if found is None:
-            found = make_store(self.build.analysis.lowerer.stores[identity], [])
-            found.began = self.state.began
+            found = make_store(self.build.analysis.lowerer.stores[identity], Memory(began=self.state.began))
+        assert isinstance(found, CountStore | DistinctStore)
         return found
 
     def own(self, identity: str) -> list[Any]:
@@ -224,7 +227,7 @@ class Interpreter(Evaluator):
         if node.op == "field":
             return self.field(node.data[0])
         if node.op == "remote":
-            asked = self.asked.get(node.data[0])
+            asked = self.asked.get(node.id)
             return None if asked is None else asked.value
         if node.op == "clock":
             return self.now
@@ -287,7 +290,9 @@ class Interpreter(Evaluator):
         if isinstance(before, int) and before > 0:
             return store.count_ago(key, at, within, before)
         now = store.total(key) if within is None else store.count(key, at, within)
-        return now - self._present(identity, key, at, within) if before == "this" else now
+        if now is None or before != "this":
+            return now
+        return now - self._present(identity, key, at, within)
 
     def _present(self, identity: str, key: Any, at: int, within: int | None) -> int:
         """How much of a reading the present event added."""
@@ -296,7 +301,7 @@ class Interpreter(Evaluator):
             return own.count(key)
         return store.new(key, at, within) if key in own else 0
 
-    def _reaches(self, node: Node, values: Sequence[Any]) -> bool:
+    def _reaches(self, node: Node, values: Sequence[Any]) -> bool | None:
         identity, within, threshold = node.data
         *keys, at = values
         if any(k is None for k in keys):
@@ -305,4 +310,4 @@ class Interpreter(Evaluator):
         if key not in self.own(identity):
             return False
         now = self.reading(identity, keys, at, within, 0)
-        return bool(now >= threshold > now - self._present(identity, key, at, within))
+        return reaches(now, self._present(identity, key, at, within), threshold)

@@ -11,7 +11,8 @@ from quell.engine import operations
 from quell.engine.lowered import Store as StoreSpec
 from quell.engine.operations import bind
 from quell.engine.python_backend import Program
-from quell.signals.counters import CountStore, DistinctStore, each, keys_of
+from quell.signals.counters import each, keys_of
+from quell.signals.memory import Memory
 from quell.signals.models import Model
 from quell.signals.patterns import search
 from quell.signals.policy_lists import PolicyList
@@ -19,6 +20,8 @@ from quell.signals.rollout import inside
 from quell.signals.scan import Scan
 from quell.signals.show import show
 from quell.signals.state import State
+from quell.signals.stores import Store
+from quell.signals.stores import make_store as store_of
 
 UNSET = object()
 """What a variable holds before it is worked out."""
@@ -44,9 +47,10 @@ def present_of(values: Sequence[Any]) -> list[Any]:
     return [v for v in values if v is not None]
 
 
-def reaches(now: int, added: int, threshold: float) -> bool:
-    """Whether a counter is at a threshold now and was below it before the present event."""
-    return now >= threshold > now - added
+def reaches(now: int | None, added: int, threshold: float) -> bool | None:
+    """Whether a counter is at a threshold now and was below it before the present event; missing when the
+    counter is."""
+    return None if now is None else now >= threshold > now - added
 
 
 HELPERS: dict[str, Any] = {
@@ -74,11 +78,9 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-def make_store(spec: StoreSpec, late: list[str]) -> CountStore | DistinctStore:
+def make_store(spec: StoreSpec, memory: Memory) -> Store:
     """An empty store for a counter."""
-    if spec.function == "count":
-        return CountStore(spec.text, spec.longest, late)
-    return DistinctStore(spec.text, spec.longest, late, spec.oldest > 0)
+    return store_of(spec.function, spec.text, spec.longest, log=spec.oldest > 0, memory=memory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,7 @@ class Linked:
         for name, (kind, what) in self.program.needs.items():
             if kind == "store":
                 if what not in state.stores:
-                    state.stores[what] = make_store(stores[what], state.late)
-                    state.stores[what].began = state.began
+                    state.stores[what] = make_store(stores[what], state.memory)
                 space[name] = state.stores[what]
             elif kind == "labels":
                 space[name] = state.label(*what)

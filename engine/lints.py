@@ -14,6 +14,7 @@ from quell.engine.lints_messages import Messages
 from quell.engine.lints_missing import lint_missing
 from quell.engine.lints_names import lint_labels, lint_names
 from quell.engine.lints_quiet import Quiet
+from quell.engine.lints_remote import lint_remote
 from quell.engine.lints_rules import (
     events_of,
     is_live,
@@ -51,6 +52,7 @@ def lint(analysis: Analysis) -> None:
     lint_durations(written, texts, report)
     lint_patterns(written, texts, report)
     Messages(symbols, texts, report).lint()
+    lint_remote(symbols, analysis.lowerer.remotes, analysis.files.settings.remote, report)
     if not any(d.code in LOST for d in report.errors):
         lint_names(symbols, written, report)
         lint_labels(symbols, analysis.lowerer.graphs, analysis.rules, report)

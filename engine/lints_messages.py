@@ -142,7 +142,8 @@ class Messages:
             if name in seen:
                 continue
             seen.add(name)
-            declared = self.symbols.lets.get(name) or self.symbols.scores.get(name)
+            symbols = self.symbols
+            declared = symbols.lets.get(name) or symbols.scores.get(name) or symbols.models.get(name)
             if declared is not None:
                 if name not in self._names:
                     self._names[name] = _direct(declared)

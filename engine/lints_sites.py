@@ -19,6 +19,7 @@ from quell.grammar import tree
 from quell.grammar.diagnostics import Report
 
 Site = tuple[tree.Expr, Where]
+_NAMED = (tree.Rule, tree.Let, tree.Score, tree.Model)
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ class Sites:
         """Report what is idle in every condition. A policy that would take too long is left at some point."""
         try:
             for declared in written.declared:
-                if isinstance(declared.declaration, tree.Rule | tree.Let | tree.Score):
+                if isinstance(declared.declaration, _NAMED):
                     report.extend(self._declaration(declared).values())
         except (Enough, TooLarge, RecursionError):
             return
@@ -84,7 +85,7 @@ class Sites:
                 yield event
                 continue
             known = self.rules[event] if isinstance(declaration, tree.Rule) else self.values[event]
-            if isinstance(declaration, tree.Rule | tree.Let | tree.Score) and declaration.name.name in known:
+            if isinstance(declaration, _NAMED) and declaration.name.name in known:
                 yield event
 
     def _record(self, declaration: tree.Declaration, event: str) -> None:
@@ -99,6 +100,9 @@ class Sites:
         elif isinstance(declaration, tree.Score):
             for item in declaration.items:
                 low.expr(item.condition, Scope(event))
+        elif isinstance(declaration, tree.Model):
+            for _, expr in declaration.inputs:
+                low.expr(expr, Scope(event))
 
 
 def _sites(declaration: tree.Declaration) -> Iterator[Site]:

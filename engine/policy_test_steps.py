@@ -256,7 +256,21 @@ class TestReader:
             message = f"`{ident.name}` is a {wanted}, which a test cannot supply"
             self.report.add("bad-test", message, ident.span)
             return None
-        return self._values.scalar(expr, wanted.maybe(), event, ident.name)
+        value = self._values.scalar(expr, wanted.maybe(), event, ident.name)
+        return value if self._possible(ident, expr, value) else None
+
+    def _possible(self, ident: tree.Ident, expr: tree.Expr, value: Literal | int | None) -> bool:
+        """Whether a model can give what a test supplies for it; reported where it cannot."""
+        model = self.lowerer.models.get(ident.name)
+        if model is None or not isinstance(value, Literal) or value.value is None:
+            return True
+        low, high = model.bounds
+        if low <= value.value <= high:
+            return True
+        hint = f"write {value.value:g}%" if model.probability and 1 < value.value <= 100 else None
+        what = "from 0 to 1" if model.probability else f"at least {low:g}"
+        self.report.add("bad-test", f"the model `{ident.name}` gives numbers {what}", expr.span, hint=hint)
+        return False
 
     def _not_supplied(self, ident: tree.Ident, event: str) -> None:
         schema = self.symbols.schemas[event]

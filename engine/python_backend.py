@@ -25,9 +25,10 @@ from quell.grammar.types import Type
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A remote model that a function asks, and the types of its inputs."""
+    """A remote model that a function asks: its node, and the types of its inputs."""
 
     model: str
+    node: int
     types: tuple[Type, ...]
 
 
@@ -159,7 +160,7 @@ class _Writer:
 
     def _question(self, number: int) -> Question:
         node = self.graph[number]
-        return Question(str(node.data[0]), tuple(self.graph[a].type for a in node.args[1:]))
+        return Question(str(node.data[0]), number, tuple(self.graph[a].type for a in node.args[1:]))
 
     def _function_name(self) -> str:
         clean = "".join(c if c.isascii() and c.isalnum() else "_" for c in self.facts.event)

@@ -9,29 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from quell.engine.decision import Asked, Decision, Refused
+from quell.engine.decision import Acted, Asked, Decision, Reply
 from quell.engine.events import Refusal
+from quell.engine.hand import HandAction
 from quell.engine.stepper import Event, Stepper
 from quell.engine.waiting import Waiting
 from quell.signals.remote_types import Answer, Request
 
-Record = tuple[Event, Decision]
+Record = tuple[Event, Decision | Acted]
+"""An event, or a label by hand as an entry of the history, and the reply to it."""
 
 NOT_RECORDED = Answer("unasked", None, "no answer was recorded")
 
 
-def replay(stepper: Stepper, records: Iterable[Record]) -> Iterator[tuple[Decision, Decision | Refused]]:
-    """Each recorded decision with the one that is made now, in the order in which decisions were made.
+def replay(stepper: Stepper, records: Iterable[Record]) -> Iterator[tuple[Decision | Acted, Reply]]:
+    """Each recorded decision, or label by hand, with the one made now, in the order in which they were
+    made.
 
     The records may come in any order; they are held until the end. Raises ValueError for records that are
     no run: two of one number, or an event decided before it was admitted.
     """
     steps: dict[int, tuple[bool, Record]] = {}
     for record in records:
-        decision = record[1]
-        if decision.decided < decision.seq:
-            raise ValueError(f"event {decision.seq} was decided before it was admitted")
-        for number, admits in {decision.decided: False, decision.seq: True}.items():
+        made, last = record[1], _last(record[1])
+        if last < made.seq:
+            raise ValueError(f"event {made.seq} was decided before it was admitted")
+        for number, admits in {last: False, made.seq: True}.items():
             if number in steps:
                 raise ValueError(f"two records have the number {number}")
             steps[number] = (admits, record)
@@ -40,26 +43,29 @@ def replay(stepper: Stepper, records: Iterable[Record]) -> Iterator[tuple[Decisi
         admits, (event, decision) = steps[number]
         if admits:
             answer = _admit(stepper, event, number)
-            if isinstance(answer, Waiting) and decision.decided != number:
+            if isinstance(answer, Waiting) and _last(decision) != number:
                 waiting[decision.seq] = answer
                 continue
         else:
             stepper.seq = number - 1
             answer = waiting.pop(decision.seq)
-        yield decision, _finish(stepper, answer, decision.asked)
+        yield decision, _finish(stepper, answer, decision.asked if isinstance(decision, Decision) else ())
 
 
-def _admit(stepper: Stepper, event: Event, number: int) -> Decision | Refused | Waiting:
+def _last(made: Decision | Acted) -> int:
+    """The number at which it took effect."""
+    return made.decided if isinstance(made, Decision) else made.seq
+
+
+def _admit(stepper: Stepper, event: Event, number: int) -> Reply | Waiting:
     decoded = stepper.decode(event)
     if isinstance(decoded, Refusal):
         return stepper.refuse(decoded)
     stepper.seq = number - 1
-    return stepper.admit(decoded)
+    return stepper.act(decoded) if isinstance(decoded, HandAction) else stepper.admit(decoded)
 
 
-def _finish(
-    stepper: Stepper, answer: Decision | Refused | Waiting, asked: tuple[Asked, ...]
-) -> Decision | Refused:
+def _finish(stepper: Stepper, answer: Reply | Waiting, asked: tuple[Asked, ...]) -> Reply:
     left = list(asked)
     while isinstance(answer, Waiting):
         answer = stepper.resume(answer, [_recorded(r, left) for r in answer.requests])

@@ -391,6 +391,14 @@ def _schema(name: str, symbols: Symbols, report: Report) -> None:
         )
         return
     wire = event.wire.plain if event.wire is not None else None
+    if event.wire is not None and wire is not None and wire.startswith("quell."):
+        report.add(
+            "bad-event",
+            f'"{wire}" cannot be an event\'s type: what begins with `quell.` is kept for Quell',
+            event.wire.span,
+            hint="such entries say what people do by hand",
+        )
+        return
     symbols.schemas[name] = EventSchema(name, wire, when, tuple(fields), "at")
 
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from quell.engine.decision import Decision, Fired, Held, LabelChange, Sent
+from quell.engine.decision import Decision, Fired, Held, LabelChange, Outranked, Sent
 from quell.engine.lowered import LoweredEffect, LoweredRule
 from quell.engine.operations import EXACT
 from quell.engine.symbols import Ladder
 from quell.grammar.types import Type
 from quell.signals.counters import each
-from quell.signals.labels import LimitStore
+from quell.signals.labels import FOR_GOOD
+from quell.signals.limits import LimitStore
 from quell.signals.show import show_time
 from quell.signals.state import State
 
@@ -104,7 +105,8 @@ class Settler:
                 best = max(best, self._ranks[index])
         decision.verdict = self.ladder.verdicts[best]
         decision.fired, decision.shadow, decision.held = tuple(fired), tuple(shadow), tuple(held)
-        decision.labels, decision.sends = changes.apply(self.state), tuple(sends)
+        decision.sends = tuple(sends)
+        changes.apply(self.state, decision)
 
     def _effects(
         self,
@@ -132,7 +134,7 @@ class Settler:
                 payload = {name: ready(given[name], type_) for name, _, type_ in spec.payload}
                 sends.append(Sent(spec.name, rule.name, payload))
             else:
-                changes.note(rule.name, spec, each(given))
+                changes.note(rule, spec, each(given))
         return verdict
 
 
@@ -156,33 +158,71 @@ class _Changes:
 
     def __init__(self, at: int) -> None:
         self._at = at
-        self._on: dict[tuple[str, str, str], tuple[int | None, str]] = {}
+        self._on: dict[tuple[str, str, str], dict[str, tuple[int, str]]] = {}
         self._off: dict[tuple[str, str, str], str] = {}
 
-    def note(self, rule: str, spec: LoweredEffect, ids: list[str]) -> None:
-        """Note one effect on entities."""
+    def note(self, rule: LoweredRule, spec: LoweredEffect, ids: list[str]) -> None:
+        """Note one effect on entities. Each rule's reason is one, under the name it had first."""
         for id in ids:
             key = (spec.entity, id, spec.name)
             if spec.kind == "unlabel":
-                self._off.setdefault(key, rule)
+                self._off.setdefault(key, rule.name)
                 continue
-            until = None if spec.lasts is None else self._at + spec.lasts
-            known = self._on.get(key)
-            if known is None or (known[0] is not None and (until is None or until > known[0])):
-                self._on[key] = (until, rule)
+            until = FOR_GOOD if spec.lasts is None else self._at + spec.lasts
+            reasons = self._on.setdefault(key, {})
+            known = reasons.get(rule.first_name)
+            if known is None or until > known[0]:
+                reasons[rule.first_name] = (until, rule.name)
 
-    def apply(self, state: State) -> tuple[LabelChange, ...]:
-        """Change the state; gives what changed, in order."""
-        out: list[LabelChange] = []
-        for (kind, id, label), (until, rule) in self._on.items():
-            holds = state.label(kind, label).set(id, self._at, until)
-            out.append(
-                LabelChange(kind, id, label, True, rule, None if holds is None else shown_until(holds))
-            )
-        for (kind, id, label), rule in self._off.items():
-            if (kind, id, label) not in self._on and state.label(kind, label).remove(id, self._at):
-                out.append(LabelChange(kind, id, label, False, rule))
-        return tuple(sorted(out, key=lambda c: (c.entity, c.id, c.label)))
+    def apply(self, state: State, decision: Decision) -> None:
+        """Change the state, and say in the decision what changed and what a person's word outranks."""
+        changes: list[LabelChange] = []
+        outranked: list[Outranked] = []
+        for key, reasons in self._on.items():
+            self._put(state, key, reasons, changes, outranked)
+        for key, rule in self._off.items():
+            if key not in self._on:
+                self._take(state, key, rule, changes, outranked)
+        decision.labels = tuple(sorted(changes, key=lambda c: (c.entity, c.id, c.label)))
+        decision.outranked = tuple(sorted(outranked, key=lambda o: (o.entity, o.id, o.label)))
+
+    def _put(
+        self,
+        state: State,
+        key: tuple[str, str, str],
+        reasons: dict[str, tuple[int, str]],
+        changes: list[LabelChange],
+        outranked: list[Outranked],
+    ) -> None:
+        kind, id, label = key
+        labels = state.label(kind, label)
+        hand = labels.hand(id, self._at)
+        _, rule = max(reasons.values(), key=itemgetter(0))
+        for first_name, (until, _) in reasons.items():
+            labels.set(id, self._at, until, first_name)
+        if hand is not None and not hand.on:
+            outranked.append(Outranked(kind, id, label, True, rule, hand.by))
+            return
+        holds = labels.until(id)
+        changes.append(
+            LabelChange(kind, id, label, True, rule, None if holds is None else shown_until(holds))
+        )
+
+    def _take(
+        self,
+        state: State,
+        key: tuple[str, str, str],
+        rule: str,
+        changes: list[LabelChange],
+        outranked: list[Outranked],
+    ) -> None:
+        kind, id, label = key
+        labels = state.label(kind, label)
+        hand = labels.hand(id, self._at)
+        if labels.remove(id, self._at):
+            changes.append(LabelChange(kind, id, label, False, rule))
+        elif hand is not None and hand.on:
+            outranked.append(Outranked(kind, id, label, False, rule, hand.by))
 
 
 def shown_until(until: int) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from quell.engine.event_problems import Refusal
 from quell.engine.events import MAX_BYTES, Decoded, Decoder
+from quell.engine.hand import HandAction
 from quell.engine.source_base import Payload, Source, SourceError
 from quell.engine.source_lines import JsonLines, open_json
 from quell.engine.source_parquet import Parquet
@@ -78,16 +79,15 @@ def read(path: str | Path, decoder: Decoder | None = None, **how: Any) -> Iterat
             yield source.place(number), payload
 
 
-def decoded(source: Source, decoder: Decoder) -> Iterator[tuple[int, Decoded | Refusal]]:
+def decoded(source: Source, decoder: Decoder) -> Iterator[tuple[int, Decoded | HandAction | Refusal]]:
     """Every record of `source` as `decoder` reads it, with its number. Raises SourceError."""
     decode, convert = decoder.decode, decoder.convert
     for number, payload in source:
-        if isinstance(payload, bytes):
-            yield number, decode(payload)
-        elif isinstance(payload, Refusal):
+        if isinstance(payload, Refusal):
             yield number, payload
-        elif isinstance(payload, dict):
-            yield number, convert(payload)
+            continue
+        made = decode(payload) if isinstance(payload, bytes) else convert(payload)
+        yield number, decoder.by_hand(made, payload) if isinstance(made, Refusal) else made
 
 
 def _open(opened: Opened, kind: Format, columns: Collection[str] | None, max_bytes: int) -> Source:

@@ -20,12 +20,15 @@ from typing import Any
 
 from quell.engine.bundle import read_bundle
 from quell.engine.compile import Build, analyse, build
-from quell.engine.decision import Asked, Decision, ModelUsed, Refused
+from quell.engine.decision import Acted, Asked, Decision, ModelUsed, Refused, Reply
 from quell.engine.events import Decoded, Refusal
+from quell.engine.hand import Carried, HandAction, LabelError, check, perform
+from quell.engine.hand_calls import HandCalls, Time, labels_of
 from quell.engine.settle import Hit, Settler, ready
 from quell.engine.waiting import Waiting
 from quell.grammar.diagnostics import Diagnostic, Report
 from quell.signals.clock import Clock
+from quell.signals.memory import Memory
 from quell.signals.remote_types import Answer, Request
 from quell.signals.state import State
 
@@ -43,11 +46,11 @@ def unasked(waiting: Waiting) -> Sequence[Answer]:
     return [UNASKED] * len(waiting.requests)
 
 
-class Stepper:
+class Stepper(HandCalls):
     """A bundle that decides events, and what it remembers of them.
 
     `injected` supplies named values in tests; it is read at every decision. `asked` are the
-    remote models that were asked for the decision being made, by name.
+    questions of the decision being made, by number (see `Program`).
     """
 
     def __init__(
@@ -60,9 +63,11 @@ class Stepper:
         self.bundle = bundle
         self.injected: Mapping[str, Any] = injected if injected is not None else {}
         settings = bundle.analysis.files.settings
-        self.state = state if state is not None else State(clock=Clock(settings.lateness))
+        if state is None:
+            state = State(clock=Clock(settings.lateness), memory=Memory(left=settings.max_keys))
+        self.state = state
         self.answering = answering
-        self.asked: Mapping[str, Asked] = {}
+        self.asked: Mapping[int, Asked] = {}
         self.seq = 0
         symbols = bundle.analysis.symbols
         stores = bundle.analysis.lowerer.stores
@@ -98,17 +103,26 @@ class Stepper:
 
     # -------------------------------------------------------------- deciding
 
-    def decide(self, event: Event) -> Decision | Refused:
+    def decide(self, event: Event) -> Reply:
         """The decision for one event, given as JSON or as a mapping.
 
-        An event that is not what the schema says is refused: it changes nothing and no rule sees it. Never
-        raises for what is in the event.
+        An event that is not what the schema says is refused: it changes nothing and no rule sees it. A label
+        by hand (`quell.label`) is carried out, and the reply says what came of it. Never raises for what is
+        in the event.
         """
         # Bytes first: telling a mapping takes longer than all else here.
         decoded = self._decoder.decode(event) if isinstance(event, bytes | str) else self.decode(event)
-        return self.refuse(decoded) if isinstance(decoded, Refusal) else self.decide_decoded(decoded)
+        if isinstance(decoded, Decoded):
+            return self.decide_decoded(decoded)
+        return self.reply(self._decoder.by_hand(decoded, event) if isinstance(decoded, Refusal) else decoded)
 
-    def decide_many(self, events: Iterable[Event]) -> Iterator[Decision | Refused]:
+    def reply(self, entry: Decoded | HandAction | Refusal) -> Reply:
+        """The reply to what `decode` gave, whatever it is."""
+        if isinstance(entry, Refusal):
+            return self.refuse(entry)
+        return self.act(entry) if isinstance(entry, HandAction) else self.decide_decoded(entry)
+
+    def decide_many(self, events: Iterable[Event]) -> Iterator[Reply]:
         """The decisions for events in order, each made when asked for."""
         for event in events:
             yield self.decide(event)
@@ -124,10 +138,11 @@ class Stepper:
             answer = self.resume(answer, self.answering(answer), observe)
         return answer
 
-    def decode(self, event: Event) -> Decoded | Refusal:
+    def decode(self, event: Event) -> Decoded | HandAction | Refusal:
         """An event as the bundle reads it, or why it cannot be taken. Changes nothing."""
         decoder = self._decoder
-        return decoder.convert(event) if isinstance(event, Mapping) else decoder.decode(event)
+        decoded = decoder.convert(event) if isinstance(event, Mapping) else decoder.decode(event)
+        return decoder.by_hand(decoded, event) if isinstance(decoded, Refusal) else decoded
 
     def refuse(self, refusal: Refusal) -> Refused:
         """The answer for an event that could not be taken."""
@@ -138,6 +153,26 @@ class Stepper:
     def settler(self, event: str) -> Settler:
         """What settles the decisions for an event type: its rules' effects and their limits."""
         return self._settlers[list(self.bundle.analysis.symbols.schemas).index(event)]
+
+    # --------------------------------------------------------------- by hand
+
+    def act(self, action: HandAction) -> Acted | Refused:
+        """Carry out a label by hand that the decoder read; refused where its label is not declared."""
+        try:
+            return self.carry_out(action)
+        except LabelError as error:
+            return self.refuse(Refusal(kind="bad-label", message=f"`quell.label` refused: {error}"))
+
+    def carry_out(self, action: HandAction) -> Acted:
+        """Carry out a label by hand. Raises LabelError where its label is not declared."""
+        check(self.bundle.analysis.symbols, action.entity, action.label)
+        self.seq += 1
+        return perform(self.state, action, self.seq)
+
+    def labels_of(self, entity: str, id: str, at: Time) -> list[Carried]:
+        """The labels of an entity at a time, with their reasons. Changes nothing. Raises LabelError for an
+        entity that is not declared."""
+        return labels_of(self.bundle.analysis.symbols, self.state, entity, id, at)
 
     # --------------------------------------------------- admitting, resuming
 
@@ -175,6 +210,7 @@ class Stepper:
             if self.seq != waiting.seq:  # something happened since: it is a step of its own
                 self.seq += 1
             late.extend(waiting.late)
+            self.state.memory.full.extend(waiting.full)
             self.asked = waiting.asked
             decision = self._settle(decoded, end.value, waiting.seq, waiting.now, observe)
             self.asked = {}
@@ -190,6 +226,8 @@ class Stepper:
         ]
         waiting.late.extend(late)
         late.clear()
+        waiting.full.extend(self.state.memory.full)
+        self.state.memory.full.clear()
         return waiting
 
     def _settle(
@@ -206,13 +244,18 @@ class Stepper:
             decision.models = self._models[index]
         if decoded.problems:
             decision.problems = decoded.problems
-        if state.late:
-            decision.late = tuple(sorted(set(state.late)))
-            state.late.clear()
+        memory = state.memory
+        if memory.late:
+            decision.late = tuple(sorted(set(memory.late)))
+            memory.late.clear()
+        if memory.full:
+            decision.full = tuple(sorted(set(memory.full)))
+            memory.full.clear()
         return decision
 
     def _failed(self, decoded: Decoded, error: Exception) -> Refused:
         verdict = self.bundle.analysis.symbols.ladders[decoded.event].failure
         message = f"deciding failed inside Quell, please report it: {type(error).__name__}: {error}"
         self.state.late.clear()
+        self.state.memory.full.clear()
         return Refused("internal", message, verdict, "", decoded.event)

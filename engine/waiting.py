@@ -15,9 +15,10 @@ Wanted = list[tuple[int, tuple[Any, ...]]]
 
 class Waiting:
     """An admitted event whose decision waits. `requests` are what it waits for now, the ones of earlier waves
-    are answered in `asked`, by the model's name."""
+    are answered in `asked`, by the number that the generated function gives
+    a question: a model may be asked once for live rules and once for shadow rules."""
 
-    __slots__ = ("asked", "decoded", "late", "now", "requests", "seq", "steps", "wanted")
+    __slots__ = ("asked", "decoded", "full", "late", "now", "requests", "seq", "steps", "wanted")
 
     def __init__(
         self, decoded: Decoded, seq: int, now: int, steps: Generator[Wanted, dict[int, Any] | None, Any]
@@ -28,10 +29,11 @@ class Waiting:
         self.steps = steps
         self.wanted: Wanted = []
         self.requests: list[Request] = []
-        self.asked: dict[str, Asked] = {}
+        self.asked: dict[int, Asked] = {}
         self.late: list[str] = []
+        self.full: list[str] = []
 
     def take(self, answers: Sequence[Answer]) -> None:
         """Note the answers to the present requests."""
-        for request, answer in zip(self.requests, answers, strict=True):
-            self.asked[request.model] = Asked(request.model, answer.status, answer.value, answer.reason)
+        for (number, _), request, answer in zip(self.wanted, self.requests, answers, strict=True):
+            self.asked[number] = Asked(request.model, answer.status, answer.value, answer.reason)

@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 
-from quell.engine import Decision, PolicyError, Refused, Stepper
+from quell.engine import Decision, HandAction, PolicyError, Refused, Reply, Stepper
 
 LARGEST = 1 << 20
 SLOWEST = 10
@@ -35,10 +35,13 @@ class Chat:
         self.delivered = 0
         self._lock = threading.Lock()
 
-    def post(self, body: bytes) -> Decision | Refused:
+    def post(self, body: bytes) -> Reply:
         """Decide one message and deliver it unless it is blocked."""
         with self._lock:
-            decision = self.engine.decide(body)
+            entry = self.engine.decode(body)
+            if isinstance(entry, HandAction):  # who writes messages does not label people
+                return Refused("unmatched", "labels are not set here", "block")
+            decision = self.engine.reply(entry)
             if isinstance(decision, Decision) and decision.verdict != "block":
                 self.delivered += 1
         if isinstance(decision, Decision):
@@ -58,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(405, {"error": "post messages to /messages"})
 
     def do_POST(self) -> None:
-        """Answer one request."""
+        """Reply one request."""
         length = self.headers.get("Content-Length", "")
         if self.path != "/messages":
             self._answer(404, {"error": "post messages to /messages"})

@@ -24,7 +24,7 @@ def consume(engine: Stepper, events: Iterable[bytes], mildest: str) -> Iterator[
         answer = engine.decide(event)
         if isinstance(answer, Refused):
             yield f"event {number}: refused ({answer.kind}), so {answer.verdict}: {answer.message}"
-        else:
+        elif isinstance(answer, Decision):
             yield from act(answer, mildest)
 
 

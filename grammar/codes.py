@@ -110,6 +110,7 @@ CODES: dict[str, Code] = {
         shadowed_name="a parameter or element with the name of something else",
         missing_test="a rule that no test names",
         empty_list="a list file without entries",
+        no_target="a remote model that quell.toml lets nobody answer, or a target that no model asks",
         unreachable_verdict="a verdict that a rule asks for and that can never be the answer",
     ),
 }

@@ -18,7 +18,7 @@ from quell.engine.cli_init import copy_starter, must_be_empty
 from quell.engine.cli_output import Watch, console, count, print_json, words
 
 if TYPE_CHECKING:
-    from quell.engine.decision import Decision, Refused
+    from quell.engine.decision import Reply
     from quell.engine.decision_files import DecisionWriter
     from quell.engine.stepper import Stepper
     from quell.replay.demo import Day, Sink
@@ -110,7 +110,7 @@ def _sink(events: IO[bytes], truths: IO[bytes], decisions: DecisionWriter) -> Si
     encode = Encoder().encode
     numbers = count_from(1)
 
-    def write(line: bytes, truth: dict[str, str], answer: Decision | Refused) -> None:
+    def write(line: bytes, truth: dict[str, str], answer: Reply) -> None:
         events.write(line + b"\n")
         truths.write(encode(truth) + b"\n")
         decisions.write(answer, f"{EVENTS_FILE}:{next(numbers)}")

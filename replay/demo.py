@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from quell.engine.decision import Decision, Refused
+from quell.engine.decision import Decision, Reply
 from quell.engine.decision_summary import Summary
 from quell.engine.stepper import Stepper
 from quell.replay.quality import Quality, Tally
@@ -71,7 +71,7 @@ class Day:
     deciding: float = 0.0
 
 
-Sink = Callable[[bytes, dict[str, str], Decision | Refused], None]
+Sink = Callable[[bytes, dict[str, str], Reply], None]
 """Takes each event as it went over the wire, its truth, and the answer."""
 
 
@@ -134,9 +134,9 @@ class _Judge:
         self._samples: dict[str, Sample] = {}
         self._missed: Counter[str] = Counter()
 
-    def add(self, event: Event, answer: Decision | Refused) -> None:
+    def add(self, event: Event, answer: Reply) -> None:
         """Judge one answer. Refused events have no decision to be judged."""
-        if isinstance(answer, Refused):
+        if not isinstance(answer, Decision):
             return
         truth = event["truth"]
         abuse = truth["label"] == "abuse"

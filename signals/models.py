@@ -89,6 +89,11 @@ class Model(Protocol):
         """The number for one row of values as policies have them; None is missing, there and back."""
         ...
 
+    def contributions(self, row: Sequence[Any]) -> list[float] | None:
+        """How much each feature moves the raw score for a row of values, from what it is on average
+        (SHAP values); None where the model cannot tell."""
+        ...
+
     def predict_rows(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """The numbers for rows of floats, one column per feature; what is not finite is NaN."""
         ...

@@ -40,6 +40,7 @@ class LightGbmModel:
     kind: str
     digest: str
     booster: Any
+    explains: bool
     _own: threading.local = field(default_factory=threading.local)
 
     def predictor(self) -> Predictor:
@@ -52,6 +53,14 @@ class LightGbmModel:
         if made is None:
             made = self._own.predictor = self.predictor()
         return made(*encode(self.features, row))
+
+    def contributions(self, row: Sequence[Any]) -> list[float] | None:
+        """How much each feature moves the raw score for a row of values; None where that cannot be told."""
+        if not self.explains:
+            return None
+        rows = [encode(self.features, row)]
+        found = self.booster.predict(rows, num_iteration=-1, num_threads=1, pred_contrib=True)
+        return [float(v) for v in found[0][:-1]]
 
     def predict_rows(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """The numbers for rows of floats; what is not finite is NaN."""
@@ -82,7 +91,14 @@ def load_lightgbm(data: bytes, digest: str) -> LightGbmModel:
     if loaded != (read.trees, len(read.features)):
         raise BadModel("LightGBM reads another number of trees or features than the file has")
     return LightGbmModel(
-        read.features, bounds, probability, _certain(read), f"LightGBM, {read.objective[0]}", digest, booster
+        read.features,
+        bounds,
+        probability,
+        _certain(read),
+        f"LightGBM, {read.objective[0]}",
+        digest,
+        booster,
+        read.explains,
     )
 
 

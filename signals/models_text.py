@@ -26,6 +26,8 @@ OBJECTIVES = frozenset(
 )  # fmt: skip
 """What a model with one output can be trained for; `custom` is a function of whoever trained it."""
 MAX_FEATURES = 10_000
+EXPLAINED = 200
+"""The depth of trees that the library is asked to explain: it takes the square of that in memory."""
 MAX_TREES = 200_000
 _BEGIN, _TREES_END, _END = "tree\n", "\nend of trees\n", "\nend of parameters\n"
 _NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
@@ -40,7 +42,8 @@ _CUT = "copy the file again: a whole model has `end of trees` and `end of parame
 @dataclass(frozen=True, slots=True)
 class TextModel:
     """What a text model says of itself. `largest` bounds how large the sum of its trees can be, None where
-    that cannot be told; `average` says that the trees are averaged."""
+    that cannot be told; `average` says that the trees are averaged,
+    `explains` that the library can say how much each feature moves them."""
 
     text: str
     features: tuple[Feature, ...]
@@ -48,6 +51,7 @@ class TextModel:
     trees: int
     largest: float | None
     average: bool
+    explains: bool
 
 
 def read_text_model(data: bytes) -> TextModel:
@@ -66,9 +70,33 @@ def read_text_model(data: bytes) -> TextModel:
     end = text.index(_END, trees_end) + len(_END)
     features = _with_categories(names, infos, trees, text[trees_end:end], text[end:])
     parts = [t.largest for t in trees]
+    explains = all(t.depth <= EXPLAINED and not t.linear for t in trees)
     largest = None if any(p is None for p in parts) else sum(p for p in parts if p is not None)
     objective = _objective(head)
-    return TextModel(text, features, objective, len(trees), largest, "average_output" in head)
+    return TextModel(
+        _rewritten(head, objective, trees),
+        features,
+        objective,
+        len(trees),
+        largest,
+        "average_output" in head,
+        explains,
+    )
+
+
+def _rewritten(head: dict[str, str], objective: tuple[str, ...], trees: list[Tree]) -> str:
+    """The model as the library is given it: what was checked, word for word, and nothing else."""
+    width = int(head["max_feature_idx"]) + 1
+    lines = [
+        "tree", f"version={head['version']}", "num_class=1", "num_tree_per_iteration=1", "label_index=0",
+        f"max_feature_idx={width - 1}",
+        *([f"objective={' '.join(objective)}"] if objective != ("custom",) else []),
+        *(["average_output"] if "average_output" in head else []),
+        "feature_names=" + " ".join(f"f{i}" for i in range(width)),
+        "feature_infos=" + head["feature_infos"],
+        "tree_sizes=" + " ".join(str(len(t.text)) for t in trees),
+    ]  # fmt: skip
+    return "\n".join([*lines, "", "".join(t.text for t in trees) + "end of trees", ""])
 
 
 def _text(data: bytes) -> str:

@@ -13,22 +13,31 @@ _T = TypeVar("_T", int, float)
 
 MAX_LEAVES = 131_072
 """What the library itself allows."""
+SMALLEST = 2.2250738585072014e-308
+"""The smallest double of full precision."""
 _INTS = re.compile(r" *(?:-?[0-9]{1,10}(?: +|$))*", re.ASCII)
-_FLOATS = re.compile(r" *(?:[-+.0-9eEinfa]{1,40}(?: +|$))*", re.ASCII)
+_FLOAT = r"-?[0-9]{1,330}(?:\.[0-9]{1,40})?(?:[eE][-+]?[0-9]{1,3})?|-?nan|-?inf"
+_FLOATS = re.compile(rf" *(?:(?:{_FLOAT})(?: +|$))*", re.ASCII)
 _SPLIT = ("split_feature", "decision_type", "left_child", "right_child")
 """What a tree says of each split in whole numbers, and needs to."""
 _OF_SPLITS = ("split_gain", "internal_value", "internal_weight", "internal_count")
-_OF_LEAVES = ("leaf_weight", "leaf_count", "leaf_const", "num_features")
+_TOLD = ("leaf_weight", "leaf_count", *_OF_SPLITS)
+"""What a tree may say of how it was trained."""
 _CATEGORICAL, _MISSING, _DECISIONS = 1, 12, 12
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """What is known of a tree: the categorical features that it splits on, and the largest size of what it
-    gives, None where that depends on the row."""
+    """What is known of a tree: the categorical features that it splits on; the largest size of what it gives,
+    None where that depends on the row; how deep it is; whether its leaves are linear. `text` is the tree as
+    the library is given it: nothing but what was checked.
+    """
 
     categorical: frozenset[int]
     largest: float | None
+    depth: int
+    linear: bool
+    text: str
 
 
 class _Reader:
@@ -37,6 +46,7 @@ class _Reader:
     def __init__(self, number: int, block: str) -> None:
         self.number = number
         self.fields: dict[str, str] = {}
+        self.checked: dict[str, str] = {}
         for line in block.rstrip("\n").split("\n")[1:]:
             key, equals, value = line.partition("=")
             if not equals or key in self.fields:
@@ -64,18 +74,34 @@ class _Reader:
     def floats(self, key: str, count: int) -> list[float]:
         """A field with so many numbers."""
         text = self.fields.get(key, "")
-        try:
-            values = [float(word) for word in text.split()] if _FLOATS.fullmatch(text) else None
-        except ValueError:
-            values = None
-        if values is None:
+        if not _FLOATS.fullmatch(text):
             raise self.bad(f"`{key}` with something that is no number")
-        return self._counted(key, values, count)
+        words = text.split()
+        values = self._counted(key, [float(word) for word in words], count)
+        # The library ends the process over a number beyond the largest double, or below the smallest.
+        if not all(map(_holds, values, words)):
+            raise self.bad(f"`{key}` with a number that is too large or too small to be one")
+        return values
+
+    def text(self) -> str:
+        """The tree as the library reads one, made of the fields that were asked for."""
+        lines = "".join(f"{key}={value}\n" for key, value in self.checked.items())
+        return f"Tree={self.number}\n{lines}\n\n"
 
     def _counted(self, key: str, values: list[_T], count: int) -> list[_T]:
         if len(values) != count:
             raise self.bad(f"`{key}` with {len(values)} numbers where {count} belong")
+        self.checked[key] = " ".join(self.fields.get(key, "").split())
         return values
+
+
+def _holds(value: float, word: str) -> bool:
+    """Whether a double holds a number as it is written."""
+    if SMALLEST <= abs(value) < math.inf:
+        return True
+    if value:
+        return not math.isfinite(value) and word[-1].isalpha()
+    return not any(c in "123456789" for c in word.lower().partition("e")[0])
 
 
 def read_tree(number: int, block: str, features: int) -> Tree:
@@ -85,21 +111,20 @@ def read_tree(number: int, block: str, features: int) -> Tree:
     splits = leaves - 1
     categories = tree.one("num_cat", 0, splits)
     values = tree.floats("leaf_value", leaves)
-    for key in _OF_LEAVES:
-        if key in tree.fields and splits:
-            tree.floats(key, leaves)
-    for key in _OF_SPLITS:
-        if key in tree.fields:
-            tree.floats(key, splits)
-    used = _splits(tree, splits, categories, features) if splits else frozenset[int]()
+    for key in _TOLD:
+        if splits and tree.fields.get(key):
+            tree.floats(key, splits if key in _OF_SPLITS else leaves)
+    if "shrinkage" in tree.fields:
+        tree.floats("shrinkage", 1)
+    used, depth = _splits(tree, splits, categories, features) if splits else (frozenset[int](), 0)
     linear = "is_linear" in tree.fields and tree.one("is_linear", 0, 1) == 1
     if linear:
         _linear(tree, leaves, features)
     finite = not linear and all(math.isfinite(v) for v in values)
-    return Tree(used, max(map(abs, values)) if finite else None)
+    return Tree(used, max(map(abs, values)) if finite else None, depth, linear, tree.text())
 
 
-def _splits(tree: _Reader, splits: int, categories: int, features: int) -> frozenset[int]:
+def _splits(tree: _Reader, splits: int, categories: int, features: int) -> tuple[frozenset[int], int]:
     split_on, decisions, left, right = (tree.ints(key, splits) for key in _SPLIT)
     thresholds = tree.floats("threshold", splits)
     if not all(0 <= f < features for f in split_on):
@@ -119,7 +144,17 @@ def _splits(tree: _Reader, splits: int, categories: int, features: int) -> froze
         words = tree.ints("cat_threshold", bounds[-1])
         if not all(0 <= w < 1 << 32 for w in words):
             raise tree.bad("`cat_threshold` with a number that is too large")
-    return frozenset(f for f, d in zip(split_on, decisions, strict=True) if d & _CATEGORICAL)
+    used = frozenset(f for f, d in zip(split_on, decisions, strict=True) if d & _CATEGORICAL)
+    return used, _depth(left, right)
+
+
+def _depth(left: list[int], right: list[int]) -> int:
+    """How many splits stand above the deepest leaf."""
+    depth, level = 0, [0]
+    while level:
+        depth += 1
+        level = [child for split in level for child in (left[split], right[split]) if child >= 0]
+    return depth
 
 
 def _linear(tree: _Reader, leaves: int, features: int) -> None:

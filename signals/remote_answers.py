@@ -22,6 +22,7 @@ def reader(spec: RemoteSpec) -> Reader:
     ("" where nothing was)."""
     columns = tuple((name, type_.optional, _converter(type_)) for name, type_ in spec.columns)
     alone = not spec.gives
+    named = " or ".join(f"`{name}`" for name, _, _ in columns[:5])
 
     def read(answer: Any) -> tuple[Any, str]:
         answer = plain(answer)
@@ -29,6 +30,8 @@ def reader(spec: RemoteSpec) -> Reader:
             answer = {columns[0][0]: answer}
         if not isinstance(answer, Mapping):
             return None, "answered something else than an object"
+        if not any(name in answer for name, _, _ in columns):  # more likely a mistake than nothing to say
+            return None, f"answered without {named}"
         value: dict[str, Any] = {}
         wrong = ""
         for name, optional, convert in columns:

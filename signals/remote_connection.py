@@ -7,7 +7,6 @@ here is the order of things: one answer for one request, nothing unasked for, an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import httptools
 
@@ -35,12 +34,12 @@ _KEPT_HEADERS = frozenset(
 
 
 class Connection(asyncio.Protocol):
-    """An open connection. `largest` is how many bytes one answer may take, its headers included; `lost` is
-    called when the connection has gone."""
+    """An open connection, which is one of `held` for as long as it is open. `largest` is how many bytes one
+    answer may take, its headers included."""
 
-    def __init__(self, largest: int, lost: Callable[[Connection], object]) -> None:
+    def __init__(self, largest: int, held: set[Connection]) -> None:
         self._largest = largest
-        self._lost = lost
+        self._held = held
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._reply: asyncio.Future[Reply] | None = None
@@ -82,6 +81,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._held.add(self)
 
     def data_received(self, data: bytes) -> None:
         if self._reply is None or self._reply.done():  # nobody asked for this
@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol):
             self._fail(Stale())
         else:
             self._fail(CallError("failed", "closed the connection before its answer was whole"))
-        self._lost(self)
+        self._held.discard(self)
 
     # ------------------------------------------------------------------ called by the parser
 

@@ -38,7 +38,7 @@ class HttpTarget:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         lines = [
             f"POST {path} HTTP/1.1",
-            f"Host: {parts.netloc}",
+            f"Host: {parts.netloc.removesuffix(':')}",
             "User-Agent: quell",
             "Accept: application/json",
             "Accept-Encoding: identity",
@@ -84,7 +84,7 @@ class HttpTarget:
         loop = asyncio.get_running_loop()
         try:
             _, connection = await loop.create_connection(
-                lambda: Connection(self._largest, self._lost), self._host, self._port, ssl=self._tls
+                lambda: Connection(self._largest, self._open), self._host, self._port, ssl=self._tls
             )
         except ssl.SSLCertVerificationError:
             raise CallError("failed", "its certificate is not trusted") from None
@@ -92,7 +92,6 @@ class HttpTarget:
             raise CallError("failed", "a secure connection could not be made") from None
         except (OSError, UnicodeError):  # UnicodeError: a host that is no name
             raise CallError("failed", "could not be reached") from None
-        self._open.add(connection)
         return connection
 
     def _take(self) -> Connection | None:
@@ -121,18 +120,17 @@ class HttpTarget:
         if kept:
             self._sweeper = loop.call_at(kept[0].idle_since + IDLE_SECONDS, self._sweep, loop)
 
-    def _lost(self, connection: Connection) -> None:
-        self._open.discard(connection)
-
     async def close(self) -> None:
-        """Close every connection; none is left when this returns."""
+        """Close every connection."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
         self._idle.clear()
         for connection in list(self._open):
             connection.abort()
-        while self._open:  # each leaves when asyncio tells it that it has gone
+        for _ in range(100):  # each leaves when asyncio tells it that it has gone, one or two steps on
+            if not self._open:
+                return
             await asyncio.sleep(0)
 
 

@@ -168,17 +168,13 @@ class Lane:
 
     def _too_late(self, question: Question, waiter: Waiter, by_deadline: bool) -> None:
         """The waiter's time is over. A question that nobody waits for any more is not sent."""
-        if waiter.future.done():
-            return
-        waiter.late = True
         sent = question.sent is not None
-        limit = (
-            "before the decision's deadline"
-            if by_deadline
-            else "within " + spell_duration(question.line.spec.wait)
-        )
-        what = "no answer" if sent else "not asked, as no call was free"
-        self._resolve(waiter.future, self._answer("late", f"{what} {limit}"))
+        if not waiter.future.done():  # else who asked has gone
+            waiter.late = True
+            limit = "within " + spell_duration(question.line.spec.wait)
+            when = "before the decision's deadline" if by_deadline else limit
+            what = "no answer" if sent else "not asked, as no call was free"
+            self._resolve(waiter.future, self._answer("late", f"{what} {when}"))
         if not sent and all(w.future.done() for w in question.waiters):
             self._drop(question)
 

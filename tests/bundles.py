@@ -85,6 +85,7 @@ class Judged:
                 named = self.analysis.values[decoded.event]
                 self._values = {v.name: interpreter.value(v.node) for v in named}
 
+        assert isinstance(decoded, Decoded)
         decision = engine.decide_decoded(decoded, observe)
         assert isinstance(decision, Decision), decision
         assert not wrong, "\n".join(wrong)

@@ -24,7 +24,7 @@ import msgspec
 
 from quell.engine.bundle import Files
 from quell.engine.compile import Build, analyse, build
-from quell.engine.decision import Decision, Refused
+from quell.engine.decision import Decision, Reply
 from quell.engine.stepper import Stepper
 from quell.grammar.diagnostics import plain
 from quell.grammar.source import Source
@@ -69,7 +69,9 @@ def starter() -> Iterator[str]:
     for event in islice(simulate(SEED, EVENTS), EVENTS):
         answer = engine.decide(encode({k: v for k, v in event.items() if k != "truth"}))
         answers.append(encode(answer))
-        verdicts[answer.verdict if isinstance(answer, Decision) else f"refused {answer.kind}"] += 1
+        verdicts[
+            answer.verdict if isinstance(answer, Decision) else f"refused {getattr(answer, 'kind', '')}"
+        ] += 1
         if isinstance(answer, Decision):
             fired.update(f.rule for f in answer.fired)
             if len(answer.fired) > 1 and len(samples) < 5:
@@ -403,7 +405,7 @@ def cases(path: Path) -> Iterator[str]:
         extra = {name: text.encode("latin-1") for name, text in case["extra"].items()}
         made = build(analyse(Files("case", sources, extra=extra), lints=False))
         engine = Stepper(made)
-        answers: list[Decision | Refused] = [engine.decide(event) for event in case["events"]]
+        answers: list[Reply] = [engine.decide(event) for event in case["events"]]
         yield f"case {number}: {digest(sources_of(made))} {digest(encode(a) for a in answers)}"
 
 

@@ -11,7 +11,8 @@ In a page of `tests/language/`, a fenced block says what it is in its first line
 - ```` ```syntax ```` shows a form and is not run.
 - A table with the head `| expression | value |` holds expressions and the values they have; `\\|` is a bar.
 - A table with the head `| event | answer |` holds events, as JSON, which the bundle above it decides in
-  order, and what it answers: `block`, `block, reported wrong-type`, or `refused bad-time`.
+  order, and what it answers: `block`, `block, reported wrong-type`, or `refused bad-time`; to a label by
+  hand `set, labelled` or `remove, not labelled`.
 
 A case knows nothing of a back end: it is policies, events in order, and what is expected of them.
 """

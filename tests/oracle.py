@@ -19,6 +19,7 @@ from quell.grammar import tree
 from quell.signals.functions import REGISTRY
 from quell.signals.patterns import search
 from quell.signals.policy_lists import PolicyList
+from tests.oracle_labels import deed_of, said_by_hand
 from tests.oracle_rules import Decided, Outcome, Settling, held_by_rollout
 from tests.oracle_values import (
     Address,
@@ -48,6 +49,17 @@ class Counted(NamedTuple):
     key: tuple[Any, ...]
     at: int
     values: tuple[Any, ...]
+
+
+class Handled(NamedTuple):
+    """What came of a label by hand: whether it was on before, and after."""
+
+    action: str
+    entity: str
+    id: str
+    label: str
+    was: bool
+    on: bool
 
 
 CounterKey = tuple[tree.Counter, bool]
@@ -112,11 +124,12 @@ class Oracle:
 
     # ------------------------------------------------------------- decisions
 
-    def decide(self, data: bytes) -> Decided | str:
-        """The decision for one event, or `REFUSED`."""
+    def decide(self, data: bytes) -> Decided | Handled | str:
+        """The decision for one event, what came of a label by hand, or `REFUSED`."""
         read = self._read(data)
         if read is None:
-            return REFUSED
+            said = said_by_hand(data)
+            return REFUSED if said is None else self._by_hand(said)
         event, values = read
         self.seq += 1
         at = int(values["at"])
@@ -130,6 +143,17 @@ class Oracle:
         outcomes = [self._rule(now, name) for name in sorted(self.symbols.rules) if self._is_on(name, event)]
         late = self._commit(now) or behind
         return self.settling.settle(event, at, [o for o in outcomes if o.matched], late)
+
+    def _by_hand(self, said: dict[str, Any]) -> Handled | str:
+        """Do what a person said."""
+        found = deed_of(said, self.symbols)
+        if found is None:
+            return REFUSED
+        key, deed = found
+        at = max(deed.at, self._horizon() or deed.at)
+        before = self.settling.seen(key, at).on
+        self.settling.do(key, deed._replace(at=at))
+        return Handled(said["action"], *key, before, self.settling.seen(key, at).on)
 
     def _horizon(self) -> int | None:
         """The oldest time at which an event counts."""

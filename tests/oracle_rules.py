@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from quell.engine.symbols import Symbols
 from quell.grammar import tree
+from tests.oracle_labels import Deed, LabelKey, Seen, seen
 from tests.oracle_values import LATEST, Span, key_of, plain, sent, share_of, time_text
 
 
@@ -40,6 +42,7 @@ class Decided:
     labels: list[tuple[Any, ...]] = field(default_factory=list)
     sends: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
     late: bool = False
+    outranked: list[tuple[Any, ...]] = field(default_factory=list)
 
 
 def held_by_rollout(first_name: str, share: float, keys: list[Any]) -> str | None:
@@ -49,34 +52,36 @@ def held_by_rollout(first_name: str, share: float, keys: list[Any]) -> str | Non
     return None if inside else "rollout"
 
 
-LabelKey = tuple[str, str, str]
-"""An entity's kind, its id, the label."""
-
-
 class Settling:
     """Labels and limits, and the decisions that change them."""
 
     def __init__(self, symbols: Symbols) -> None:
         self.symbols = symbols
-        self.labels: dict[LabelKey, tuple[int, int | None]] = {}
+        self.deeds: dict[LabelKey, list[Deed]] = {}
         self.allowed: dict[tuple[Any, ...], list[int]] = {}
 
     def carries(self, kind: str, id: str, label: str, at: int) -> bool:
         """Whether an entity carries a label at a time."""
-        held = self.labels.get((kind, plain(id), label))
-        return held is not None and (held[1] is None or at < held[1])
+        return self.seen((kind, plain(id), label), at).on
 
     def age(self, kind: str, id: str, label: str, at: int) -> Span | None:
         """How long it has; missing when it does not."""
-        if not self.carries(kind, id, label, at):
-            return None
-        return Span(max(0, at - self.labels[(kind, plain(id), label)][0]))
+        found = self.seen((kind, plain(id), label), at)
+        return Span(max(0, at - found.since)) if found.on else None
+
+    def seen(self, key: LabelKey, at: int) -> Seen:
+        """What is to be seen of a label at a time."""
+        return seen(self.deeds.get(key, []), at)
+
+    def do(self, key: LabelKey, deed: Deed) -> None:
+        """Note what was done to a label."""
+        self.deeds.setdefault(key, []).append(deed)
 
     def settle(self, event: str, at: int, matched: Sequence[Outcome], late: bool) -> Decided:
         """The decision that rules, in order of name, make."""
         ladder = self.symbols.ladders[event].verdicts
         decided = Decided(ladder[0], late=late)
-        on: dict[LabelKey, tuple[int | None, str]] = {}
+        on: dict[LabelKey, Asked] = {}
         off: dict[LabelKey, str] = {}
         highest = 0
         for outcome in matched:
@@ -101,7 +106,7 @@ class Settling:
                 highest = max(highest, ladder.index(verdict))
             (decided.fired if outcome.live else decided.shadow).append(_told(outcome, verdict))
         decided.verdict = ladder[highest]
-        decided.labels = self._change(on, off, at)
+        self._change(decided, on, off, at)
         return decided
 
     def _allows(self, outcome: Outcome, index: int, effect: tree.Effect, at: int) -> bool:
@@ -117,25 +122,33 @@ class Settling:
         times.append(now)
         return True
 
-    def _change(
-        self, on: dict[LabelKey, tuple[int | None, str]], off: dict[LabelKey, str], at: int
-    ) -> list[tuple[Any, ...]]:
-        out: list[tuple[Any, ...]] = []
-        for key, (until, rule) in on.items():
-            since = at
-            if self.carries(*key, at):
-                since, known = self.labels[key]
-                until = None if known is None or until is None else max(known, until)
-            self.labels[key] = (since, until)
+    def _change(self, decided: Decided, on: dict[LabelKey, Asked], off: dict[LabelKey, str], at: int) -> None:
+        for key, asked in on.items():
+            longest = max(asked, key=lambda a: math.inf if a[0] is None else a[0])
+            hand = self.seen(key, at).hand
+            for until, _ in asked:
+                self.do(key, Deed("set", at, until))
+            if hand is not None and hand.what == "take":
+                decided.outranked.append((*key, True, longest[1], hand.by))
+                continue
+            until = self.seen(key, at).until
             shown = None if until is None or until > LATEST else time_text(until)
-            out.append((*key, True, rule, shown))
+            decided.labels.append((*key, True, longest[1], shown))
         for key, rule in off.items():
             if key in on:
                 continue
-            if self.carries(*key, at):
-                out.append((*key, False, rule, None))
-            self.labels.pop(key, None)
-        return sorted(out, key=lambda c: c[:3])
+            before = self.seen(key, at)
+            self.do(key, Deed("off", at))
+            if before.hand is not None and before.hand.what == "put":
+                decided.outranked.append((*key, False, rule, before.hand.by))
+            elif before.on:
+                decided.labels.append((*key, False, rule, None))
+        decided.labels.sort(key=lambda c: c[:3])
+        decided.outranked.sort(key=lambda c: c[:3])
+
+
+Asked = list[tuple[int | None, str]]
+"""Until when rules want a label, in order of the rules."""
 
 
 def _note(
@@ -144,20 +157,17 @@ def _note(
     lasts: int | None,
     at: int,
     rule: str,
-    on: dict[LabelKey, tuple[int | None, str]],
+    on: dict[LabelKey, Asked],
     off: dict[LabelKey, str],
 ) -> None:
-    """Note a label put on or taken off; the longest lasting wins, and of equals the first."""
+    """Note a label put on or taken off."""
     assert isinstance(effect, tree.SetLabel | tree.RemoveLabel)
     for id in target if isinstance(target, list) else [] if target is None else [target]:
         key = (id.kind, plain(id), effect.label.plain or "")
         if isinstance(effect, tree.RemoveLabel):
             off.setdefault(key, rule)
             continue
-        until = None if lasts is None else at + lasts
-        known = on.get(key)
-        if known is None or (known[0] is not None and (until is None or until > known[0])):
-            on[key] = (until, rule)
+        on.setdefault(key, []).append((None if lasts is None else at + lasts, rule))
 
 
 def _told(outcome: Outcome, verdict: str | None) -> tuple[Any, ...]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from quell.grammar.literals import spell_path
-from tests.strategies_words import JSON_VALUES, WRONG_VALUES, Dice
+from tests.strategies_words import IDS, JSON_VALUES, WRONG_VALUES, Dice
 
 START = 1_772_323_200_000_000
 """2026-03-01T00:00:00Z in microseconds."""
@@ -72,8 +72,28 @@ def encode(value: Any) -> str:
     return "[" + ", ".join(encode(v) for v in value) + "]"
 
 
-def history(dice: Dice, plans: Sequence[EventPlan], most: int, steps: Sequence[int] = STEPS) -> list[bytes]:
-    """Events in the order of a history, with such steps of time between them."""
+def by_hand(dice: Dice, at: int, labels: Mapping[str, Sequence[str]]) -> bytes:
+    """What a person does to a label, now and then to one that there is not."""
+    kind = dice.pick([k for k, names in labels.items() if names] or ["Nobody"])
+    label = dice.pick([*labels.get(kind, ()), *labels.get(kind, ()), "spamer"])
+    action = dice.pick(("set", "remove", "release", "remove"))
+    said: dict[str, Any] = {"type": "quell.label", "at": at, "entity": kind, "id": dice.pick(IDS[:3])}
+    said |= {"label": label, "action": action, "by": dice.pick(("ana", "bo"))}
+    if action != "release" and dice.chance(70):
+        seconds = dice.pick((1, 5, 10, 60, 3600, 86_400, 30 * 86_400))
+        said |= {"for": seconds} if dice.chance(50) else {"until": at + seconds * SECOND}
+    return json.dumps(said).encode()
+
+
+def history(
+    dice: Dice,
+    plans: Sequence[EventPlan],
+    most: int,
+    steps: Sequence[int] = STEPS,
+    labels: Mapping[str, Sequence[str]] | None = None,
+) -> list[bytes]:
+    """Events in the order of a history, with such steps of time between them, and now and then a label by
+    hand."""
     out = []
     at = START
     # One event of a kind is often much like the one before, so that counters and labels have something to say.
@@ -81,6 +101,9 @@ def history(dice: Dice, plans: Sequence[EventPlan], most: int, steps: Sequence[i
     for _ in range(dice.between(1, most)):
         plan = dice.pick(plans)
         at += dice.pick(steps)
+        if labels and dice.chance(12):
+            out.append(by_hand(dice, at, labels))
+            continue
         record = _Events(dice, plan).record(at, last.get(plan.name))
         last[plan.name] = record
         if "f" in record and dice.chance(2):

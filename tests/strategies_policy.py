@@ -438,5 +438,6 @@ def cases(draw: st.DrawFn, focus: str = "any") -> Case:
     bundle = _Bundle(dice, focus)
     case = bundle.build()
     most = {"any": 16, "values": 8, "state": 30}[focus]
-    case.events = history(dice, bundle.plans, most, SHORT_STEPS if focus == "state" else STEPS)
+    steps = SHORT_STEPS if focus == "state" else STEPS
+    case.events = history(dice, bundle.plans, most, steps, bundle.world.labels)
     return case

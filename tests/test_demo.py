@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from quell.engine.decision import Decision, Refused
+from quell.engine.decision import Decision, Reply
 from quell.engine.stepper import Stepper
 from quell.replay import cli_demo, demo, simulate
 from tests.cli_support import colourless, run
@@ -141,7 +141,7 @@ def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
 def test_a_campaigns_first_action_is_timed_from_its_first_event(engine: Stepper) -> None:
     verdicts: dict[str, list[tuple[int, bool]]] = {}
 
-    def sink(line: bytes, truth: dict[str, str], answer: Decision | Refused) -> None:
+    def sink(line: bytes, truth: dict[str, str], answer: Reply) -> None:
         if truth["label"] == "abuse" and isinstance(answer, Decision):
             caught = answer.verdict in ("review", "challenge", "block")
             verdicts.setdefault(truth["campaign"], []).append((answer.at, caught))

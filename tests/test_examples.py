@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from examples import payment_events, service, stream_consumer
-from quell.engine import Decision, Refused, Stepper
+from quell.engine import Decision, Refused, Reply, Stepper
 from tests.cli_support import run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,7 +40,7 @@ MESSAGE: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def answers() -> list[Decision | Refused]:
+def answers() -> list[Reply]:
     """What the payments bundle says about its own events."""
     return list(Stepper.load(PAYMENTS).decide_many(EVENTS.read_bytes().splitlines()))
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quell.engine.compile import Analysis, analyse, build, used_fields
-from quell.engine.decision import Decision, Fired, Refused
+from quell.engine.decision import Acted, Decision, Fired, Refused
 from quell.engine.stepper import Stepper
-from tests.oracle import Oracle
+from tests.oracle import Handled, Oracle
 from tests.oracle_rules import Decided
 from tests.strategies_policy import Case, cases
 
@@ -36,6 +36,7 @@ def shown(decision: Decision) -> Decided:
         [(c.entity, c.id, c.label, c.on, c.rule, c.until) for c in decision.labels],
         [(s.sink, s.rule, s.payload) for s in decision.sends],
         bool(decision.late),
+        [(o.entity, o.id, o.label, o.on, o.rule, o.by) for o in decision.outranked],
     )
 
 
@@ -54,10 +55,16 @@ def differences(case: Case) -> list[str]:
         expected = oracle.decide(event)
         if isinstance(decision, Refused):
             assert decision.kind != "internal", f"event {i}: {decision.message}"
-            if isinstance(expected, Decided):
+            if not isinstance(expected, str):
                 out.append(f"event {i}: refused ({decision.message}), and the oracle decides")
             continue
         msgspec.json.encode(decision)
+        if isinstance(decision, Acted):
+            a = decision
+            done = Handled(a.action, a.entity, a.id, a.label, a.was, a.on)
+            if done != expected:
+                out.append(f"event {i}: the engine gives {done!r}, the oracle {expected!r}")
+            continue
         if not isinstance(expected, Decided):
             out.append(f"event {i}: decided, and the oracle refuses it")
             continue

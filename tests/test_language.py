@@ -10,7 +10,7 @@ import pytest
 
 from quell.engine.bundle import Files, read_bundle
 from quell.engine.compile import Analysis, analyse, build
-from quell.engine.decision import Decision, Refused
+from quell.engine.decision import Acted, Refused, Reply
 from quell.engine.event_problems import KINDS
 from quell.engine.lists import KINDS as KINDS_OF_LISTS
 from quell.engine.lower_rules import MODES
@@ -30,7 +30,7 @@ PAGES = pages()
 BUNDLES = [b for p in PAGES for b in p.bundles]
 EVENTS = [e for p in PAGES for e in p.events]
 VALUES = [v for p in PAGES for v in p.values]
-QUIET = {"unused-name", "missing-test", "silenced-by-missing"}
+QUIET = {"unused-name", "missing-test", "silenced-by-missing", "no-target"}
 """Findings that a case need not announce: a page shows one thing at a time, and most of it goes unused."""
 
 OF_FILES = {"unreadable-file", "bad-settings", "empty-bundle"}
@@ -118,13 +118,16 @@ def test_events(case: EventsCase) -> None:
     assert got == list(case.rows)
 
 
-def answer_of(decision: Decision | Refused) -> str:
+def answer_of(decision: Reply) -> str:
     """An answer as a table writes it."""
     if isinstance(decision, Refused):
         return f"refused {decision.kind}"
+    if isinstance(decision, Acted):
+        return f"{decision.action}, {'labelled' if decision.on else 'not labelled'}"
     kinds = ", ".join(dict.fromkeys(p.kind for p in decision.problems))
     late = ", late" if decision.late else ""
-    return decision.verdict + (f", reported {kinds}" if kinds else "") + late
+    outranked = ", outranked" if decision.outranked else ""
+    return decision.verdict + (f", reported {kinds}" if kinds else "") + late + outranked
 
 
 def test_every_code_is_documented() -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from quell.engine.event_pick import MAX_DEPTH
 from quell.engine.events import Decoded, Decoder, Refusal
+from quell.engine.hand import HandAction
 from quell.engine.schema import EventSchema, Field
 from quell.engine.source_base import Payload
 from quell.engine.source_columns import python_values
@@ -54,7 +55,7 @@ LINES = b"".join(json.dumps({**EVENT, "n": n * 7919 % 10007}).encode() + b"\n" f
 NUMBERS = b"".join(b"%d,%d\n" % (n, n * 7919 % 10007) for n in range(90_000))
 
 
-def values(got: Decoded | Refusal, decoder: Decoder = DECODER) -> dict[str, Any]:
+def values(got: Decoded | HandAction | Refusal, decoder: Decoder = DECODER) -> dict[str, Any]:
     """The values of an event that are present."""
     assert isinstance(got, Decoded), str(got)
     found = {}
@@ -71,7 +72,11 @@ def payloads(path: Path | str, **how: Any) -> list[Payload]:
 def kinds(path: Path | str, **how: Any) -> list[str]:
     """For each record its event's name or the refusal's slug."""
     with open_source(path, columns=DECODER.columns(), **how) as source:
-        return [got.event if isinstance(got, Decoded) else got.kind for _, got in decoded(source, DECODER)]
+        found = [got for _, got in decoded(source, DECODER)]
+        return [
+            got.event if isinstance(got, Decoded) else got.kind if isinstance(got, Refusal) else got.action
+            for got in found
+        ]
 
 
 def trouble(path: Path | str, **how: Any) -> str:
