@@ -521,7 +521,7 @@ def test_a_declared_model_is_trained_where_the_policies_look_for_it(
     (bundle / "spam.quell").write_text(DECLARED, encoding="utf-8")
     assert "there is no file" in run("check", bundle).output
     table = tmp_path / "f.parquet"
-    inputs = ["features", bundle, "--events", events, "--model", "spam", "--out", table]
+    inputs = ("features", bundle, "--events", events, "--model", "spam", "--out", table)
     assert run(*inputs).exit_code == 0
     before = pq.read_table(table)
     done = run("train", bundle, "--events", events, "--label", ABUSE, "--model", "spam", "--json")
