@@ -332,8 +332,11 @@ class Expressions:
             return lambda a: f"{wrap(a[0])} {_INFIX[op]} {wrap(a[1])}"
         if op in _PLAIN:
             return lambda a: self._plain(node, a)
-        if op == "divide" and self.graph.is_const(node.args[1]) and abs(self.graph.value(node.args[1])) >= 1:
-            return lambda a: f"{wrap(a[0])} / {float(self.graph.value(node.args[1]))!r}"
+        divisor = (
+            self.graph.value(node.args[1]) if op == "divide" and self.graph.is_const(node.args[1]) else None
+        )
+        if divisor is not None and abs(divisor) >= 1:
+            return lambda a: f"{wrap(a[0])} / {float(divisor)!r}"
         if op in _HELPED:
             helper = self.names.take("operation", op, op)
             return lambda a: f"{helper}({a[0]}, {a[1]})"

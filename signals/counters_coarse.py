@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-from quell.signals.counters_base import BaseStore, Key, each, size
+from quell.signals.counters_base import MOST, BaseStore, Key, each, size, surplus
 from quell.signals.counters_entries import (
     Number,
     more_bits,
@@ -100,6 +100,10 @@ class CoarseStore(BaseStore):
         held.newest = at
         low = None if self.longest is None else (at - self.longest) // self.resolution
         held.open(-(-at // self.resolution), low)
+        if len(held.stretches) > MOST:
+            few = surplus(len(held.stretches))
+            self._cut(key, held.stretches[few - 1] * self.resolution)
+            held.cut(few)
         if self._marks and self._reach is not None and key in self._marks:
             self._settled(key, at - self._reach)
         return held

@@ -52,8 +52,8 @@ FORMS: tuple[Function, ...] = (
         group="state",
         doc="The sum of a number or duration over the events under a key in the window, exact and rounded"
         " once, so that no order changes it. An event whose value is missing does not count; a list stands"
-        " for each of its different elements. A key never seen gives 0; past the largest number it is"
-        " missing.",
+        " for each of its different elements. A key never seen gives 0;"
+        " past the largest number it is missing.",
         signature=f"sum(NUMBER of EVENTS {_KEYS} {_WINDOW} [resolution R] {_BEFORE})",
         result=NUMBER.maybe(),
         form=True,

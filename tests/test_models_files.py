@@ -191,7 +191,7 @@ from quell.signals.models import load_model
 
 base, seed, count = open(sys.argv[1], "rb").read(), int(sys.argv[2]), int(sys.argv[3])
 dice, accepted = random.Random(seed), 0
-words = b"-1 0 1 2 3 7 -7 99999999 2147483648 nan inf 1e999 1e-320 ".split(b" ")
+words = b"-1 0 1 2 3 7 -7 99999999 2147483648 nan inf 1e999 1e-320".split(b" ") + [b""]
 
 
 def sized(data):
