@@ -37,10 +37,11 @@ class CountStore(BaseStore):
     """How many events, per key. The times of a key are one whole number as long as they are few, and an
     array after that.
 
-    What the latest `add` found is kept, because the reading that follows it mostly asks for just that.
+    What the latest `add` found is kept, because the reading that follows it mostly asks for just that: the
+    longest window, under the same key, at the same time. That they are the same objects is enough to look at.
     """
 
-    __slots__ = ("_key", "_now", "_number", "_span", "_top")
+    __slots__ = ("_at", "_key", "_number", "_span", "_top", "_within")
 
     kind = "count"
 
@@ -49,8 +50,9 @@ class CountStore(BaseStore):
         self._span = FOREVER if longest is None else longest
         self._top = -FOREVER  # the newest time of all: what is not older is late under no key
         self._key: Key = None
-        self._now = 0
+        self._at: int | None = None
         self._number = 0
+        self._within: int | None = longest
 
     # ---------------------------------------------------------------------------------------- writing
 
@@ -58,6 +60,7 @@ class CountStore(BaseStore):
         """Count one event under a key."""
         times = self._held.get(key)
         if times.__class__ is array:
+            self._at = at
             if at >= self._top:
                 self._top = at
             elif at < times[-1]:
@@ -67,12 +70,17 @@ class CountStore(BaseStore):
             low = at - self._span
             number = len(times)
             if times[0] <= low:
-                number = self._trim(times, low)
+                if number < _EAGER:
+                    del times[0]
+                    number -= 1
+                    if times[0] <= low:
+                        number = self._trim(times, low)
+                else:
+                    number = self._trim(times, low)
             if number > MOST:
                 self._crop(key, times)
                 return
             self._key = key
-            self._now = at
             self._number = number
         elif times.__class__ is int:
             self._pack(key, times, at)
@@ -81,13 +89,13 @@ class CountStore(BaseStore):
 
     def _pack(self, key: Key, times: int, at: int) -> None:
         """Count an event under a key whose times are one number."""
+        self._at = at
         if at >= self._top:
             self._top = at
         elif at < _newest(times):
             self.late.append(self.name)
             at = _newest(times)
         self._key = key
-        self._now = at
         low = at - self._span
         if low < times < _ONE and times > 0:  # one, and it stays
             self._held[key] = times << 64 | at
@@ -110,7 +118,11 @@ class CountStore(BaseStore):
             self._top = at
         if times is None:
             if self._enter(key, at):
-                self._held[key] = _Marked("q", (at,)) if key in self._marks else at
+                self._held[key] = at
+                self._key, self._at, self._number = key, at, 1
+                if self._marks and key in self._marks:
+                    self._held[key] = _Marked("q", (at,))
+                    self._key = None
             return
         if at < times[-1]:
             self.late.append(self.name)
@@ -127,9 +139,6 @@ class CountStore(BaseStore):
         """Let go of times up to `low`; gives how many are after it."""
         number = len(times)
         if number < _EAGER:
-            del times[0]
-            if times[0] > low:
-                return number - 1
             del times[: bisect_right(times, low)]
             return len(times)
         few = _SLACK + (number >> 6)
@@ -156,9 +165,11 @@ class CountStore(BaseStore):
 
     def count(self, key: Key, at: int, within: int) -> int | None:
         """Events under the key in (at − within, at]."""
-        if key is self._key and within == self.longest and at <= self._now:
+        if key is self._key and at is self._at and within is self._within:
             return self._number
         times = self._held.get(key)
+        if within == self.longest:
+            self._within = within  # the same object next time, from the same code
         if times.__class__ is array:
             last = times[-1]
             low = (at if at > last else last) - within
