@@ -41,7 +41,7 @@ class CountStore(BaseStore):
     longest window, under the same key, at the same time. That they are the same objects is enough to look at.
     """
 
-    __slots__ = ("_at", "_key", "_number", "_span", "_top", "_within")
+    __slots__ = ("_at", "_key", "_most", "_number", "_span", "_top", "_within")
 
     kind = "count"
 
@@ -52,6 +52,7 @@ class CountStore(BaseStore):
         self._key: Key = None
         self._at: int | None = None
         self._number = 0
+        self._most = MOST
         self._within: int | None = longest
 
     # ---------------------------------------------------------------------------------------- writing
@@ -77,7 +78,7 @@ class CountStore(BaseStore):
                         number = self._trim(times, low)
                 else:
                     number = self._trim(times, low)
-            if number > MOST:
+            if number > self._most:
                 self._crop(key, times)
                 return
             self._key = key
@@ -130,7 +131,7 @@ class CountStore(BaseStore):
         low = at - self._span
         times.append(at)
         number = self._trim(times, low) if times[0] <= low else len(times)
-        if number > MOST:
+        if number > self._most:
             self._crop(key, times)
         elif self._settled(key, low):
             self._held[key] = array("q", times)
@@ -231,12 +232,8 @@ class CountStore(BaseStore):
 
     def since_last_ago(self, key: Key, at: int, within: int | None, ago: int) -> int | None:
         """Microseconds from the last event in (at − ago − within, at − ago] to at − ago."""
-        found = self._ago(key, at, within, ago)
-        if found is None or found[1] == found[2]:
-            return None
-        times, _, high = found
-        since: int = max(at, times[-1]) - ago - times[high - 1]
-        return since
+        last = self.last_at_ago(key, at, within, ago)
+        return None if last is None else max(at, self._newest(self._held[key])) - ago - last
 
     def _window(self, key: Key, at: int, within: int | None, skip: int) -> tuple[Any, int, int]:
         """The times of a key, and between which places the window lies; nothing lies in it when it is in
@@ -270,18 +267,19 @@ class CountStore(BaseStore):
         return len(_list(held)), size(held) - (GC if held.__class__ is int else 0)
 
     def _dumped(self, key: Key, held: Any) -> Any:
-        return list(_list(held))
+        return [list(_list(held)), None]
 
     def _loaded(self, key: Key, dumped: Any, marked: bool) -> Any:
-        self._top = max(self._top, dumped[-1])
+        times = dumped[0]
+        self._top = max(self._top, times[-1])
         if marked:
-            return _Marked("q", dumped)
-        if len(dumped) == 1:
-            return dumped[0]
-        if len(dumped) > _PACKED or dumped[0] <= 0:
-            return _roomy(dumped)
+            return _Marked("q", times)
+        if len(times) == 1:
+            return times[0]
+        if len(times) > _PACKED or times[0] <= 0:
+            return _roomy(times)
         packed = 0
-        for time in dumped:
+        for time in times:
             packed = packed << 64 | time
         return packed
 
