@@ -33,14 +33,18 @@ _DURATION = re.compile(r"(?:[0-9]{1,9}(?:ms|s|m|h|d|w))+")
 _KNOWN: dict[str, tuple[str, ...]] = {
     "bundle": ("name", "description"),
     "events": ("type", "max_bytes", "lateness"),
+    "counters": ("max_keys",),
 }
+MAX_KEYS = 5_000_000
+"""Keys that a bundle's counters hold together, unless quell.toml says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What quell.toml says. `type_path` is where an event's wire name stands; `max_bytes` how long one
     may be, `lateness` how many microseconds an event may be behind the others and still count as of its own
-    time; `remote` the targets of remote models by name."""
+    time; `remote` the targets of remote models by name; `max_keys` how many keys all counters may hold
+    together."""
 
     name: str = ""
     description: str = ""
@@ -48,6 +52,7 @@ class Settings:
     max_bytes: int = 1 << 20
     lateness: int = LATENESS
     remote: Mapping[str, Target] = field(default_factory=dict)
+    max_keys: int = MAX_KEYS
 
 
 @dataclass(slots=True)
@@ -248,7 +253,8 @@ def read_settings(said: Mapping[str, Any], span: Span, report: Report) -> Settin
                 "bad-settings",
                 f"{SETTINGS} has no section [{section}]",
                 span,
-                hint=did_you_mean(section, (*_KNOWN, "remote")) or "it has [bundle], [events] and [remote.…]",
+                hint=did_you_mean(section, (*_KNOWN, "remote"))
+                or "it has [bundle], [events], [counters] and [remote.…]",
             )
             continue
         for key in content:
@@ -264,9 +270,10 @@ def read_settings(said: Mapping[str, Any], span: Span, report: Report) -> Settin
         _text(bundle, "name", "", span, report),
         _text(bundle, "description", "", span, report),
         _type_path(events, span, report),
-        _whole(events, "max_bytes", 1 << 20, span, report),
+        _whole(events, "max_bytes", 1 << 20, 1_000, 1 << 26, span, report),
         _span(events, "lateness", LATENESS, span, report),
         read_remote(said.get("remote"), span, report),
+        _whole(_section(said, "counters"), "max_keys", MAX_KEYS, 1, 1 << 40, span, report),
     )
 
 
@@ -283,11 +290,13 @@ def _text(section: Mapping[str, Any], key: str, default: str, span: Span, report
     return default
 
 
-def _whole(section: Mapping[str, Any], key: str, default: int, span: Span, report: Report) -> int:
+def _whole(
+    section: Mapping[str, Any], key: str, default: int, least: int, most: int, span: Span, report: Report
+) -> int:
     value = section.get(key, default)
-    if isinstance(value, int) and not isinstance(value, bool) and 1_000 <= value <= 1 << 26:
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
         return value
-    report.add("bad-settings", f"`{key}` in {SETTINGS} must be a whole number from 1000 to {1 << 26}", span)
+    report.add("bad-settings", f"`{key}` in {SETTINGS} must be a whole number from {least} to {most}", span)
     return default
 
 

@@ -33,7 +33,7 @@ _COUNTS: dict[str, tuple[int, int]] = {
     "batch": (1, 1_000),
     "cache_size": (1, 10_000_000),
 }
-_KNOWN = ("url", "callable", *_TIMES, *_COUNTS, "version", "breaker", "headers")
+_KNOWN = ("url", "callable", *_TIMES, *_COUNTS, "version", "breaker", "headers", "late")
 _BREAKER = ("failures", "seconds")
 _OURS = frozenset(
     (
@@ -106,6 +106,7 @@ class _Section:
             url=self._url(),
             callable=self.said.get("callable") is True,
             version=self._version(),
+            late=self._late(),
             headers=self._headers(),
             **found,
             **self._breaker(),
@@ -174,6 +175,13 @@ class _Section:
         return found
 
     # ------------------------------------------------------------------ texts
+
+    def _late(self) -> str:
+        said = self.said.get("late", "")
+        if isinstance(said, str) and len(said) <= 200 and not said.startswith("quell."):
+            return said
+        self._wrong("has a `late` that is no type of event", 'write late = "scam_answer"')
+        return ""
 
     def _version(self) -> str:
         said = self.said.get("version", "")

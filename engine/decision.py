@@ -80,7 +80,9 @@ class Decision(msgspec.Struct, omit_defaults=True):
 
     `seq` numbers the admissions of events, what people do by hand, and decisions that had to wait, in the
     order in which they took effect; `decided` is the decision's own number, `seq` where it was made at once.
-    An event sees the effects of the decisions whose number is below its `seq`.
+    An event sees the effects of the decisions whose number is below its `seq`. `late` are the counters that
+    took the event as of a later time; `full` those that could not tell, or told less than there was, since
+    memory was full.
 
     `at` is the event's time in microseconds since 1970 UTC, `id` its field `id` where it declares one.
     `verdict` is the highest that a fired rule asked for, or the ladder's first. `shadow` are the firings of
@@ -101,6 +103,7 @@ class Decision(msgspec.Struct, omit_defaults=True):
     sends: tuple[Sent, ...] = ()
     problems: tuple[Problem, ...] = ()
     late: tuple[str, ...] = ()
+    full: tuple[str, ...] = ()
     outranked: tuple[Outranked, ...] = ()
     decided: int = 0
     asked: tuple[Asked, ...] = ()

@@ -14,17 +14,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
+from quell.engine.asking import late_event, remotes_of
 from quell.engine.decision import Acted, Refused, Reply
 from quell.engine.events import Refusal
 from quell.engine.hand import Carried, HandAction
 from quell.engine.hand_calls import HandCalls, Time
 from quell.engine.stepper import Event, Stepper
 from quell.engine.waiting import Waiting
-from quell.signals.remote_types import Answer, Request
+from quell.signals.remote_types import Answer, RemoteSpec, Request
 
 IN_FLIGHT = 10_000
 """Decisions that may wait at once; beyond them an event is refused before anything counts it."""
@@ -73,6 +75,28 @@ class Engine(HandCalls):
         self._open = 0
         self._idle: asyncio.Future[None] | None = None
         self._closing = False
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        functions: Mapping[str, Callable[..., Any]] | None = None,
+        environ: Mapping[str, str] | None = None,
+        deadline: float | None = None,
+        in_flight: int = IN_FLIGHT,
+        on_decision: Watcher | None = None,
+    ) -> Engine:
+        """An engine for the bundle in a folder.
+
+        `functions` answer the remote models whose target quell.toml calls `callable`, by the target's name;
+        each takes a list of inputs, a dict each, and gives, or awaits to, a list of answers. `environ` holds
+        the secrets that quell.toml names. Raises PolicyError, with every reason, if the bundle has errors,
+        and SetupError if a remote model has nobody to answer it.
+        """
+        made = cls(Stepper.load(folder), deadline=deadline, in_flight=in_flight, on_decision=on_decision)
+        made.remotes = remotes_of(made.stepper.bundle, functions, environ, made.take_late)
+        return made
 
     @property
     def version(self) -> str:
@@ -160,6 +184,15 @@ class Engine(HandCalls):
         entity that is not declared."""
         return self.stepper.labels_of(entity, id, at)
 
+    def take_late(self, spec: RemoteSpec, request: Request, value: Any, token: Any) -> None:
+        """Take an answer that came too late for its decision into the history, as an event of its own, of the
+        type that quell.toml gives the target's late answers; without one it is dropped."""
+        settings = self.stepper.bundle.analysis.files.settings
+        target = settings.remote.get(spec.target)
+        if target is not None and target.late:
+            event = late_event(spec, request, value, token, target.late, settings.type_path)
+            self._begin(event, None)
+
     # --------------------------------------------------------------- closing
 
     async def close(self) -> None:
@@ -205,7 +238,7 @@ class _Pending:
         if engine.remotes is None:
             self._go_on()
             return
-        token = self._waiting.decoded, self._waiting.seq
+        token = self._waiting
         for place, request in enumerate(requests):
             asked = engine.remotes.ask(request, self._until, token)
             asked.add_done_callback(partial(self._take, place))

@@ -74,9 +74,9 @@ def _print_head(out: Console, explanation: Explanation, ladder: Ladder) -> None:
         out.print(f"  {verb} {whom} ({asked.rule}) is outranked by {visible(asked.by, 60)}", soft_wrap=True)
     for sent in decision.sends:
         out.print(f'  send "{sent.sink}" {_payload(sent.payload)} ({sent.rule})', soft_wrap=True)
-    for asked in decision.asked:
-        gave = asked.reason or visible(str(asked.value), 200)
-        out.print(words(("  asked: ", "dim"), f"{asked.model}, {asked.status}: {gave}"), soft_wrap=True)
+    for question in decision.asked:
+        gave = question.reason or visible(str(question.value), 200)
+        out.print(words(("  asked: ", "dim"), f"{question.model}, {question.status}: {gave}"), soft_wrap=True)
     for problem in explanation.problems:
         out.print(words(("  counts as missing: ", "yellow"), visible(problem, 300)), soft_wrap=True)
     for warning in explanation.warnings:

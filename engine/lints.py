@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from quell.engine.lints_counts import lint_resolutions
 from quell.engine.lints_messages import Messages
 from quell.engine.lints_missing import lint_missing
 from quell.engine.lints_names import lint_labels, lint_names
 from quell.engine.lints_quiet import Quiet
+from quell.engine.lints_remote import lint_remote
 from quell.engine.lints_rules import (
     events_of,
     is_live,
@@ -51,6 +53,7 @@ def lint(analysis: Analysis) -> None:
     lint_durations(written, texts, report)
     lint_patterns(written, texts, report)
     Messages(symbols, texts, report).lint()
+    lint_remote(symbols, analysis.lowerer.remotes, analysis.files.settings.remote, report)
     if not any(d.code in LOST for d in report.errors):
         lint_names(symbols, written, report)
         lint_labels(symbols, analysis.lowerer.graphs, analysis.rules, report)
@@ -59,6 +62,7 @@ def lint(analysis: Analysis) -> None:
     graphs = {event: analysis.lowerer.graph(event) for event in symbols.schemas}
     lint_duplicates(analysis.rules, report)
     lint_verdicts(symbols, analysis.rules, graphs, report)
+    lint_resolutions(analysis.lowerer.stores, report)
     lint_missing(symbols, graphs, analysis.rules, report)
     effort, seen = Effort(), _seen(symbols)
     worlds = {e: World(g, analysis.lowerer.stores, seen[e], effort) for e, g in graphs.items()}

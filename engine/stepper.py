@@ -28,6 +28,7 @@ from quell.engine.settle import Hit, Settler, ready
 from quell.engine.waiting import Waiting
 from quell.grammar.diagnostics import Diagnostic, Report
 from quell.signals.clock import Clock
+from quell.signals.memory import Memory
 from quell.signals.remote_types import Answer, Request
 from quell.signals.state import State
 
@@ -62,7 +63,9 @@ class Stepper(HandCalls):
         self.bundle = bundle
         self.injected: Mapping[str, Any] = injected if injected is not None else {}
         settings = bundle.analysis.files.settings
-        self.state = state if state is not None else State(clock=Clock(settings.lateness))
+        if state is None:
+            state = State(clock=Clock(settings.lateness), memory=Memory(left=settings.max_keys))
+        self.state = state
         self.answering = answering
         self.asked: Mapping[int, Asked] = {}
         self.seq = 0
@@ -207,6 +210,7 @@ class Stepper(HandCalls):
             if self.seq != waiting.seq:  # something happened since: it is a step of its own
                 self.seq += 1
             late.extend(waiting.late)
+            self.state.memory.full.extend(waiting.full)
             self.asked = waiting.asked
             decision = self._settle(decoded, end.value, waiting.seq, waiting.now, observe)
             self.asked = {}
@@ -222,6 +226,8 @@ class Stepper(HandCalls):
         ]
         waiting.late.extend(late)
         late.clear()
+        waiting.full.extend(self.state.memory.full)
+        self.state.memory.full.clear()
         return waiting
 
     def _settle(
@@ -238,13 +244,18 @@ class Stepper(HandCalls):
             decision.models = self._models[index]
         if decoded.problems:
             decision.problems = decoded.problems
-        if state.late:
-            decision.late = tuple(sorted(set(state.late)))
-            state.late.clear()
+        memory = state.memory
+        if memory.late:
+            decision.late = tuple(sorted(set(memory.late)))
+            memory.late.clear()
+        if memory.full:
+            decision.full = tuple(sorted(set(memory.full)))
+            memory.full.clear()
         return decision
 
     def _failed(self, decoded: Decoded, error: Exception) -> Refused:
         verdict = self.bundle.analysis.symbols.ladders[decoded.event].failure
         message = f"deciding failed inside Quell, please report it: {type(error).__name__}: {error}"
         self.state.late.clear()
+        self.state.memory.full.clear()
         return Refused("internal", message, verdict, "", decoded.event)

@@ -18,7 +18,7 @@ class Waiting:
     are answered in `asked`, by the number that the generated function gives
     a question: a model may be asked once for live rules and once for shadow rules."""
 
-    __slots__ = ("asked", "decoded", "late", "now", "requests", "seq", "steps", "wanted")
+    __slots__ = ("asked", "decoded", "full", "late", "now", "requests", "seq", "steps", "wanted")
 
     def __init__(
         self, decoded: Decoded, seq: int, now: int, steps: Generator[Wanted, dict[int, Any] | None, Any]
@@ -31,6 +31,7 @@ class Waiting:
         self.requests: list[Request] = []
         self.asked: dict[int, Asked] = {}
         self.late: list[str] = []
+        self.full: list[str] = []
 
     def take(self, answers: Sequence[Answer]) -> None:
         """Note the answers to the present requests."""

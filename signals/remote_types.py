@@ -74,7 +74,8 @@ class Target:
     microseconds.
 
     Either `url` is set, or `callable` is true and the embedding service registers a function. `headers` are
-    as written, with `env:NAME` where a secret goes: no secret is ever held here.
+    as written, with `env:NAME` where a secret goes: no secret is ever held here. `late` is the type of the
+    events that late answers become.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Target:
     failures: int = 10
     rest: int = 10_000_000
     headers: tuple[tuple[str, str], ...] = ()
+    late: str = ""
 
 
 class Figures(msgspec.Struct, frozen=True):

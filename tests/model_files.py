@@ -24,7 +24,7 @@ _AMONG = re.compile(r"(\S+) in (.+): (\S+)")
 def model_of(said: str) -> bytes:
     """The text model that a few lines describe."""
     objective, features, categories = "binary sigmoid:1", [""], dict[str, list[str | float]]()
-    trees = []
+    trees: list[str] = []
     for line in filter(None, map(str.strip, said.split("\n"))):
         key, _, value = line.rpartition(": ")
         if key == "objective":

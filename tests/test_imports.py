@@ -84,6 +84,8 @@ REACH: dict[str, str] = {
     "engine.sources": "pathlib sys",
     "replay.cli": "sys",
     "replay.cli_demo": "pathlib",
+    "replay.cli_features": "pathlib",
+    "replay.cli_train": "pathlib",
     "replay.demo": "time",  # says how long the day took
     "signals.remote": "os",  # secrets for remote models come from the environment
 }

@@ -30,7 +30,7 @@ PAGES = pages()
 BUNDLES = [b for p in PAGES for b in p.bundles]
 EVENTS = [e for p in PAGES for e in p.events]
 VALUES = [v for p in PAGES for v in p.values]
-QUIET = {"unused-name", "missing-test", "silenced-by-missing"}
+QUIET = {"unused-name", "missing-test", "silenced-by-missing", "no-target"}
 """Findings that a case need not announce: a page shows one thing at a time, and most of it goes unused."""
 
 OF_FILES = {"unreadable-file", "bad-settings", "empty-bundle"}

@@ -97,7 +97,7 @@ def counters_by_hand() -> Callable[[dict[str, Any], int], int]:
 def model_by_hand(data: bytes) -> Callable[[dict[str, Any]], float]:
     """The library's fast call for one row, and the filling of its buffer."""
     booster = lightgbm.Booster(model_str=data.decode())
-    library = lightgbm.basic._LIB
+    library = lightgbm.basic._LIB  # type: ignore[attr-defined]  # it has no public name
     buffer = ctypes.create_string_buffer(8 * len(NUMBERS))
     fill = Struct(f"{len(NUMBERS)}d").pack_into
     fast, length, out = ctypes.c_void_p(), ctypes.c_int64(), (ctypes.c_double * 1)()
