@@ -237,7 +237,7 @@ def test_a_wrong_answer_to_hundreds_loses_none(mode: str) -> None:
         asked = remotes(server, concurrency=20, queue=1_000)
         async with nothing_left(asked, server):
             answers = await asyncio.gather(*(asked.ask(scam(str(n))) for n in range(300)))
-            count = Counter(a.status for a in answers)
+            count: Counter[str] = Counter(a.status for a in answers)
             status, reason = REASONS[mode]
             assert count["answered"] + count[status] == 300
             assert count["answered"] >= 200  # a stale connection may have been tried once more

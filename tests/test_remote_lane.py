@@ -248,7 +248,7 @@ async def _no_list(inputs: list[dict[str, Any]]) -> Any:
 class Trap:
     """A value that does harm when looked at."""
 
-    @property
+    @property  # type: ignore[misc]  # on purpose
     def __class__(self) -> Any:
         raise KeyError("trap")
 
