@@ -332,11 +332,16 @@ class Expressions:
             return lambda a: f"{wrap(a[0])} {_INFIX[op]} {wrap(a[1])}"
         if op in _PLAIN:
             return lambda a: self._plain(node, a)
-        if op == "divide" and self.graph.is_const(node.args[1]) and abs(self.graph.value(node.args[1])) >= 1:
-            return lambda a: f"{wrap(a[0])} / {float(self.graph.value(node.args[1]))!r}"
+        divisor = (
+            self.graph.value(node.args[1]) if op == "divide" and self.graph.is_const(node.args[1]) else None
+        )
+        if divisor is not None and abs(divisor) >= 1:
+            return lambda a: f"{wrap(a[0])} / {float(divisor)!r}"
         if op in _HELPED:
             helper = self.names.take("operation", op, op)
             return lambda a: f"{helper}({a[0]}, {a[1]})"
+        if op == "rate":
+            return lambda a: f"{wrap(a[0])} * {node.data[0]} / {node.data[1]}"
         if op == "in_set":
             return lambda a: f"{wrap(a[0])} in {self._set(node)}"
         if op == "get":
@@ -645,6 +650,7 @@ _TRUE: dict[str, Write] = {
     "is_missing": _missing_true,
     "any": lambda x, n: _through(x, n, "any", "true"),
     "all": lambda x, n: _through(x, n, "all", "true"),
+    "counter": _state_true,
     "reaches": _state_true,
 }
 _FALSE: dict[str, Write] = {
@@ -656,5 +662,6 @@ _FALSE: dict[str, Write] = {
     "is_missing": _missing_false,
     "any": lambda x, n: _through(x, n, "all", "false"),
     "all": lambda x, n: _through(x, n, "any", "false"),
+    "counter": _state_false,
     "reaches": _state_false,
 }

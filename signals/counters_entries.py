@@ -23,6 +23,8 @@ from quell.signals.counters_base import size, surplus
 Number = int | float
 EXACT = 2**53
 """Whole numbers up to here are given as such."""
+LONGEST = 4_000_000_000_000_000_000
+"""The longest duration, in microseconds; a sum beyond it is missing."""
 
 
 class Candidates:
@@ -179,6 +181,16 @@ class Entries:
             return None
         return quotient(self.sums[high] - self.sums[low], (high - low) << self.scale)
 
+    def sum_whole(self, low: int, high: int) -> int | None:
+        """The sum of values that are whole, as a whole number."""
+        assert self.sums is not None
+        return whole_sum(self.sums[high] - self.sums[low], self.scale)
+
+    def mean_whole(self, low: int, high: int) -> int | None:
+        """The mean of values that are whole, to the nearest whole number, halves to even."""
+        assert self.sums is not None
+        return whole_mean(self.sums[high] - self.sums[low], self.scale, high - low)
+
     def stddev(self, low: int, high: int) -> float | None:
         """Their sample standard deviation."""
         assert self.sums is not None
@@ -258,3 +270,18 @@ def quotient(top: int, bottom: int) -> Number | None:
     except OverflowError:
         return None
     return int(out) if out.is_integer() and -EXACT <= out <= EXACT else out
+
+
+def whole_sum(total: int, scale: int) -> int | None:
+    """A sum of whole numbers, times 2 to the power `scale`, as a whole number; None past the longest
+    duration."""
+    out = total >> scale
+    return out if -LONGEST <= out <= LONGEST else None
+
+
+def whole_mean(total: int, scale: int, number: int) -> int | None:
+    """The mean of so many whole numbers, to the nearest whole number, halves to even; None of none."""
+    if number <= 0:
+        return None
+    out, rest = divmod(total >> scale, number)
+    return out + (2 * rest > number or (2 * rest == number and out & 1))

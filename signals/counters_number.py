@@ -83,6 +83,16 @@ class NumberStore(BaseStore):
         found = self._window(key, at, within, skip)
         return None if found is None else found[0].mean(found[1], found[2])
 
+    def sum_whole(self, key: Key, at: int, within: int | None, skip: bool) -> int | None:
+        """The sum of durations, in whole microseconds."""
+        found = self._window(key, at, within, skip)
+        return None if found is None else found[0].sum_whole(found[1], found[2])
+
+    def mean_whole(self, key: Key, at: int, within: int | None, skip: bool) -> int | None:
+        """The mean of durations, to the nearest microsecond, halves to even."""
+        found = self._window(key, at, within, skip)
+        return None if found is None else found[0].mean_whole(found[1], found[2])
+
     def stddev(self, key: Key, at: int, within: int | None, skip: bool) -> float | None:
         """Their sample standard deviation; missing below two."""
         found = self._window(key, at, within, skip)
@@ -118,6 +128,16 @@ class NumberStore(BaseStore):
         """The mean in a window that ends before the present."""
         found = self._ago(key, at, within, ago)
         return None if found is None else found[0].mean(found[1], found[2])
+
+    def sum_whole_ago(self, key: Key, at: int, within: int | None, ago: int) -> int | None:
+        """The sum of durations in a window that ends before the present."""
+        found = self._ago(key, at, within, ago)
+        return None if found is None else found[0].sum_whole(found[1], found[2])
+
+    def mean_whole_ago(self, key: Key, at: int, within: int | None, ago: int) -> int | None:
+        """The mean of durations in a window that ends before the present."""
+        found = self._ago(key, at, within, ago)
+        return None if found is None else found[0].mean_whole(found[1], found[2])
 
     def stddev_ago(self, key: Key, at: int, within: int | None, ago: int) -> float | None:
         """The sample standard deviation in a window that ends before the present."""

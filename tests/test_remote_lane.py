@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -673,6 +674,24 @@ def test_another_event_loop_is_told_so() -> None:
     first, second = asyncio.run(main()), asyncio.run(main())
     assert first.status == "answered"
     assert second == Answer("failed", None, "scam-classifier: asked from another event loop")
+    asyncio.run(asked.close())
+
+
+def test_a_loop_that_ends_without_close_ends_the_calls() -> None:
+    """Nothing is begun while the loop ends: a task begun then would be destroyed unfinished."""
+    told: list[Any] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        asked = remotes(Service(60), concurrency=2)
+        futures.extend(asked.ask(scam(str(n))) for n in range(6))
+        await asyncio.sleep(0.01)
+
+    futures: list[asyncio.Future[Answer]] = []
+    asyncio.run(main())
+    gc.collect()
+    assert told == []
+    assert [f.done() for f in futures] == [True, True, False, False, False, False]
 
 
 # ---------------------------------------------------------------------- functions in threads
