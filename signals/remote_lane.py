@@ -274,7 +274,7 @@ class Lane:
             return error
         except asyncio.CancelledError:
             assert call.task is not None
-            if call.expired and call.task.uncancel() == 0:
+            if call.expired:
                 within = spell_duration(round(self._seconds(call.line) * 1e6))
                 return CallError("failed", f"no answer within {within}")
             if call.task.cancelling():
