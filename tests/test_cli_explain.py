@@ -111,7 +111,7 @@ def test_the_explanation_names_what_decided(bundle: Path, events: Path) -> None:
 
 def test_a_counter_is_known_by_the_same_identity_everywhere(bundle: Path, events: Path) -> None:
     shown = run("explain", bundle, "--events", events, "--event", "m5").stdout
-    (known,) = re.findall(r"count\(message by author within 1m\)\s+(#[0-9a-f]{8})", shown)
+    (known,) = re.findall(r"count\(message by author within 1m\)\s+#([0-9a-f]{8})", shown)
     assert known in run("graph", bundle).stdout
 
 
