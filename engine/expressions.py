@@ -581,7 +581,9 @@ def _model(x: Expressions, node: Node) -> str:
     given = []
     for place, a in enumerate(node.args):
         text = x.value(a)
-        if place in coded:
+        if text == "None":
+            given.append(nan)
+        elif place in coded:
             codes = x.names.take("codes", (name, place), f"{name}_code")
             given.append(f"{codes}({text}, {nan})")
         elif not x.graph[a].type.optional:

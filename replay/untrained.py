@@ -53,6 +53,10 @@ class Untrained:
         """Nothing."""
         return None
 
+    def contributions(self, row: Sequence[Any]) -> list[float] | None:
+        """Nothing."""
+        return None
+
     def predict_rows(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Nothing, once a row."""
         import numpy as np

@@ -203,12 +203,12 @@ def test_a_full_memory_makes_what_it_cannot_tell_missing_and_says_so(tmp_path: P
     (tmp_path / "quell.toml").write_text("[counters]\nmax_keys = 3\n", encoding="utf-8")
     stepper = Stepper.load(tmp_path)
     for author in "abc":
-        assert decided(stepper.decide(message(1, author=author))).full == ()  # type: ignore[arg-type]  # an event
-    told = [decided(stepper.decide(message(2, author=author))) for author in "da"]  # type: ignore[arg-type]  # as above
+        assert decided(stepper.decide(message(1, author=author))).full == ()
+    told = [decided(stepper.decide(message(2, author=author))) for author in "da"]
     assert [(d.verdict, d.full) for d in told] == [
         ("allow", ("count(message by author)",)),  # nothing is known of `d`
         ("flag", ()),  # `a` was held all along
     ]
-    again = decided(stepper.decide(message(3, author="d")))  # type: ignore[arg-type]  # as above
+    again = decided(stepper.decide(message(3, author="d")))
     assert (again.verdict, again.full) == ("allow", ("count(message by author)",))
     assert not isinstance(again, Refused)

@@ -120,6 +120,23 @@ def test_counters_count_the_event_and_labels_are_as_they_were_before_it() -> Non
     ]
 
 
+def test_labels_by_hand_are_part_of_the_history(kinds: Path, tmp_path: Path) -> None:
+    by_hand = {"type": "quell.label", "at": "2026-01-01T00:00:05Z", "entity": "User", "id": "ann"}
+    by_hand |= {"label": "spammer", "action": "set", "by": "mod"}
+    events = write_events(tmp_path / "e.jsonl", [message(0), by_hand, message(10)])
+    out = tmp_path / "f.parquet"
+    done = run("features", kinds, "--events", events, "--values", "known", "--event", "message", "--out", out)
+    assert done.exit_code == 0, done.output
+    assert pq.read_table(out).select(["seq", "known"]).to_pylist() == [
+        {"seq": 1, "known": False},
+        {"seq": 3, "known": True},
+    ]
+    only = write_events(tmp_path / "h.jsonl", [by_hand])
+    done = run("features", kinds, "--events", only, "--values", "known", "--event", "message", "--out", out)
+    assert done.exit_code == 3
+    assert "the history holds no event" in done.stderr
+
+
 def test_a_counter_that_no_rule_reads_is_kept_for_its_values() -> None:
     events: list[dict[str, Any]] = [message(0)]
     events += [{**message(s), "type": "reaction"} for s in (1, 2)]
@@ -163,7 +180,7 @@ def decided(build_: Any, day: list[bytes], observe: Any = None) -> list[bytes]:
         answer = (
             stepper.decide_decoded(decoded, observe)
             if isinstance(decoded, Decoded)
-            else stepper.refuse(decoded)
+            else stepper.reply(decoded)
         )
         if isinstance(answer, Decision):
             answer.late = ()  # the counters that are kept for the values alone may be told late too
@@ -207,7 +224,7 @@ def test_every_value_is_what_the_interpreter_says_and_no_decision_changes(
         answer = (
             stepper.decide_decoded(decoded, observe)
             if isinstance(decoded, Decoded)
-            else stepper.refuse(decoded)
+            else stepper.reply(decoded)
         )
         if isinstance(answer, Decision):
             answer.late = ()
