@@ -332,7 +332,9 @@ class Expressions:
             return lambda a: f"{wrap(a[0])} {_INFIX[op]} {wrap(a[1])}"
         if op in _PLAIN:
             return lambda a: self._plain(node, a)
-        divisor = self.graph.value(node.args[1]) if op == "divide" and self.graph.is_const(node.args[1]) else None
+        divisor = (
+            self.graph.value(node.args[1]) if op == "divide" and self.graph.is_const(node.args[1]) else None
+        )
         if divisor is not None and abs(divisor) >= 1:
             return lambda a: f"{wrap(a[0])} / {float(divisor)!r}"
         if op in _HELPED:
