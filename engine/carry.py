@@ -27,8 +27,9 @@ Section = list[Any]
 class SnapshotReport(msgspec.Struct, frozen=True, omit_defaults=True):
     """What came of a state in a bundle: counters, labels and limits that were `kept`; counters that are
     `cold` because they are new; those that were kept and are cold in part, since they now look back further
-    (`longer`); and what was `dropped` because nothing of the bundle means it any more. `version` is that of
-    the bundle that the state was made with. `previous` says why an earlier snapshot had to be taken."""
+    than was kept (`longer`); and what was `dropped` because nothing of the bundle means it any more.
+    `version` is that of the bundle that the state was made with. `previous` says why an earlier snapshot had
+    to be taken."""
 
     version: str
     kept: tuple[str, ...] = ()
@@ -115,7 +116,9 @@ class _Filling:
         except ValueError:  # the readings of now need what was not kept then
             return
         self.filled.add(identity)
-        (self.longer if widened(store, dumped["longest"]) else self.kept).append(store.name)
+        (self.longer if widened(store, dumped["longest"], self.state.clock.greatest) else self.kept).append(
+            store.name
+        )
 
     def _labels(self, entity: str, label: str, dumped: list[Any]) -> None:
         text = f'{entity} "{label}"'
@@ -137,12 +140,11 @@ class _Filling:
         """The report, once everything was taken."""
         if self.version is None:
             raise ValueError("a state begins with its own section")
+        reached = self.state.clock.greatest
         for identity, store in self.state.stores.items():
-            if identity not in self.filled:
-                store.began = None
-                if self.state.began is not None:
-                    self.cold.append(store.name)
-        self.state.resume()
+            if identity not in self.filled and reached is not None:
+                store.began = reached + 1  # it has seen none of those up to then
+                self.cold.append(store.name)
         self.stepper.watch_cold()
         kept, longer, cold, dropped = (
             tuple(sorted(t)) for t in (self.kept, self.longer, self.cold, self.dropped)
@@ -150,14 +152,15 @@ class _Filling:
         return SnapshotReport(self.version, kept, longer, cold, dropped)
 
 
-def widened(store: Store, reached: int | None) -> bool:
-    """Whether a filled store looks back further than what it was filled from, which reached so far; if so
-    it begins where that was still whole."""
-    if reached is None or (store.longest is not None and store.longest <= reached):
+def widened(store: Store, kept: int | None, reached: int | None) -> bool:
+    """Whether a filled store looks back further than what it was filled from, which kept so much until the
+    time that events had reached; if so it begins where that was surely whole."""
+    if store.began is None or kept is None or reached is None:
         return False
-    newest = [t for t in (store.newest(), store.memory.horizon, store.began) if t is not None]
-    if newest and store.began is not None:
-        store.began = max(store.began, max(newest) - reached)
+    if store.longest is not None and store.longest <= kept:
+        return False
+    # What happened at that very time may be gone, and so may a late event of before the beginning.
+    store.began = max(reached - kept, store.began) + 1
     return True
 
 

@@ -11,7 +11,8 @@ from quell.signals.stores import Store
 
 class Cold:
     """Which counters of a running bundle are cold: those that a change of the bundle brought after the state
-    began, and those whose look-back it made longer, until their longest window has been watched whole."""
+    began, and those whose look-back it made longer, until their longest window has been watched whole. They
+    have a beginning of their own."""
 
     def __init__(self, bundle: Build, state: State) -> None:
         self._state = state
@@ -31,9 +32,7 @@ class Cold:
         return not any(self._cold(s, horizon) for s in self._state.stores.values())
 
     def _cold(self, store: Store, now: int | None) -> bool:
-        if store.began is None:
-            return self._state.began is not None
-        if self._state.began is None or store.began <= self._state.began:
+        if store.began is None or store.began == self._state.began:
             return False
         return store.longest is None or now is None or now < store.began + store.longest
 

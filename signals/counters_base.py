@@ -208,10 +208,6 @@ class BaseStore:
         """How many keys are held."""
         return len(self._held)
 
-    def newest(self) -> int | None:
-        """The newest time of any key; looks at all of them."""
-        return max(map(self._newest, self._held.values()), default=None)
-
     def entries(self) -> int:
         """How many entries are held, under all keys: exact up to 1,000 keys, beyond that an estimate."""
         return self._sampled()[0]

@@ -29,32 +29,18 @@ class State:
     memory: Memory = field(default_factory=Memory)
     clock: Clock = field(default_factory=Clock)
     began: int | None = None
-    begun: bool = False
-    """Whether every store knows since when it watches."""
 
     def admit(self, at: int) -> int:
         """Take in the time of an event, before it is counted; gives the time at which it counts."""
-        if not self.begun:
-            self._begin(at)
+        if self.began is None:
+            self.began = self.memory.began = at
+            for store in self.stores.values():
+                store.began = at
         now = self.clock.see(at)
         self.memory.horizon = self.clock.horizon
         if now > at:
             self.late.append(HISTORY)
         return now
-
-    def _begin(self, at: int) -> None:
-        """Note the time from which events are watched: that of the first one, for a store that came later
-        that of the first since."""
-        self.begun = True
-        if self.began is None:
-            self.began = self.memory.began = at
-        for store in self.stores.values():
-            if store.began is None:
-                store.began = at
-
-    def resume(self) -> None:
-        """After stores were filled or came new: those that do not know it begin with the next event."""
-        self.begun = self.began is not None and all(s.began is not None for s in self.stores.values())
 
     @property
     def late(self) -> list[str]:
