@@ -124,7 +124,7 @@ def gather(
         frozenset(
             graph[n].data[0]
             for n in reached
-            if graph[n].op == "reaches" or (graph[n].op == "counter" and graph[n].data[2] == "this")
+            if graph[n].op == "reaches" or (graph[n].op == "counter" and graph[n].data[3] == "this")
         ),
     )
 

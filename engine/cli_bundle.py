@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import IO, TYPE_CHECKING
 
 from quell.engine.cli_group import FINDINGS, Unreadable
 from quell.engine.cli_output import Busy, console, count, stderr
 
 if TYPE_CHECKING:
+    from quell.engine.bundle import Files
     from quell.engine.compile import Analysis, Build
     from quell.engine.stepper import Stepper
-    from quell.grammar.diagnostics import Diagnostic
+    from quell.grammar.diagnostics import Diagnostic, Report
+
+    Reading = Callable[[Files, Report], Analysis]
 
 
 MOST_SHOWN = 10
@@ -25,8 +28,9 @@ class Broken(SystemExit):
         super().__init__(FINDINGS)
 
 
-def read(folder: str, *, lints: bool = True) -> Analysis:
-    """A bundle read and checked, whatever is wrong with it."""
+def read(folder: str, *, lints: bool = True, how: Reading | None = None) -> Analysis:
+    """A bundle read and checked, whatever is wrong with it; `how` reads its files in another way than
+    `analyse` does."""
     from quell.engine.bundle import read_bundle
     from quell.engine.cli_files import existing
     from quell.engine.compile import analyse
@@ -37,12 +41,13 @@ def read(folder: str, *, lints: bool = True) -> Analysis:
         raise Unreadable(f"`{folder}` is a file", hint)
     report = Report()
     with Busy("reading the policies"):
-        return analyse(read_bundle(folder, report), report, lints=lints)
+        files = read_bundle(folder, report)
+        return how(files, report) if how is not None else analyse(files, report, lints=lints)
 
 
-def read_sound(folder: str) -> Analysis:
+def read_sound(folder: str, how: Reading | None = None) -> Analysis:
     """A bundle without errors. Errors are printed to standard error and end the process (`Broken`)."""
-    analysis = read(folder, lints=False)
+    analysis = read(folder, lints=False, how=how)
     if analysis.report.errors:
         errors = [d for d in analysis.diagnostics if d.severity == "error"]
         print_findings(errors[:MOST_SHOWN], analysis, stderr())

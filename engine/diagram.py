@@ -13,12 +13,14 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from quell.engine.compile import Analysis
+from quell.engine.counter_words import word_of
 from quell.engine.graph import Graph, Node
+from quell.engine.lower_stores import total_type
 from quell.engine.lowered import LoweredEffect, LoweredRule, Store, StoreSource
 from quell.engine.order import effect_nodes
 from quell.grammar import tree
-from quell.grammar.literals import spell_number
-from quell.signals.show import show_duration
+from quell.grammar.types import Type
+from quell.signals.show import show, show_duration
 
 Detail = Literal["names", "conditions", "all"]
 Kind = Literal[
@@ -274,7 +276,8 @@ class _Drawer:
             return put(Shape(f"{self._event}.{node.data[0]}", "field", (line,), self._event)), "", False
         if node.op in _COUNTERS:
             self._read[node.data[0]] = None
-            return self._store(self._analysis.lowerer.stores[node.data[0]]), _window(node), False
+            store = self._analysis.lowerer.stores[node.data[0]]
+            return self._store(store), _window(node, total_type(self._analysis.lowerer, store)), False
         if node.op in _LISTS:
             return put(Shape(f"list {node.data[0]}", "list", (f"list {node.data[0]}",))), "", False
         if node.op in _LABELS:
@@ -313,15 +316,18 @@ class _Drawer:
         return _cut(" ".join(source.text[span.start : span.end].split()))
 
 
-def _window(node: Node) -> str:
-    """How far back a reading looks: `within 10m`, `ever before this`, `within 1d reaches 4`."""
-    within = node.data[1]
+def _window(node: Node, total: Type) -> str:
+    """What a reading gives and how far back it looks: `within 10m`, `mean within 1d`, `ever before this`,
+    `within 1d reaches 4`; `total` is the type of what reaches a number."""
+    _, word, within, before = node.data
     text = "ever" if within is None else f"within {show_duration(within)}"
+    said = word_of(word)
+    if said.name not in ("count", "distinct"):
+        text = f"{said.name} {text}"
     if node.op == "reaches":
-        return f"{text} reaches {spell_number(node.data[2])}"
-    before = node.data[2]
+        return f"{text} reaches {show(before, total)}"
     if before == "this":
-        return f"{text} before this"
+        return text if said.past else f"{text} before this"
     return f"{text} before {show_duration(before)} ago" if before else text
 
 

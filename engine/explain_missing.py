@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from quell.engine.counter_words import word_of
 from quell.engine.graph import Node
 from quell.engine.interpret import Interpreter, NotRead
 from quell.grammar.source import Source
@@ -79,10 +80,25 @@ def _cause(interpreter: Interpreter, node: Node, sources: dict[str, Source]) -> 
     if op == "model":
         return f"the model `{node.data[0]}` gave no number"
     if op == "counter":
-        began = interpreter.state.began
-        since = f" (events are known since {show_time(began)})" if began is not None else ""
-        return f"{spelled(interpreter, node.id, sources)} looks back further than events were watched{since}"
+        return f"{spelled(interpreter, node.id, sources)} {_of_counter(interpreter, node)}"
     return f"{spelled(interpreter, node.id, sources)} has no value"
+
+
+def _of_counter(interpreter: Interpreter, node: Node) -> str:
+    """Why a counter gives nothing under a key that is there."""
+    identity, word, within, before = node.data
+    began, now = interpreter.state.began, interpreter.value(node.args[-1])
+    if isinstance(before, int) and before and (began is None or now - before - (within or 0) < began):
+        since = f" (events are known since {show_time(began)})" if began is not None else ""
+        return f"looks back further than events were watched{since}"
+    store = interpreter.store(identity)
+    if store.name in interpreter.full:
+        return "cannot be told, since memory is full"
+    if word_of(word).unseen != "missing":
+        return "is too large to be a number"
+    if word in ("first", "last"):
+        return "is of no event, or of one that had none"
+    return "has fewer than two values" if word == "stddev" else "has counted nothing"
 
 
 _LIMITED = {

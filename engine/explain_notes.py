@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from quell.engine.counter_words import word_of
 from quell.engine.explanation import Reading
 from quell.engine.graph import Node
 from quell.engine.interpret import Interpreter
+from quell.engine.lower_stores import total_type
 from quell.engine.settle import ready
 from quell.grammar.literals import spell_duration
 from quell.grammar.types import Type, is_textual
@@ -50,18 +52,38 @@ def note(interpreter: Interpreter, number: int) -> str:
 
 def reading(interpreter: Interpreter, number: int) -> Reading | None:
     """How a counter was read; None for what is none."""
+    found = _counter_in(interpreter, number)
+    if found is None:
+        return None
+    node, word = found
+    identity, _, within, before = node.data if node.op == "counter" else (*node.data[:3], 0)
+    keys = [ready(interpreter.value(k), interpreter.graph[k].type) for k in node.args[:-1]]
+    store = interpreter.build.analysis.lowerer.stores[identity]
+    shown = 0 if word_of(node.data[1]).past and before == "this" else before
+    return Reading(word, store.text, identity, window(within, shown, store.resolution), keys)
+
+
+def _counter_in(interpreter: Interpreter, number: int) -> tuple[Node, str] | None:
+    """The reading that a node is, or that a rate is made from, with the word it is written with."""
     node = interpreter.graph[number]
+    if node.op == "rate":
+        return _counted(interpreter.graph[node.args[0]], "rate")
+    if node.op == "map" and interpreter.graph[node.args[1]].op == "rate":
+        return _counted(interpreter.graph[node.args[0]], "rate")
+    return _counted(node, "")
+
+
+def _counted(node: Node, word: str) -> tuple[Node, str] | None:
     if node.op not in ("counter", "reaches") or node.binders:
         return None
-    identity, within, before = node.data if node.op == "counter" else (*node.data[:2], 0)
-    keys = [ready(interpreter.value(k), interpreter.graph[k].type) for k in node.args[:-1]]
-    counts = interpreter.build.analysis.lowerer.stores[identity].text
-    return Reading(counts, identity, window(within, before), keys)
+    return node, word or word_of(node.data[1]).name
 
 
-def window(within: int | None, before: int | str) -> str:
-    """How far a reading looks: `within 1h`, `ever`, `within 30d before 1d ago`."""
+def window(within: int | None, before: int | str, resolution: int | None = None) -> str:
+    """How far a reading looks: `within 1h`, `ever`, `within 30d resolution 1m before 1d ago`."""
     span = "ever" if within is None else f"within {spell_duration(within)}"
+    if resolution is not None:
+        span += f" resolution {spell_duration(resolution)}"
     if before == "this":
         return f"{span} before this"
     return f"{span} before {spell_duration(before)} ago" if isinstance(before, int) and before else span
@@ -79,15 +101,28 @@ def _counter(interpreter: Interpreter, node: Node) -> str:
     return _keys(interpreter, node)
 
 
+def _rate(interpreter: Interpreter, node: Node) -> str:
+    """The count that a rate is made from."""
+    counted = interpreter.graph[node.args[0]]
+    value = interpreter.value(counted.id)
+    if counted.op != "counter" or value is None:
+        return ""
+    per, within = node.data
+    return f"{_keys(interpreter, counted)}: {value} in {spell_duration(within)}, per {spell_duration(per)}"
+
+
 def _reaches(interpreter: Interpreter, node: Node) -> str:
-    identity, within, _ = node.data
+    identity, word, within, _ = node.data
     *keys, at = (interpreter.value(a) for a in node.args)
     if any(k is None for k in keys):
         return ""
-    now = interpreter.reading(identity, keys, at, within, 0)
-    before = interpreter.reading(identity, keys, at, within, "this")
+    now = interpreter.reading((identity, word, within, 0), keys, at)
+    before = interpreter.reading((identity, word, within, "this"), keys, at)
+    low = interpreter.build.analysis.lowerer
+    type_ = total_type(low, low.stores[identity])
     counted = "" if now != before else ", and this event did not raise it"
-    return f"{_keys(interpreter, node)}: {before} before this event, {now} now{counted}"
+    shown = f"{tell(before, type_)} before this event, {tell(now, type_)} now"
+    return f"{_keys(interpreter, node)}: {shown}{counted}"
 
 
 def _labelled(interpreter: Interpreter, node: Node) -> str:
@@ -170,6 +205,7 @@ def _cut(text: str) -> str:
 _NOTES = {
     "counter": _counter,
     "model": _model,
+    "rate": _rate,
     "reaches": _reaches,
     "labelled": _labelled,
     "label_age": _labelled,

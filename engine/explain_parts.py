@@ -78,7 +78,7 @@ class PartMaker:
         while isinstance(expr, tree.Group):
             expr = expr.inner
         self._left -= 1
-        node = self.lowerer.expr(expr, scope)
+        node = self.lowerer.expr(expr, scope, events=True)
         made = Piece(_kind(expr), self.spell(expr), node)
         if isinstance(expr, tree.Name) and expr.name not in scope.names:
             self._name(expr.name, made, scope, opened)

@@ -26,8 +26,10 @@ OUTCOMES: dict[Outcome, str] = {
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """How a counter was read: what it counts and its identity, the window, the keys it was read under."""
+    """How a counter was read: its word, what it counts and the identity of that, the window, the keys it was
+    read under."""
 
+    word: str
     counter: str
     identity: str
     window: str

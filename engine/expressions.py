@@ -340,6 +340,8 @@ class Expressions:
         if op in _HELPED:
             helper = self.names.take("operation", op, op)
             return lambda a: f"{helper}({a[0]}, {a[1]})"
+        if op == "rate":
+            return lambda a: f"{wrap(a[0])} * {node.data[0]} / {node.data[1]}"
         if op == "in_set":
             return lambda a: f"{wrap(a[0])} in {self._set(node)}"
         if op == "get":
@@ -579,7 +581,9 @@ def _model(x: Expressions, node: Node) -> str:
     given = []
     for place, a in enumerate(node.args):
         text = x.value(a)
-        if place in coded:
+        if text == "None":
+            given.append(nan)
+        elif place in coded:
             codes = x.names.take("codes", (name, place), f"{name}_code")
             given.append(f"{codes}({text}, {nan})")
         elif not x.graph[a].type.optional:
@@ -648,6 +652,7 @@ _TRUE: dict[str, Write] = {
     "is_missing": _missing_true,
     "any": lambda x, n: _through(x, n, "any", "true"),
     "all": lambda x, n: _through(x, n, "all", "true"),
+    "counter": _state_true,
     "reaches": _state_true,
 }
 _FALSE: dict[str, Write] = {
@@ -659,5 +664,6 @@ _FALSE: dict[str, Write] = {
     "is_missing": _missing_false,
     "any": lambda x, n: _through(x, n, "all", "false"),
     "all": lambda x, n: _through(x, n, "any", "false"),
+    "counter": _state_false,
     "reaches": _state_false,
 }

@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from quell.engine.counter_words import word_of
 from quell.engine.decision import Asked
 from quell.engine.events import Decoded
 from quell.engine.graph import Graph, Node
-from quell.engine.link import all_of, any_of, make_store, present_of, reaches
-from quell.engine.lowered import LoweredRule, StoreSource
+from quell.engine.link import all_of, any_of, make_store, present_of, rises, without
+from quell.engine.lowered import LoweredRule, Store, StoreSource
 from quell.engine.operations import evaluate_pure
 from quell.engine.settle import Hit
-from quell.signals.counters import CountStore, each, keys_of
-from quell.signals.counters_distinct import DistinctStore
+from quell.signals.counters import each, keys_of
 from quell.signals.memory import Memory
 from quell.signals.patterns import search
 from quell.signals.state import State
@@ -181,6 +181,7 @@ class Interpreter(Evaluator):
         self.rules: dict[str, LoweredRule] = {r.name: r for r in rules}
         self._fired = {rules[index].name for index, why, _, _ in hits if why is None}
         self._own: dict[str, list[Any]] = {}
+        self.full: set[str] = set()
 
     @property
     def now(self) -> int:
@@ -196,12 +197,11 @@ class Interpreter(Evaluator):
         found = self.rules.get(rule)
         return found is not None and (found.live or shadow) and rule in self._fired
 
-    def store(self, identity: str) -> CountStore | DistinctStore:
+    def store(self, identity: str) -> Any:
         """The store of a counter; an empty one where nothing was ever counted."""
         found = self.state.stores.get(identity)
         if found is None:
             found = make_store(self.build.analysis.lowerer.stores[identity], Memory(began=self.state.began))
-        assert isinstance(found, CountStore | DistinctStore)
         return found
 
     def own(self, identity: str) -> list[Any]:
@@ -209,15 +209,15 @@ class Interpreter(Evaluator):
         if identity not in self._own:
             spec = self.build.analysis.lowerer.stores[identity]
             here = (s for s in spec.sources if s.event == self.decoded.event)
-            self._own[identity] = [k for s in here for k in self._counted(s, spec.shadow)]
+            self._own[identity] = [k for s in here for k in self._counted(s, spec)]
         return self._own[identity]
 
-    def _counted(self, source: StoreSource, shadow: bool) -> list[Any]:
-        if source.rule is not None and not self.fired(source.rule, shadow=shadow):
+    def _counted(self, source: StoreSource, spec: Store) -> list[Any]:
+        if source.rule is not None and not self.fired(source.rule, shadow=spec.shadow):
             return []
         if source.where is not None and self.value(source.where) is not True:
             return []
-        if source.value is not None and self.value(source.value) is None:
+        if source.value is not None and spec.kind != "event" and self.value(source.value) in (None, []):
             return []
         return keys_of(*(self.value(k) for k in source.keys)) if source.keys else [()]
 
@@ -266,7 +266,6 @@ class Interpreter(Evaluator):
         return listed.row(values[0])
 
     def _counter(self, node: Node, values: Sequence[Any]) -> Any:
-        identity, within, before = node.data
         *keys, at = values
         if any(k is None for k in keys):
             return None
@@ -274,40 +273,50 @@ class Interpreter(Evaluator):
             if self.graph[node.args[i]].type.kind == "list":
                 every = each(key)
                 return present_of(
-                    [
-                        self.reading(identity, [*keys[:i], k, *keys[i + 1 :]], at, within, before)
-                        for k in every
-                    ]
+                    [self.reading(node.data, [*keys[:i], k, *keys[i + 1 :]], at) for k in every]
                 )
-        return self.reading(identity, keys, at, within, before)
+        return self.reading(node.data, keys, at)
 
-    def reading(
-        self, identity: str, parts: Sequence[Any], at: int, within: int | None, before: int | str
-    ) -> Any:
-        """What a counter says under one key: `within` microseconds back (None: ever), the window ending
-        `before` microseconds ago, or `"this"` for all but the present event."""
+    def reading(self, data: tuple[Any, ...], parts: Sequence[Any], at: int) -> Any:
+        """What a counter says under one key. `data` is that of its node: the store, the reading, how far back
+        it looks, and how long ago the window ends, or `"this"` for all but the present event. A store that
+        cannot tell since memory is full is noted in `full`, and not on the decision: no rule asked."""
+        reported = self.state.memory.full
+        before = len(reported)
+        value = self._read(data, parts, at)
+        self.full.update(reported[before:])
+        del reported[before:]
+        return value
+
+    def _read(self, data: tuple[Any, ...], parts: Sequence[Any], at: int) -> Any:
+        identity, word, within, before = data
         store, key = self.store(identity), parts[0] if len(parts) == 1 else tuple(parts)
-        if isinstance(before, int) and before > 0:
-            return store.count_ago(key, at, within, before)
+        ago = before if isinstance(before, int) else 0
+        if word not in ("count", "distinct"):
+            if ago:
+                return getattr(store, f"{word}_ago")(key, at, within, ago)
+            own = self.own(identity).count(key) if before == "this" else 0
+            return getattr(store, word)(key, at, within, own if word_of(word).past else own > 0)
+        if ago:
+            return store.count_ago(key, at, within, ago)
         now = store.total(key) if within is None else store.count(key, at, within)
-        if now is None or before != "this":
-            return now
-        return now - self._present(identity, key, at, within)
+        return without(now, self._added(identity, word, key, at, within)) if before == "this" else now
 
-    def _present(self, identity: str, key: Any, at: int, within: int | None) -> int:
-        """How much of a reading the present event added."""
-        own, store = self.own(identity), self.store(identity)
-        if isinstance(store, CountStore):
+    def _added(self, identity: str, word: str, key: Any, at: int, within: int | None) -> int:
+        """How much of a count the present event added."""
+        own = self.own(identity)
+        if word == "count":
             return own.count(key)
-        return store.new(key, at, within) if key in own else 0
+        added: int = self.store(identity).new(key, at, within) if key in own else 0
+        return added
 
     def _reaches(self, node: Node, values: Sequence[Any]) -> bool | None:
-        identity, within, threshold = node.data
+        identity, word, within, threshold = node.data
         *keys, at = values
         if any(k is None for k in keys):
             return False
         key = keys[0] if len(keys) == 1 else tuple(keys)
         if key not in self.own(identity):
             return False
-        now = self.reading(identity, keys, at, within, 0)
-        return reaches(now, self._present(identity, key, at, within), threshold)
+        now = self.reading((identity, word, within, 0), keys, at)
+        return rises(now, self.reading((identity, word, within, "this"), keys, at), threshold)

@@ -47,10 +47,19 @@ def present_of(values: Sequence[Any]) -> list[Any]:
     return [v for v in values if v is not None]
 
 
+def without(now: int | None, added: int) -> int | None:
+    """A count without what the present event added; missing when the count is."""
+    return None if now is None else now - added
+
+
 def reaches(now: int | None, added: int, threshold: float) -> bool | None:
-    """Whether a counter is at a threshold now and was below it before the present event; missing when the
-    counter is."""
+    """Whether a count is at a threshold now and was below it before the present event."""
     return None if now is None else now >= threshold > now - added
+
+
+def rises(now: float | None, before: float | None, threshold: float) -> bool | None:
+    """Whether a sum is at a threshold now and was below it before the present event."""
+    return None if now is None or before is None else now >= threshold > before
 
 
 HELPERS: dict[str, Any] = {
@@ -59,6 +68,8 @@ HELPERS: dict[str, Any] = {
     "kleene_all_of": all_of,
     "present_of": present_of,
     "reaches": reaches,
+    "rises": rises,
+    "without": without,
     "each": each,
     "keys_of": keys_of,
     "inside": inside,
@@ -80,7 +91,15 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
 
 def make_store(spec: StoreSpec, memory: Memory) -> Store:
     """An empty store for a counter."""
-    return store_of(spec.function, spec.text, spec.longest, log=spec.oldest > 0, memory=memory)
+    return store_of(
+        spec.kind,
+        spec.text,
+        spec.longest,
+        sorted(spec.words),
+        spec.oldest > 0,
+        spec.resolution or 0,
+        memory,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from quell.engine.lints_counts import lint_resolutions
 from quell.engine.lints_messages import Messages
 from quell.engine.lints_missing import lint_missing
 from quell.engine.lints_names import lint_labels, lint_names
@@ -61,6 +62,7 @@ def lint(analysis: Analysis) -> None:
     graphs = {event: analysis.lowerer.graph(event) for event in symbols.schemas}
     lint_duplicates(analysis.rules, report)
     lint_verdicts(symbols, analysis.rules, graphs, report)
+    lint_resolutions(analysis.lowerer.stores, report)
     lint_missing(symbols, graphs, analysis.rules, report)
     effort, seen = Effort(), _seen(symbols)
     worlds = {e: World(g, analysis.lowerer.stores, seen[e], effort) for e, g in graphs.items()}

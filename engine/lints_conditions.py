@@ -269,7 +269,7 @@ class Reading:
         spell = spell_duration if node.type.kind == "duration" else spell_number
         low = spell(values.low) if abs(values.low) < 2**53 else None  # type: ignore[arg-type]  # whole where a duration
         high = spell(values.high) if abs(values.high) < 2**53 else None  # type: ignore[arg-type]  # whole where a duration
-        if node.op == "counter" and low == "1":
+        if node.op == "counter" and low == "1" and node.data[1] in ("count", "distinct"):
             return f": `{shown}` is never below 1, since it counts the present event too"
         if low is not None and high is not None:
             return f": `{shown}` lies between {low} and {high}"

@@ -1,4 +1,5 @@
-"""`count(…) == 300`, where `reaches` is meant: a counter passes a number by, or stays at it for a while."""
+"""`count(…) == 300`, where `reaches` is meant: a counter passes a number by, or stays at it for a while. And
+a resolution where the same is counted exactly as well, so that it only adds to what is held."""
 
 from __future__ import annotations
 
@@ -6,9 +7,11 @@ from collections.abc import Mapping
 
 from quell.engine.lints_world import World
 from quell.engine.lints_written import Texts, bare
+from quell.engine.lowered import Store
 from quell.grammar import tree
-from quell.grammar.diagnostics import Diagnostic
+from quell.grammar.diagnostics import Diagnostic, Report
 
+_COUNTS = ("count", "distinct")
 _LEAST = 2
 """`== 0` asks whether there was none, and `== 1` for the first: both are good."""
 
@@ -24,15 +27,30 @@ def counted_equals(
             if node is None or edge is None or not world.graph.is_const(edge):
                 continue
             value, read = world.graph.value(edge), world.graph[node]
-            counted = read.op == "counter" and read.type.kind == "number"
+            counted = read.op == "counter" and read.data[1] in _COUNTS and read.type.kind == "number"
             if counted and isinstance(value, int | float) and value >= _LEAST:
                 return _finding(compare, term, number, _reachable(world, node), texts)
     return None
 
 
+def lint_resolutions(stores: Mapping[str, Store], report: Report) -> None:
+    """Report every resolution that saves nothing."""
+    for store in stores.values():
+        exact = stores.get(store.exact)
+        if exact is None:
+            continue
+        if exact.longest is None or (store.longest is not None and exact.longest >= store.longest):
+            report.add(
+                "idle-resolution",
+                f"`{exact.text}` is also read without a resolution, as far back, so this one saves nothing",
+                store.span,
+                hint="leave it out",
+            )
+
+
 def _reachable(world: World, counter: int) -> bool:
     """Whether the counter counts events such as the one that reads it, up to the present one."""
-    identity, _, before = world.graph[counter].data
+    identity, _, _, before = world.graph[counter].data
     store = world.stores.get(identity)
     return before == 0 and store is not None and any(s.event == world.graph.event for s in store.sources)
 

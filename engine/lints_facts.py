@@ -73,7 +73,7 @@ class Facts:
         if left == before:
             return True
         self.known[condition] = left
-        if not left & MISSING and node.type.optional and not self._require_present(condition):
+        if not left & MISSING and world.may_lack(condition) and not self._require_present(condition):
             return False
         if left == MISSING and not self._require_lacking(condition):
             return False
@@ -162,8 +162,8 @@ class Facts:
             return True
         if not all(self._require_present(a) for a in node.args):
             return False
-        identity, within, threshold = node.data
-        counter = self.world.counter(identity, node.args, within)
+        identity, word, within, threshold = node.data
+        counter = self.world.counter(identity, word, node.args, within)
         return counter is None or self._constrain(counter, "ge", threshold, True)
 
     def now(self, term: int) -> Values:
@@ -208,14 +208,15 @@ class Facts:
         longer one."""
         graph = self.world.graph
         node = graph[term]
-        if node.op != "counter" or node.data[2] != 0 or len(self.values) < 1:
+        counts = node.op == "counter" and node.data[1] in ("count", "distinct") and node.data[3] == 0
+        if not counts or not self.values:
             return []
         out: list[tuple[int, bool]] = []
         for other in self.values:
             of = graph[other]
-            same = of.op == "counter" and (of.data[0], of.data[2], of.args) == (node.data[0], 0, node.args)
+            same = of.op == "counter" and of.args == node.args and _counts(of) == _counts(node)
             if same and other != term:
-                out.append((other, _span(of.data[1]) >= _span(node.data[1])))
+                out.append((other, _span(of.data[2]) >= _span(node.data[2])))
         return out
 
     def _relate(self, op: str, a: int, b: int, holds: bool) -> bool:
@@ -257,7 +258,7 @@ class Facts:
     # ------------------------------------------------------ there or missing
 
     def _can_lack(self, term: int) -> bool:
-        return self.world.graph[term].type.optional and term not in self.present
+        return self.world.may_lack(term) and term not in self.present
 
     def _require_present(self, term: int) -> bool:
         """Take it that a value is there, and with it whatever it is made of."""
@@ -268,7 +269,7 @@ class Facts:
             if top in self.lacking:
                 return False
             node = graph[top]
-            if top in self.present or (not node.type.optional and node.type.kind != "missing"):
+            if top in self.present or (not self.world.may_lack(top) and node.type.kind != "missing"):
                 continue
             if node.op == "const" and node.data[0] is None:
                 return False
@@ -284,7 +285,7 @@ class Facts:
     def _require_lacking(self, term: int) -> bool:
         """Take it that a value is missing."""
         node = self.world.graph[term]
-        if not node.type.optional or term in self.present:
+        if not self.world.may_lack(term) or term in self.present:
             return False
         if node.op == "const":
             return node.data[0] is None
@@ -303,6 +304,11 @@ def _holds(left: int) -> bool | None:
     """Whether a comparison that comes to one of these holds wherever it is not missing; None: who knows."""
     certain = left & (TRUE | FALSE)
     return None if certain in (0, TRUE | FALSE) else certain == TRUE
+
+
+def _counts(counter: Node) -> tuple[object, ...]:
+    """What a reading counts, apart from the window."""
+    return counter.data[0], counter.data[1], counter.data[3]
 
 
 def _span(within: int | None) -> float:

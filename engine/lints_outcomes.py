@@ -47,7 +47,7 @@ def _quick(world: World, node: Node) -> int | None:
         return None
     if type(edge.data[0]) in (int, float):
         low, high = _sides(node.op, values, edge.data[0])
-        return (TRUE if low else 0) | (FALSE if high else 0) | (MISSING if node.type.optional else 0)
+        return (TRUE if low else 0) | (FALSE if high else 0) | (MISSING if world.may_lack(node.id) else 0)
     return world.first_outcomes(node)
 
 

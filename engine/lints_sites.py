@@ -96,7 +96,7 @@ class Sites:
         elif isinstance(declaration, tree.Let):
             names = parameters(low, declaration, event)
             if names is not None:
-                low.expr(declaration.body, Scope(event, names))
+                low.expr(declaration.body, Scope(event, names), events=True)
         elif isinstance(declaration, tree.Score):
             for item in declaration.items:
                 low.expr(item.condition, Scope(event))

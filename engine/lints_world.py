@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from quell.engine.counter_words import always_given
 from quell.engine.graph import Graph, Node
 from quell.engine.lints_values import FLIPPED, TEXT_OPS, Values
 from quell.engine.lowered import Store
@@ -50,14 +51,15 @@ class World:
     seen: Mapping[bool, Collection[str]]
     effort: Effort = field(default_factory=Effort)
     _values: dict[int, Values] = field(default_factory=dict)
-    _counters: dict[tuple[str, tuple[int, ...], int | None], int] = field(default_factory=dict)
+    _counters: dict[tuple[str, str, tuple[int, ...], int | None], int] = field(default_factory=dict)
     known: dict[int, int] = field(default_factory=dict)
     _subjects: dict[int, frozenset[object]] = field(default_factory=dict)
+    _lacks: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for node in self.graph.nodes:
-            if node.op == "counter" and node.data[2] == 0:
-                self._counters[(node.data[0], node.args, node.data[1])] = node.id
+            if node.op == "counter" and node.data[3] == 0:
+                self._counters[(node.data[0], node.data[1], node.args, node.data[2])] = node.id
 
     def values(self, term: int) -> Values:
         """What a value can be before anything is taken as true."""
@@ -78,9 +80,9 @@ class World:
 
     def counts_itself(self, node: Node) -> bool:
         """Whether a counter has always counted the event that reads it."""
-        identity, _, before = node.data
+        identity, word, _, before = node.data
         store = self.stores.get(identity)
-        if before != 0 or store is None:
+        if before != 0 or store is None or word not in ("count", "distinct"):
             return False
         for source in store.sources:
             if source.event != self.graph.event or source.rule is not None or source.where is not None:
@@ -91,9 +93,9 @@ class World:
                 return True
         return False
 
-    def counter(self, identity: str, args: tuple[int, ...], within: int | None) -> int | None:
+    def counter(self, identity: str, word: str, args: tuple[int, ...], within: int | None) -> int | None:
         """The node that reads a counter up to the present event."""
-        return self._counters.get((identity, args, within))
+        return self._counters.get((identity, word, args, within))
 
     def conditions(self, condition: int, known: Collection[int] = ()) -> list[int]:
         """A condition and the conditions it is joined of that are not known yet, inner before outer: so that
@@ -132,7 +134,25 @@ class World:
             return FALSE
         if node.type.kind == "missing":
             return MISSING
-        return TRUE | FALSE | (MISSING if node.type.optional else 0)
+        return TRUE | FALSE | (MISSING if self.may_lack(node.id) else 0)
+
+    def may_lack(self, number: int) -> bool:
+        """Whether a value is missing now and then. A count that is missing only because memory is full does
+        not count as such: no policy is written for that."""
+        while len(self._lacks) <= number:
+            self._lacks.append(self._first_lack(self.graph[len(self._lacks)]))
+        return self._lacks[number]
+
+    def _first_lack(self, node: Node) -> bool:
+        if not node.type.optional:
+            return False
+        if node.op == "counter":
+            return not always_given(node) or any(self._lacks[a] for a in node.args)
+        if node.op == "reaches":
+            return False
+        if node.op in COMPARISONS or node.op in JOINED or node.op in TEXT_OPS or node.op == "in_set":
+            return any(self._lacks[a] for a in node.args)
+        return True
 
     def subjects(self, condition: int) -> frozenset[object]:
         """What a condition speaks of: two that share no subject say nothing about each other."""
@@ -149,7 +169,7 @@ class World:
         if node.op == "is_missing":
             return frozenset((node.args[0], "missing"))
         if node.op == "reaches":
-            return frozenset(((node.data[0], node.args),))
+            return frozenset(((node.data[0], node.data[1], node.args),))
         if node.op in COMPARISONS or node.op in TEXT_OPS or node.op == "in_set":
             out: set[object] = set()
             for a in node.args:
@@ -157,7 +177,7 @@ class World:
                 if of.type.kind == "bool":
                     out |= self.subjects(a)
                 elif of.op == "counter":
-                    out.add((of.data[0], of.args))
+                    out.add((of.data[0], of.data[1], of.args))
                 elif of.op != "const":
                     out.add(a)
             return frozenset(out)

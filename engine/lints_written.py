@@ -22,9 +22,9 @@ class Recorder(Lowerer):
 
     made: dict[tuple[str, int], int] = field(default_factory=dict)
 
-    def expr(self, node: tree.Expr, scope: Scope) -> int | None:
+    def expr(self, node: tree.Expr, scope: Scope, *, events: bool = False) -> int | None:
         """The node of an expression, noted."""
-        made = Lowerer.expr(self, node, scope)
+        made = Lowerer.expr(self, node, scope, events=events)
         if made is not None:
             self.made[(scope.event, id(node))] = made
         return made
@@ -38,6 +38,8 @@ def recorder(low: Lowerer) -> Recorder:
         low.injected,
         graphs=low.graphs,
         stores=low.stores,
+        counted=low.counted,
+        remotes=low.remotes,
         models=low.models,
         _lets=low._lets,
     )

@@ -11,7 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from quell.engine import lower_calls, lower_counters, lower_lists, lower_models, lower_operators, lower_remote
+from quell.engine import (
+    lower_calls,
+    lower_counted_events,
+    lower_counters,
+    lower_lists,
+    lower_models,
+    lower_operators,
+    lower_remote,
+)
 from quell.engine.graph import Graph, TooLarge
 from quell.engine.lowered import Store
 from quell.engine.operations import EARLIEST, LARGEST, LATEST, LONGEST
@@ -20,7 +28,7 @@ from quell.grammar import tree
 from quell.grammar.diagnostics import Report, did_you_mean
 from quell.grammar.literals import spell_path
 from quell.grammar.source import NOWHERE, Span
-from quell.grammar.types import BOOL, DURATION, MISSING, NUMBER, REGEX, TEXT, TIME, Type
+from quell.grammar.types import BOOL, DURATION, MISSING, NUMBER, REGEX, TEXT, TIME, Type, is_event
 from quell.signals.models import Model
 from quell.signals.remote_types import RemoteSpec
 
@@ -65,8 +73,9 @@ MAX_NESTED_ELEMENTS = 60
 class Lowerer:
     """The graphs under construction, one per event type, and the counters' stores they share.
 
-    `here` is the declaration being lowered, for what is told of the whole. `injected` names lets, scores
-    and models whose value a test may supply; without one they are what they are.
+    `counted` says of every node that stands for a counted event what was written. `here` is the declaration
+    being lowered, for what is told of the whole. `injected` names lets, scores and models whose value a test
+    may supply; without one they are what they are.
     """
 
     symbols: Symbols
@@ -74,6 +83,7 @@ class Lowerer:
     injected: frozenset[str] = frozenset()
     graphs: dict[str, Graph] = field(default_factory=dict)
     stores: dict[str, Store] = field(default_factory=dict)
+    counted: dict[tuple[str, int], tuple[tree.Counter, Scope]] = field(default_factory=dict)
     remotes: dict[str, RemoteSpec] = field(default_factory=dict)
     models: Mapping[str, Model] = field(default_factory=dict)
     here: Span = NOWHERE
@@ -91,8 +101,9 @@ class Lowerer:
 
     # ---------------------------------------------------------- expressions
 
-    def expr(self, node: tree.Expr, scope: Scope) -> int | None:
-        """The node of an expression, or None when something in it was reported."""
+    def expr(self, node: tree.Expr, scope: Scope, *, events: bool = False) -> int | None:
+        """The node of an expression, or None when something in it was reported. Only where `events` says so
+        may it stand for a counted event."""
         if self._depth >= (MAX_NESTED_ELEMENTS if scope.depth else MAX_NESTED):
             self._too_deep(node)
             return None
@@ -101,8 +112,13 @@ class Lowerer:
             made = _LOWER[type(node)](self, node, scope)
         finally:
             self._depth -= 1
-        if made is not None:
-            self.graph(scope.event).spans.setdefault(made, node.span)
+        if made is None:
+            return None
+        graph = self.graph(scope.event)
+        graph.spans.setdefault(made, node.span)
+        if not events and is_event(graph[made].type):
+            lower_counted_events.refuse(self, node, made, scope.event)
+            return None
         return made
 
     def _too_deep(self, node: tree.Expr) -> None:
@@ -123,16 +139,16 @@ class Lowerer:
         if type_.kind not in ("bool", "missing"):
             self.report.add(
                 "not_a_condition".replace("_", "-"),
-                f"{what} is a {type_}, not a condition",
+                f"{what} is a {type_.present()}, not a condition",
                 node.span,
                 hint=_condition_hint(type_),
             )
             return None
         return made
 
-    def typed(self, node: tree.Expr, scope: Scope) -> tuple[int, Type] | None:
+    def typed(self, node: tree.Expr, scope: Scope, *, events: bool = False) -> tuple[int, Type] | None:
         """The node of an expression and its type."""
-        made = self.expr(node, scope)
+        made = self.expr(node, scope, events=events)
         return None if made is None else (made, self.graph(scope.event)[made].type)
 
     def constant(self, node: tree.Expr, scope: Scope, kind: str, what: str) -> Any | None:
@@ -258,7 +274,7 @@ class Lowerer:
         if not self.enter(name, let.name.span):
             return None
         try:
-            made = self.expr(let.body, _own(scope))
+            made = self.expr(let.body, _own(scope), events=True)
         finally:
             self._stack.pop()
         self._lets[key] = made
@@ -364,7 +380,7 @@ def _regex(low: Lowerer, node: tree.Regex, scope: Scope) -> int | None:
 
 
 def _group(low: Lowerer, node: tree.Group, scope: Scope) -> int | None:
-    return low.expr(node.inner, scope)
+    return low.expr(node.inner, scope, events=True)
 
 
 def _text(low: Lowerer, node: tree.Text, scope: Scope) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from quell.engine.counter_words import MOST_VALUES
 from quell.engine.lower_operators import common, label_node, list_identity, maybe
 from quell.engine.resolve import named_type
 from quell.grammar import tree
@@ -17,9 +18,6 @@ from quell.signals.registry import Function, Parameter
 
 if TYPE_CHECKING:
     from quell.engine.lower import Lowerer, Scope
-
-NOT_YET = ("sum", "mean", "min", "max", "stddev", "values", "first", "last", "since_last", "rate")
-"""Counters of the language that this version refuses."""
 
 
 def call(low: Lowerer, node: tree.Call, scope: Scope) -> int | None:
@@ -205,12 +203,21 @@ def _node(
             low.report.add("wrong-arguments", str(error), span)
             return None
     type_ = maybe(substitute(row.result, bound), *(t for _, t in values))
-    bounds = row.bounds
+    bounds = _values_bounds(low, values, scope) if row.name == "size" else row.bounds
     if bounds is None and type_.kind in ("number", "duration", "time"):
         from quell.engine.lower import EXTENT
 
         bounds = EXTENT[type_.kind]
     return graph.add("call", [v for v, _ in values], (row.name, *literals), type_, bounds=bounds)
+
+
+def _values_bounds(low: Lowerer, args: list[tuple[int, Type]], scope: Scope) -> tuple[float, float] | None:
+    """How many values a list can hold: what `values` gives is bounded."""
+    row = REGISTRY.get("size")
+    node = low.graph(scope.event)[args[0][0]]
+    if node.op == "counter" and node.data[1] == "values":
+        return (0, MOST_VALUES)
+    return row.bounds if row is not None else None
 
 
 # --------------------------------------------------------- the bundle's own

@@ -2,269 +2,144 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
-from quell.engine.lower_calls import NOT_YET
+from quell.engine.counter_words import (
+    COUNTERS,
+    MOST,
+    CounterWord,
+    method,
+    result_bounds,
+    result_type,
+    spelled,
+    word_of,
+)
 from quell.engine.lower_operators import common
-from quell.engine.lowered import Store, StoreSource
-from quell.engine.resolve import events_named
+from quell.engine.lower_stores import Wanted, element, store_of, value_bounds, value_type
+from quell.engine.lower_windows import Window, window_of
+from quell.engine.lowered import Store
 from quell.grammar import tree
 from quell.grammar.diagnostics import did_you_mean
-from quell.grammar.printer import print_expression
-from quell.grammar.types import NUMBER, TEXT, Type, is_textual, list_of
+from quell.grammar.types import BOOL, NUMBER, Type, list_of
 
 if TYPE_CHECKING:
     from quell.engine.lower import Lowerer, Scope
 
-MAX_WINDOW = 3_660 * 86_400_000_000
-"""The longest window, about ten years; `ever` is for longer."""
-
 
 def counter(low: Lowerer, node: tree.Counter, scope: Scope) -> int | None:
     """A counter read on the event of the scope."""
-    function = node.function.name
-    if not _known(low, node, function):
+    word = _word(low, node)
+    if word is None:
         return None
-    window = _window(low, node, scope)
-    store = _store(low, node, scope)
-    if window is None or store is None:
+    window = window_of(low, node, word, scope)
+    wanted = Wanted(word.store, node.value, window.resolution if window else None, scope.shadow)
+    store = store_of(low, node, wanted)
+    if window is None or store is None or not _takes(low, node, word, store):
         return None
-    within, before = window
     keys = _reading_keys(low, node, store, scope)
-    if keys is None:
+    if keys is None or not _no_nested_list(low, node, word, keys, scope):
         return None
-    store.widen(within, before if isinstance(before, int) else 0)
-    return _read(low, store, keys, within, before, scope)
+    made = _read(low, word, store, keys, window, scope)
+    if word.name in ("first", "last"):
+        low.counted[(scope.event, made)] = (node, scope)
+    return _rate(low, made, window, scope) if word.name == "rate" else made
 
 
-def _known(low: Lowerer, node: tree.Counter, function: str) -> bool:
-    if function in ("count", "distinct"):
-        if node.per is not None:
-            low.report.add("bad-counter", "`per` belongs to rate", node.per.span, hint="leave it out")
-            return False
-        if (function == "distinct") != (node.value is not None):
-            hint = (
-                "write distinct(x of …)"
-                if function == "distinct"
-                else "write distinct(x of …) to count different values"
-            )
-            needs = "needs a value before" if node.value is None else "takes no value before"
-            low.report.add(
-                "bad-counter",
-                f"`{function}` {needs} `of`",
-                node.span,
-                hint=hint,
-            )
-            return False
-        return True
-    if function in NOT_YET:
+def _word(low: Lowerer, node: tree.Counter) -> CounterWord | None:
+    """The row of the counter's word, when its parts go with it."""
+    name = node.function.name
+    word = COUNTERS.get(name)
+    if word is None:
         low.report.add(
-            "not-yet",
-            f"the counter `{function}` does not run in this version yet",
-            node.span,
-            hint="count and distinct do",
-        )
-        return False
-    low.report.add(
-        "unknown-function",
-        f"there is no counter `{function}`",
-        node.function.span,
-        hint=did_you_mean(function, ["count", "distinct", *NOT_YET]),
-    )
-    return False
-
-
-def _window(low: Lowerer, node: tree.Counter, scope: Scope) -> tuple[int | None, int | str] | None:
-    if node.within is None and not node.ever:
-        low.report.add(
-            "bad-counter",
-            "this counter does not say how far back it looks",
-            node.span,
-            hint="write within 1h, or ever",
+            "unknown-function",
+            f"there is no counter `{name}`",
+            node.function.span,
+            hint=did_you_mean(name, COUNTERS) or f"there are {spelled(list(COUNTERS))}",
         )
         return None
-    within: int | None = None
-    if node.within is not None:
-        within = low.constant(node.within, scope, "duration", "a window")
-        if within is None or not _positive(low, within, node.within, "a window"):
-            return None
-    before: int | str = 0
-    if node.before == "this":
-        before = "this"
-    elif isinstance(node.before, tree.Expr):
-        ago = low.constant(node.before, scope, "duration", "what follows `before`")
-        if ago is None or not _positive(low, ago, node.before, "what follows `before`"):
-            return None
-        before = ago
-    return within, before
+    problems = [
+        p for p in (_value_problem(node, word), _per_problem(node, word), _ago_problem(node, word)) if p
+    ]
+    for written, message, hint in problems:
+        low.report.add("bad-counter", message, written.span, hint=hint)
+    return None if problems else word
 
 
-def _positive(low: Lowerer, value: int, written: tree.Expr, what: str) -> bool:
-    if 0 < value <= MAX_WINDOW:
-        return True
-    hint = "write ever for a window without end" if value > 0 else "write a duration such as 10m"
-    low.report.add(
-        "bad-window", f"{what} must be longer than nothing and at most 3660d", written.span, hint=hint
-    )
-    return False
+Problem = tuple[tree.Node, str, str]
 
 
-# --------------------------------------------------------------- what counts
-
-
-def _store(low: Lowerer, node: tree.Counter, scope: Scope) -> Store | None:
-    sources: list[StoreSource] = []
-    failed = False
-    for event, rule in _events(low, node):
-        made = _source(low, node, event, rule, scope.shadow)
-        failed = failed or made is None
-        if made is not None:
-            sources.append(made)
-    if failed or not sources:
-        return None
-    if not _sources_agree(low, node, sources):
-        return None
-    if node.value is not None and len({s.event for s in sources}) < len(sources):
-        low.report.add(
-            "bad-counter",
-            "one event would be looked at twice here",
-            node.span,
-            hint="name either the event or the rule that fires on it",
-        )
-        return None
-    sources.sort(key=lambda s: (s.event, s.rule or ""))
-    shadow = scope.shadow and any(s.rule is not None for s in sources)
-    identity = _identity(low, node.function.name, sources, shadow)
-    known = low.stores.get(identity)
-    if known is not None:
-        return known
-    text = print_expression(replace(node, within=None, ever=False, before=None, reading=()))
-    store = Store(identity, node.function.name, tuple(sources), text, shadow=shadow)  # type: ignore[arg-type]  # _known let only these two pass
-    low.stores[identity] = store
-    return store
-
-
-def _events(low: Lowerer, node: tree.Counter) -> list[tuple[str, str | None]]:
-    out: dict[tuple[str, str | None], None] = {}
-    for written in node.events:
-        if isinstance(written, tree.Name):
-            ident = tree.Ident(written.name, span=written.span)
-            for event in events_named(ident, low.symbols, low.report):
-                out[(event, None)] = None
-        elif isinstance(written, tree.Fired):
-            name = written.rule.name
-            rule = low.symbols.rules.get(name)
-            if rule is None:
-                low.report.add(
-                    "unknown-rule",
-                    f"there is no rule `{name}`",
-                    written.rule.span,
-                    hint=did_you_mean(name, low.symbols.rules),
-                )
-                continue
-            for ident in rule.events:
-                for event in low.symbols.members.get(ident.name, ()):
-                    out[(event, name)] = None
+def _value_problem(node: tree.Counter, word: CounterWord) -> Problem | None:
+    name = word.name
+    if word.takes and node.value is None:
+        return node, f"`{name}` needs a value before `of`", f"such as {word.example}"
+    if not word.takes and node.value is not None:
+        if word.name in ("first", "last"):
+            hint = f"take the value of the event that it gives: {_asked_of(node, name)}"
+        elif word.name == "count":
+            hint = "write distinct(x of …) to count different values"
         else:
-            low.report.add(
-                "bad-counter",
-                "a counter counts events, shapes or `fired rule`",
-                written.span,
-                hint="write count(message by author within 1h)",
-            )
-    return list(out)
+            hint = f"such as {word.example}"
+        return node, f"`{name}` takes no value before `of`", hint
+    return None
 
 
-def _source(
-    low: Lowerer, node: tree.Counter, event: str, rule: str | None, shadow: bool
-) -> StoreSource | None:
-    from quell.engine.lower import Scope
+def _asked_of(node: tree.Counter, name: str) -> str:
+    """`last(x of payment …)` as it is meant, as far as that can be said: `last(payment by …).x`."""
+    event, value = node.events[0], node.value
+    counted = event.name if isinstance(event, tree.Name) else "message"
+    return f"{name}({counted} by …).{value.name if isinstance(value, tree.Name) else 'content'}"
 
-    scope = Scope(event, shadow=shadow, counting=True)
-    keys = [low.typed(k, scope) for k in node.by]
-    value = low.typed(node.value, scope) if node.value is not None else None
-    where = low.condition(node.where, scope, "what follows `where`") if node.where is not None else None
-    if (
-        any(k is None for k in keys)
-        or (node.value is not None and value is None)
-        or (node.where is not None and where is None)
-    ):
+
+def _per_problem(node: tree.Counter, word: CounterWord) -> Problem | None:
+    if word.name != "rate":
+        return (node.per, "`per` belongs to rate", "leave it out") if node.per is not None else None
+    if node.per is None:
+        return node, "this rate does not say per how long", f"such as {word.example}"
+    if node.ever:
+        return node, "a rate is taken over a window, and `ever` is none", "write within 30d"
+    return None
+
+
+def _ago_problem(node: tree.Counter, word: CounterWord) -> Problem | None:
+    if word.ago or not isinstance(node.before, tree.Expr):
         return None
-    lists = 0
-    for made, written in zip(keys, node.by, strict=True):
-        assert made is not None
-        if not _countable(low, made[1], written, "a key"):
-            return None
-        lists += made[1].kind == "list"
-    if lists > 1:
-        low.report.add("bad-counter", "only one of a counter's keys may be a list", node.by[0].span)
-        return None
-    if (
-        value is not None
-        and node.value is not None
-        and not _countable(low, value[1], node.value, "what is counted")
-    ):
-        return None
-    return StoreSource(
-        event, rule, tuple(k[0] for k in keys if k is not None), value[0] if value else None, where
-    )
+    hint = "leave it out, or take the difference yourself: at - last(…).at"
+    return node.before, f"`{word.name}` is seen from the present event and has no `before … ago`", hint
 
 
-def _countable(low: Lowerer, type_: Type, written: tree.Expr, what: str) -> bool:
-    element = _element(type_)
-    if is_textual(element) or element.kind in ("number", "bool", "time", "duration"):
+def _takes(low: Lowerer, node: tree.Counter, word: CounterWord, store: Store) -> bool:
+    """Whether the counted values are of a kind that the word works with."""
+    if node.value is None or word.takes == ("any",):
         return True
-    low.report.add("bad-counter", f"{what} cannot be a {type_}", written.span)
+    kind = value_type(low, store.sources).kind
+    if kind in word.takes:
+        return True
+    takes = " or ".join(f"{k}s" for k in word.takes)
+    hint = "distinct(x of …) and values(x of …) take any kind"
+    if kind == "bool":
+        hint = "count the events of which it is true: count(… where …)"
+    elif kind in ("duration", "time"):
+        hint = "min and max take times and durations, sum and mean durations"
+    low.report.add(
+        "bad-counter", f"`{word.name}` takes {takes}, and this is a {kind}", node.value.span, hint=hint
+    )
     return False
 
 
-def _sources_agree(low: Lowerer, node: tree.Counter, sources: list[StoreSource]) -> bool:
-    first = sources[0]
-    for other in sources[1:]:
-        for i, written in enumerate(node.by):
-            a = _element(low.graph(first.event)[first.keys[i]].type)
-            b = _element(low.graph(other.event)[other.keys[i]].type)
-            if common(a, b) is None:
-                low.report.add(
-                    "entity-mismatch",
-                    f"this key is a {a.present()} on `{first.event}` and a {b.present()} on `{other.event}`",
-                    written.span,
-                )
-                return False
-        if node.value is not None and first.value is not None and other.value is not None:
-            a = _element(low.graph(first.event)[first.value].type)
-            b = _element(low.graph(other.event)[other.value].type)
-            if common(a, b) is None:
-                low.report.add(
-                    "entity-mismatch",
-                    f"what is counted is a {a.present()} on `{first.event}` "
-                    f"and a {b.present()} on `{other.event}`",
-                    node.value.span,
-                )
-                return False
-    return True
-
-
-def _element(type_: Type) -> Type:
-    if type_.kind != "list" or type_.element is None:
-        return type_
-    return TEXT if type_.element.kind == "missing" else type_.element  # of `[]`, which may be of anything
-
-
-def _identity(low: Lowerer, function: str, sources: list[StoreSource], shadow: bool) -> str:
-    parts = [function, "shadow" if shadow else "live"]
-    for s in sources:
-        graph = low.graph(s.event)
-        schema = low.symbols.schemas[s.event]
-        rule = low.symbols.rules[s.rule] if s.rule is not None else None
-        oldest = (rule.formerly[-1].name if rule.formerly else rule.name.name) if rule is not None else ""
-        parts.append(repr((schema.wire, schema.when, oldest)))
-        parts.extend(graph[n].identity for n in (*s.keys, *((s.value,) if s.value is not None else ())))
-        parts.append(graph[s.where].identity if s.where is not None else "")
-    return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+def _no_nested_list(
+    low: Lowerer, node: tree.Counter, word: CounterWord, keys: list[int], scope: Scope
+) -> bool:
+    if word.name != "values" or not any(low.graph(scope.event)[k].type.kind == "list" for k in keys):
+        return True
+    low.report.add(
+        "bad-counter",
+        "`values` under a list of keys would make a list of lists",
+        node.span,
+        hint="read it under one key: by … as …",
+    )
+    return False
 
 
 # ------------------------------------------------------------------- reading
@@ -289,9 +164,9 @@ def _reading_keys(low: Lowerer, node: tree.Counter, store: Store, scope: Scope) 
     lists = 0
     for i, made in enumerate(typed):
         assert made is not None
-        counted = _element(low.graph(first.event)[first.keys[i]].type)
+        counted = element(low.graph(first.event)[first.keys[i]].type)
         lists += made[1].kind == "list"
-        if not _readable(counted, _element(made[1])):
+        if not _readable(counted, element(made[1])):
             low.report.add(
                 "entity-mismatch",
                 f"this counter's key is a {counted.present()}, and it is read under a {made[1]}",
@@ -342,18 +217,122 @@ def _has_names(low: Lowerer, node: tree.Counter, scope: Scope) -> bool:
     return True
 
 
-def _read(low: Lowerer, store: Store, keys: list[int], within: int | None, before: Any, scope: Scope) -> int:
-    graph = low.graph(scope.event)
-    clock = low.clock(scope.event)
-    types = [graph[k].type for k in keys]
-    listed = any(t.kind == "list" for t in types)
-    maybe = any(t.optional for t in types) or (isinstance(before, int) and before > 0)
-    type_ = list_of(NUMBER) if listed else NUMBER
-    return graph.add(
-        "counter",
-        (*keys, clock),
-        (store.identity, within, before),
-        type_.maybe() if maybe else type_,
-        bounds=(0, 2**53),
-        whole=True,
+def _read(
+    low: Lowerer, word: CounterWord, store: Store, keys: list[int], window: Window, scope: Scope
+) -> int:
+    """The node of a reading. A rate is read as a count."""
+    valued = store.kind != "count"
+    bounds, whole = value_bounds(low, store) if valued else ((0.0, 0.0), True)
+    type_ = result_type(word, value_type(low, store.sources) if valued else None)
+    return reading(
+        low,
+        store,
+        method(word, type_, valued),
+        (*keys, low.clock(scope.event)),
+        (window.within, window.before),
+        type_,
+        scope.event,
+        bounds=result_bounds(word, window.within, bounds),
+        whole=_whole(word, type_, whole),
     )
+
+
+def _whole(word: CounterWord, type_: Type, values: bool) -> bool:
+    """Whether a reading that gives a number gives a Python int."""
+    if word.name in ("count", "distinct", "rate"):
+        return True
+    if type_.kind == "number":
+        return word.name in ("min", "max") and values
+    return type_.kind in ("duration", "time", "event")
+
+
+def reading(
+    low: Lowerer,
+    store: Store,
+    word: str,
+    args: tuple[int, ...],
+    span: tuple[int | None, int | Literal["this"]],
+    type_: Type,
+    event: str,
+    *,
+    bounds: tuple[float, float] | None = None,
+    whole: bool = False,
+) -> int:
+    """A node that reads a store on an event: `args` are the keys and the clock, `span` the window.
+
+    A reading under one key may be missing: when the key is, when nothing was counted that could be given,
+    when the window was not watched whole, and when memory is full. Under a list of keys it is left out.
+    """
+    graph = low.graph(event)
+    within, before = span
+    store.widen(word_of(word).name, within, before if isinstance(before, int) else 0)
+    listed = any(graph[a].type.kind == "list" for a in args)
+    made = list_of(type_) if listed else type_.maybe()
+    if any(graph[a].type.optional for a in args):
+        made = made.maybe()
+    return graph.add(
+        "counter", args, (store.identity, word, within, before), made, bounds=bounds, whole=whole
+    )
+
+
+def _rate(low: Lowerer, counted: int, window: Window, scope: Scope) -> int:
+    """The node of a rate: a count, times `per`, over the window."""
+    graph = low.graph(scope.event)
+    data = (window.per, window.within)
+    assert window.per is not None and window.within is not None
+    bounds = (0, MOST * window.per / window.within)
+    if graph[counted].type.kind != "list":
+        return graph.add("rate", (counted,), data, NUMBER.maybe(), bounds=bounds)
+    variable = counted * 64 + scope.depth
+    one = graph.add("element", (), (variable,), NUMBER)
+    each = graph.add("rate", (one,), data, NUMBER, bounds=bounds)
+    type_ = list_of(NUMBER)
+    return graph.add(
+        "map", (counted, each), (variable,), type_.maybe() if graph[counted].type.optional else type_
+    )
+
+
+# ------------------------------------------------------------------- reaches
+
+
+def reaches(low: Lowerer, node: tree.Word, scope: Scope) -> int | None:
+    """`counter reaches N`."""
+    made = low.expr(node.left, scope)
+    if made is None:
+        return None
+    graph = low.graph(scope.event)
+    read = graph[made]
+    able = [w.name for w in COUNTERS.values() if w.reaches]
+    reached = read.op == "counter" and word_of(read.data[1]).reaches and read.type.kind != "list"
+    if not reached:
+        low.report.add(
+            "bad-counter",
+            f"only a {', a '.join(able[:-1])} or a {able[-1]} reaches a number",
+            node.left.span,
+            hint="write count(…) reaches 10",
+        )
+        return None
+    threshold = low.constant(node.right, scope, read.type.kind, "what follows `reaches`")
+    if threshold is None:
+        return None
+    identity, word, within, before = read.data
+    if before != 0:
+        low.report.add(
+            "bad-counter",
+            "`reaches` looks at the present event, so its counter has no `before`",
+            node.left.span,
+        )
+        return None
+    if threshold <= 0 and word_of(word).name != "sum":
+        low.report.add("bad-window", "a counter reaches a number above zero", node.right.span)
+        return None
+    if scope.event not in {s.event for s in low.stores[identity].sources}:
+        counted = ", ".join(sorted({s.event for s in low.stores[identity].sources}))
+        low.report.add(
+            "bad-counter",
+            f"`{scope.event}` is not counted here, so the counter cannot reach anything on it",
+            node.span,
+            hint=f"put the rule on {counted}, or write >=",
+        )
+        return None
+    return graph.add("reaches", read.args, (identity, word, within, threshold), BOOL.maybe())

@@ -9,7 +9,7 @@ from quell.engine.lower_operators import common, list_identity, maybe, negate
 from quell.engine.operations import EXACT, total
 from quell.grammar import tree
 from quell.grammar.diagnostics import did_you_mean
-from quell.grammar.types import BOOL, NUMBER, TEXT, Type, is_textual, list_of, record
+from quell.grammar.types import BOOL, NUMBER, TEXT, Type, is_event, is_textual, list_of, record
 from quell.signals.functions import REGISTRY
 
 if TYPE_CHECKING:
@@ -66,10 +66,14 @@ def stray_record(low: Lowerer, node: tree.Record, scope: Scope) -> int | None:
 
 def attribute(low: Lowerer, node: tree.Attribute, scope: Scope) -> int | None:
     """`x.name`: a field of a record or table row, or a function of one argument; over a list, of each."""
-    target = low.typed(node.target, scope)
+    target = low.typed(node.target, scope, events=True)
     if target is None:
         return None
     made, type_ = target
+    if is_event(type_):
+        from quell.engine.lower_counted_events import of_event
+
+        return of_event(low, made, node.name, scope)
     if type_.kind != "list":
         return _attribute(low, made, node.name, scope)
     element = type_.element

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from quell.engine import lower_models
+from quell.engine.counter_words import always_given, word_of
 from quell.grammar import tree
 from quell.grammar.diagnostics import did_you_mean
 from quell.grammar.source import Span
@@ -331,7 +332,7 @@ def join_conditions(low: Lowerer, op: str, parts: list[int], scope: Scope) -> in
 
 def is_(low: Lowerer, node: tree.Is, scope: Scope) -> int | None:
     """`is missing` and `is present`."""
-    made = low.typed(node.operand, scope)
+    made = low.typed(node.operand, scope, events=True)
     if made is None:
         return None
     graph = low.graph(scope.event)
@@ -344,6 +345,16 @@ def is_(low: Lowerer, node: tree.Is, scope: Scope) -> int | None:
             node.span,
         )
         return graph.const(not wants_missing, BOOL)
+    counter = graph[made[0]]
+    keys_there = not any(graph[k].type.optional for k in counter.args)
+    if counter.op == "counter" and keys_there and always_given(counter):
+        unseen = word_of(counter.data[1]).unseen
+        low.report.add(
+            "constant-condition",
+            f"where nothing was counted this is {unseen}, so it is missing only while memory is full",
+            node.span,
+            hint=f"write == {unseen}" if unseen == "0" else "write size(…) == 0",
+        )
     missing = graph.add("is_missing", (made[0],), (), BOOL)
     return missing if wants_missing else negate(low, missing, scope)
 
@@ -353,7 +364,12 @@ def is_(low: Lowerer, node: tree.Is, scope: Scope) -> int | None:
 
 def word(low: Lowerer, node: tree.Word, scope: Scope) -> int | None:
     """`contains`, `in`, `matches` and the other words."""
-    made = _WORDS[node.op](low, node, scope)
+    if node.op == "reaches":
+        from quell.engine.lower_counters import reaches
+
+        made = reaches(low, node, scope)
+    else:
+        made = _WORDS[node.op](low, node, scope)
     if made is None or not node.negated:
         return made
     return negate(low, made, scope)
@@ -581,44 +597,6 @@ def label_ok(low: Lowerer, kind: str, label: tree.Text) -> bool:
     return False
 
 
-def _reaches(low: Lowerer, node: tree.Word, scope: Scope) -> int | None:
-    made = low.expr(node.left, scope)
-    threshold = low.constant(node.right, scope, "number", "what follows `reaches`")
-    if made is None or threshold is None:
-        return None
-    graph = low.graph(scope.event)
-    read = graph[made]
-    if read.op != "counter" or read.type.kind != "number":
-        low.report.add(
-            "bad-counter",
-            "only a count or a distinct reaches a number",
-            node.left.span,
-            hint="write count(…) reaches 10",
-        )
-        return None
-    _, within, before = read.data
-    if before != 0:
-        low.report.add(
-            "bad-counter",
-            "`reaches` looks at the present event, so its counter has no `before`",
-            node.left.span,
-        )
-        return None
-    if threshold <= 0:
-        low.report.add("bad-window", "a counter reaches a number above zero", node.right.span)
-        return None
-    if scope.event not in {s.event for s in low.stores[read.data[0]].sources}:
-        counted = ", ".join(sorted({s.event for s in low.stores[read.data[0]].sources}))
-        low.report.add(
-            "bad-counter",
-            f"`{scope.event}` is not counted here, so the counter cannot reach anything on it",
-            node.span,
-            hint=f"put the rule on {counted}, or write >=",
-        )
-        return None
-    return graph.add("reaches", read.args, (read.data[0], within, threshold), BOOL)
-
-
 _WORDS = {
     "contains": _contains,
     "starts with": _starts,
@@ -626,5 +604,4 @@ _WORDS = {
     "in": _in,
     "matches": _matches,
     "labelled": _labelled,
-    "reaches": _reaches,
 }

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from quell.grammar import tree
-from quell.grammar.source import Span
+from quell.grammar.source import NOWHERE, Span
 from quell.grammar.types import Type
+
+StoreKind = Literal["count", "distinct", "number", "event"]
+"""What a store keeps of each event: its time; or with it a value, as which it is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +29,29 @@ class StoreSource:
 class Store:
     """What several readings of one counter share: which events, under which key, which value.
 
-    `identity` says what is counted, so that equal counters are one and a renamed one stays itself.
-    `longest` is the longest window read, in microseconds (None: ever); `oldest` how far back a reading's
-    window may end.
+    `identity` says what is counted, so that equal counters are one and a renamed one stays itself; `text`
+    says it in the analyst's words, the same whichever of its readings came first. `resolution` is what the
+    start of a window is rounded down to, in microseconds, None where windows are exact. `longest` is the
+    longest window read, in microseconds (None: ever); `oldest` how far back a reading's window may end,
+    `words` the words by which it is read. `span` is where its resolution was first written, and `exact` the
+    identity that it would have without one.
     """
 
     identity: str
-    function: Literal["count", "distinct"]
+    kind: StoreKind
     sources: tuple[StoreSource, ...]
     text: str
+    resolution: int | None = None
+    span: Span = NOWHERE
+    exact: str = ""
     longest: int | None = 0
     oldest: int = 0
+    words: set[str] = field(default_factory=set)
     shadow: bool = False
 
-    def widen(self, within: int | None, before: int) -> None:
-        """Keep enough for one more reading."""
+    def widen(self, word: str, within: int | None, before: int) -> None:
+        """Keep enough for one more reading, by a word of the language."""
+        self.words.add(word)
         if within is None or self.longest is None:
             self.longest = None
         else:

@@ -139,6 +139,14 @@ def shrink(data: tuple[Any, ...], duration: int, divisor: Any) -> int | None:
     return None if quotient is None else in_duration(round(quotient))
 
 
+def rate(data: tuple[Any, ...], count: int) -> float:
+    """So many events in a window as how many they are per some shorter time, rounded once; `data` are that
+    time and the window in microseconds."""
+    per, within = data
+    exact: float = count * per / within
+    return exact  # of whole numbers Python rounds the exact quotient, however large
+
+
 def _span(*corners: float) -> Bounds:
     known = [0.0 if math.isnan(c) else c for c in corners]
     low, high = min(known), max(known)
@@ -198,6 +206,7 @@ _row(
 )
 _row("duration_scale", 2, run=scale, cost=0.15, whole=_always)
 _row("duration_shrink", 2, run=shrink, cost=0.15, whole=_always)
+_row("rate", 1, run=rate, cost=0.06, leaf_bounds=True)
 
 # -------------------------------------------------------------- conditions
 

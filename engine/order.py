@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from quell.engine.graph import Graph
+from quell.engine.graph import Graph, Node
 from quell.engine.lowered import LoweredRule, Store, StoreSource
 from quell.grammar.diagnostics import Report
 
@@ -87,13 +87,18 @@ def order(
     return tuple(stages)
 
 
+def reads_present(node: Node) -> bool:
+    """Whether a node reads a counter with the present event in it."""
+    return node.op == "reaches" or (node.op == "counter" and node.data[3] == 0)
+
+
 def _needed(
     graph: Graph, roots: list[int], of_store: Mapping[str, list[Step]], rules: Mapping[str, LoweredRule]
 ) -> list[Step]:
     out: list[Step] = []
     for number in graph.reach(roots):
         node = graph[number]
-        if node.op == "reaches" or (node.op == "counter" and node.data[2] == 0):
+        if reads_present(node):
             out.extend(of_store.get(node.data[0], ()))
         elif node.op == "fired" and node.data[0] in rules:
             out.append(("rule", node.data[0], ""))

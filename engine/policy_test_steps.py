@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quell.engine.lower import Lowerer, Scope
-from quell.engine.lower_counters import MAX_WINDOW
+from quell.engine.lower_windows import MAX_WINDOW
 from quell.engine.operations import LATEST
 from quell.engine.policy_test_expect import Expectation, ExpectationReader
 from quell.engine.policy_test_values import Literal, ValueReader, Written

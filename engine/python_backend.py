@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quell.engine.backend_facts import Facts, Leaf, gather
+from quell.engine.counter_expressions import write_reading
 from quell.engine.expressions import Expressions, Names, closes, is_atom, wrap, wrap_or
 from quell.engine.graph import Graph, Node
 from quell.engine.lowered import LoweredEffect, LoweredRule
@@ -321,68 +322,11 @@ class _Writer:
 
     def _store(self, identity: str) -> str:
         store = self.facts.stores.get(identity)
-        base = store.function if store is not None else "counter"
+        base = store.kind if store is not None else "counter"
         return self.names.take("store", identity, f"{base}_{identity[:4]}")
 
     def _state(self, node: Node) -> str:
-        identity, within, before = node.data if node.op == "counter" else (*node.data[:2], 0)
-        keys, at = list(node.args[:-1]), self.x.value(node.args[-1])
-        optional = [k for k in keys if self.graph[k].type.optional]
-        parts = [self.x.value(k) for k in keys]
-        tests: list[str] = []
-        late: list[tuple[str, str]] = []
-        for i, k in enumerate(keys):
-            if k in optional:
-                if not is_atom(parts[i]):
-                    name = self.x.temporary()
-                    late.append((name, parts[i]))
-                    parts[i] = name
-                tests.append(f"{parts[i]} is not None")
-        listed = next((i for i, k in enumerate(keys) if self.graph[k].type.kind == "list"), None)
-        element = "k"
-        shown = [element if i == listed else p for i, p in enumerate(parts)]
-        key = shown[0] if len(shown) == 1 else f"({', '.join(shown)})"
-        if node.op == "reaches":
-            body = self._reaching(identity, key, at, within, node.data[2])
-            out = " and ".join([*tests, body])
-        else:
-            body = self._reading(identity, key, at, within, before)
-            if listed is not None:
-                each = self.names.take("helper", "each", "each")
-                body = f"[{body} for {element} in {each}({parts[listed]})]"
-                if isinstance(before, int) and before > 0:
-                    body = f"{self.names.take('helper', 'present_of', 'present_of')}({body})"
-            out = f"{body} if {' and '.join(tests)} else None" if tests else body
-        if late:
-            out = f"(lambda {', '.join(n for n, _ in late)}: {out})({', '.join(t for _, t in late)})"
-        return f"({out})" if tests else out
-
-    def _reading(self, identity: str, key: str, at: str, within: int | None, before: Any) -> str:
-        store = self._store(identity)
-        if isinstance(before, int) and before > 0:
-            return f"{store}.count_ago({key}, {at}, {within}, {before})"
-        now = f"{store}.total({key})" if within is None else f"{store}.count({key}, {at}, {within})"
-        return f"{now} - {self._present(identity, key, at, within)}" if before == "this" else now
-
-    def _present(self, identity: str, key: str, at: str, within: int | None) -> str:
-        """How much of a reading the present event added."""
-        own = self._own(identity)
-        if own is None:
-            return "0"
-        if self.facts.stores[identity].function == "distinct":
-            return f"({self._store(identity)}.new({key}, {at}, {within}) if {own} else 0)"
-        return f"{own}.count({key})"
-
-    def _reaching(self, identity: str, key: str, at: str, within: int | None, threshold: Any) -> str:
-        own = self._own(identity)
-        if own is None:
-            return "False"
-        helper = self.names.take("helper", "reaches", "reaches")
-        now = self._reading(identity, key, at, within, 0)
-        return (
-            f"({wrap(key)} in {own} and {helper}({now}, {self._present(identity, key, at, within)}, "
-            f"{threshold!r}))"
-        )
+        return write_reading(node, self.x, self._store, self._own)
 
     def _own(self, identity: str) -> str | None:
         """The variable with the keys under which the present event was counted, if it can be."""
@@ -401,21 +345,28 @@ class _Writer:
                 return
         self.line(_comment(store.text))
         parts = [*source.keys, *((source.value,) if source.value is not None else ())]
+        needed = parts if store.kind != "event" else list(source.keys)  # an event has a value or it has none
         tests = [self.flags[source.rule]] if source.rule is not None else []
         with_where = [source.where] if source.where is not None else []
         with self._conditions(tests, with_where):
             self.prepare(parts)
-            held = [self._atom(p) for p in parts]
+            held = [self._atom(p, p == source.value and store.kind != "event") for p in parts]
             absent = [
-                f"{h} is not None" for h, p in zip(held, parts, strict=True) if self.graph[p].type.optional
+                f"{h} is not None" for h, p in zip(held, needed, strict=False) if self.graph[p].type.optional
             ]
+            if source.value is not None and store.kind != "event" and self._listed(source.value):
+                absent.append(held[-1])  # of an empty list nothing is counted
             with self._conditions(absent, []):
                 self._count(write, held)
 
-    def _atom(self, number: int) -> str:
-        """A value as a name or a literal, kept in a variable where it may be missing."""
+    def _listed(self, number: int) -> bool:
+        return self.graph[number].type.kind == "list"
+
+    def _atom(self, number: int, counted: bool = False) -> str:
+        """A value as a name or a literal, kept in a variable where it may be missing, or is a list that is
+        `counted` and may be empty."""
         text = self.x.value(number)
-        if is_atom(text) or not self.graph[number].type.optional:
+        if is_atom(text) or not (self.graph[number].type.optional or (counted and self._listed(number))):
             return text
         name = self._fresh("key")
         self.line(f"{name} = {text}")
@@ -436,7 +387,7 @@ class _Writer:
         source, store = write.source, write.store
         name = self._store(store.identity)
         keys = held[: len(source.keys)]
-        listed = any(self.graph[k].type.kind == "list" for k in source.keys)
+        listed = any(self._listed(k) for k in source.keys)
         value = f"{held[-1]}, " if source.value is not None else ""
         own = self._own(store.identity) if store.identity in self.facts.own else None
         if listed:

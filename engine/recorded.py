@@ -1,8 +1,8 @@
 """A recorded run made again: the same admissions and decisions in the same order, one at a time.
 
 A run in which decisions waited is told by each event with its decision: when the event was admitted
-(`seq`), when its decision was made (`decided`), and what remote models answered (`asked`). From these the
-same decisions follow, without asking anybody.
+(`seq`), when its decision was made (`decided`), and what remote models answered (`asked`); and by each
+label by hand with what came of it. From these the same decisions follow, without asking anybody.
 """
 
 from __future__ import annotations
@@ -10,59 +10,54 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from quell.engine.decision import Acted, Asked, Decision, Reply
-from quell.engine.events import Refusal
-from quell.engine.hand import HandAction
+from quell.engine.events import Decoded
 from quell.engine.stepper import Event, Stepper
 from quell.engine.waiting import Waiting
 from quell.signals.remote_types import Answer, Request
 
 Record = tuple[Event, Decision | Acted]
-"""An event, or a label by hand as an entry of the history, and the reply to it."""
 
 NOT_RECORDED = Answer("unasked", None, "no answer was recorded")
 
 
 def replay(stepper: Stepper, records: Iterable[Record]) -> Iterator[tuple[Decision | Acted, Reply]]:
-    """Each recorded decision, or label by hand, with the one made now, in the order in which they were
-    made.
+    """Each recorded reply with the one that is made now, in the order in which they were made.
 
     The records may come in any order; they are held until the end. Raises ValueError for records that are
     no run: two of one number, or an event decided before it was admitted.
     """
-    steps: dict[int, tuple[bool, Record]] = {}
+    steps: dict[int, Record] = {}
     for record in records:
-        made, last = record[1], _last(record[1])
-        if last < made.seq:
-            raise ValueError(f"event {made.seq} was decided before it was admitted")
-        for number, admits in {last: False, made.seq: True}.items():
+        for number in _numbers(record[1]):
             if number in steps:
                 raise ValueError(f"two records have the number {number}")
-            steps[number] = (admits, record)
+            steps[number] = record
     waiting: dict[int, Waiting] = {}
     for number in sorted(steps):
-        admits, (event, decision) = steps[number]
-        if admits:
-            answer = _admit(stepper, event, number)
-            if isinstance(answer, Waiting) and _last(decision) != number:
-                waiting[decision.seq] = answer
-                continue
+        event, then = steps[number]
+        stepper.seq = number - 1
+        if isinstance(then, Acted):
+            yield then, stepper.decide(event)
+            continue
+        answer = _admit(stepper, event) if number == then.seq else waiting.pop(then.seq)
+        if isinstance(answer, Waiting) and number != then.decided:
+            waiting[then.seq] = answer
         else:
-            stepper.seq = number - 1
-            answer = waiting.pop(decision.seq)
-        yield decision, _finish(stepper, answer, decision.asked if isinstance(decision, Decision) else ())
+            yield then, _finish(stepper, answer, then.asked)
 
 
-def _last(made: Decision | Acted) -> int:
-    """The number at which it took effect."""
-    return made.decided if isinstance(made, Decision) else made.seq
+def _numbers(reply: Decision | Acted) -> set[int]:
+    """The steps of a reply: where its event was admitted, and where it was made."""
+    if isinstance(reply, Acted):
+        return {reply.seq}
+    if reply.decided < reply.seq:
+        raise ValueError(f"event {reply.seq} was decided before it was admitted")
+    return {reply.seq, reply.decided}
 
 
-def _admit(stepper: Stepper, event: Event, number: int) -> Reply | Waiting:
+def _admit(stepper: Stepper, event: Event) -> Reply | Waiting:
     decoded = stepper.decode(event)
-    if isinstance(decoded, Refusal):
-        return stepper.refuse(decoded)
-    stepper.seq = number - 1
-    return stepper.act(decoded) if isinstance(decoded, HandAction) else stepper.admit(decoded)
+    return stepper.admit(decoded) if isinstance(decoded, Decoded) else stepper.reply(decoded)
 
 
 def _finish(stepper: Stepper, answer: Reply | Waiting, asked: tuple[Asked, ...]) -> Reply:

@@ -245,7 +245,7 @@ def ready(value: Any, type_: Type) -> Any:
         return None
     if type_.kind == "number" and value.__class__ is float and value.is_integer() and abs(value) <= EXACT:
         return int(value)
-    if type_.kind == "time":
+    if type_.kind in ("time", "event"):
         return show_time(value)
     if type_.kind == "duration":
         return value / 1_000_000

@@ -23,6 +23,7 @@ from quell.engine.cold import Cold
 from quell.engine.compile import Build, analyse, build
 from quell.engine.decision import Acted, Asked, Decision, ModelUsed, Refused, Reply
 from quell.engine.events import Decoded, Refusal
+from quell.engine.figures import Figures, figures_of
 from quell.engine.hand import Carried, HandAction, LabelError, check, perform
 from quell.engine.hand_calls import HandCalls, Time, labels_of
 from quell.engine.settle import Hit, Settler, ready
@@ -102,6 +103,10 @@ class Stepper(HandCalls):
     def warnings(self) -> list[Diagnostic]:
         """What the linter found in the bundle."""
         return [d for d in self.bundle.analysis.diagnostics if d.severity == "warning"]
+
+    def figures(self) -> Figures:
+        """What is held: keys, entries and bytes of every counter, label and limit. Takes milliseconds."""
+        return figures_of(self.state, self.seq)
 
     # -------------------------------------------------------------- deciding
 

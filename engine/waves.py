@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from quell.engine.graph import Graph, Node
 from quell.engine.lowered import LoweredRule
-from quell.engine.order import Stage, Write, effect_nodes
+from quell.engine.order import Stage, Write, effect_nodes, reads_present
 from quell.engine.plan import conjuncts
 from quell.grammar.diagnostics import Report
 
@@ -143,11 +143,6 @@ class _Split:
         return any(e in self.rules for e in rule.exempt_by) or self.waits(
             [rule.condition, *effect_nodes(rule)]
         )
-
-
-def reads_present(node: Node) -> bool:
-    """Whether a node reads a counter with the present event in it."""
-    return node.op == "reaches" or (node.op == "counter" and node.data[-1] == 0)
 
 
 def _write_roots(write: Write) -> list[int]:

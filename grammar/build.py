@@ -257,6 +257,9 @@ class Expressions(Base):
     def ever_clause(self, items: Items) -> Part:
         return Part("ever", True, self.at(items[0]))
 
+    def resolution_clause(self, items: Items) -> Part:
+        return Part("resolution", items[1], self._span(items))
+
     def before_this(self, items: Items) -> Part:
         return Part("before", "this", self._span(items))
 
@@ -291,7 +294,7 @@ class Expressions(Base):
                     "counter-order",
                     f"`{key}` stands too late in this counter",
                     span,
-                    "the order is `by`, `as`, `per`, `within` (or `ever`), `before`, `where`",
+                    "the order is `by`, `as`, `per`, `within` (or `ever`), `resolution`, `before`, `where`",
                 )
             last = _COUNTER_ORDER.index(key)
             said[key] = content
@@ -304,10 +307,11 @@ class Expressions(Base):
             said.get("per"),
             said.get("within"),
             said.get("ever", False),
+            said.get("resolution"),
             said.get("before"),
             said.get("where"),
             span=self._span(items),
         )
 
 
-_COUNTER_ORDER = ("by", "as", "per", "within", "ever", "before", "where")
+_COUNTER_ORDER = ("by", "as", "per", "within", "ever", "resolution", "before", "where")

@@ -66,7 +66,6 @@ CODES: dict[str, Code] = {
         unknown_word="a word that is none of those allowed here",
         reserved_name="a name that the language keeps for itself",
         cycle="names that need each other to be defined",
-        not_yet="a construct of the language that this version does not run yet",
     ),
     # meaning
     **_errors(
@@ -106,6 +105,7 @@ CODES: dict[str, Code] = {
         regex_whole="a pattern that matches every text",
         odd_duration="a duration just beside a usual one, such as 25h",
         equals_count="a counter compared with == where reaches is meant",
+        idle_resolution="a resolution that saves nothing, since the same is counted exactly as well",
         silenced_by_missing="a rule that says nothing whenever an optional field is left out",
         shadowed_name="a parameter or element with the name of something else",
         missing_test="a rule that no test names",

@@ -248,6 +248,8 @@ class Speller:
             parts.append(f"within {self.flat(expr.within, ADD)}")
         if expr.ever:
             parts.append("ever")
+        if expr.resolution is not None:
+            parts.append(f"resolution {self.flat(expr.resolution, ADD)}")
         if expr.before == "this":
             parts.append("before this")
         elif isinstance(expr.before, tree.Expr):

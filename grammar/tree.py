@@ -234,6 +234,7 @@ class Counter(Expr):
     per: Expr | None = None
     within: Expr | None = None
     ever: bool = False
+    resolution: Expr | None = None
     before: Expr | Literal["this"] | None = None
     where: Expr | None = None
 
@@ -587,7 +588,18 @@ _places_of: dict[type[Node], tuple[str, ...]] = {}
 def _places(kind: type[Node]) -> tuple[str, ...]:
     """The names of a class's fields that may hold nodes, in the order of their places in a policy."""
     if kind is Counter:
-        return ("function", "value", "events", "by", "reading", "per", "within", "before", "where")
+        return (
+            "function",
+            "value",
+            "events",
+            "by",
+            "reading",
+            "per",
+            "within",
+            "resolution",
+            "before",
+            "where",
+        )
     plain = [f for f in fields(kind) if f.name not in ("span", "doc")]
     return tuple(f.name for f in sorted(plain, key=lambda f: bool(f.kw_only)))  # a limit comes last
 

@@ -14,6 +14,7 @@ one of     ``str``
 list       ``list`` of present values
 record     ``dict`` from field name to value (an element of a list of a shape)
 table row  ``dict`` from column name to value
+event      ``int``, the time it counts as of: what `first(…)` and `last(…)` stand for
 missing    ``None``, for every type
 ========== =====================================================================
 """
@@ -34,6 +35,7 @@ Kind = Literal[
     "enum",
     "list",
     "record",
+    "event",
     "regex",
     "missing",
     "var",
@@ -79,6 +81,7 @@ TEXT = Type("text")
 TIME = Type("time")
 DURATION = Type("duration")
 IP = Type("ip")
+EVENT = Type("event")
 REGEX = Type("regex")
 MISSING = Type("missing", optional=True)
 
@@ -110,6 +113,11 @@ def record(name: str) -> Type:
 def variable(name: str, *kinds: Kind) -> Type:
     """A type variable of a function's signature, standing for one of `kinds` (any when empty)."""
     return Type("var", name=name, values=kinds)
+
+
+def is_event(t: Type) -> bool:
+    """Whether values of `t` stand for a counted event, or are a list of such."""
+    return t.kind == "event" or (t.kind == "list" and t.element is not None and t.element.kind == "event")
 
 
 def is_textual(t: Type) -> bool:

@@ -16,6 +16,8 @@ from quell.engine.cli_init import init
 from quell.engine.cli_reference import codes, functions
 from quell.engine.cli_test import test
 from quell.replay.cli_demo import demo
+from quell.replay.cli_features import features
+from quell.replay.cli_train import train
 
 _EPILOG = "\b\nExit status:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES.items())
 
@@ -58,7 +60,7 @@ def main() -> None:
     """
 
 
-for _command in (demo, init, check, test, decide, explain, fmt, graph, functions, codes):
+for _command in (demo, init, check, test, decide, explain, features, train, fmt, graph, functions, codes):
     main.add_command(_command)
 
 if __name__ == "__main__":

@@ -7,20 +7,24 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any
 
-from quell.signals.counters_base import MOST, BaseStore, Key, each, keys_of, size, surplus
+from quell.signals.counters_base import FOREVER, GC, MOST, BaseStore, Key, each, keys_of, size, surplus
 from quell.signals.memory import Memory
 
 __all__ = ["CountStore", "Key", "each", "keys_of"]
 
-FOREVER = 2**62
-"""A span that reaches back before all times."""
-
 _EAGER = 1_024
 """Up to so many times a key's old ones leave one by one: moving the rest costs less than searching."""
 
-
 _SLACK = 32
 """How many old times a key with more may keep, and one in 64 of its times besides."""
+
+_ONE = 1 << 63
+"""A whole number below this is one time; from here on it is several, 64 bits each, the newest lowest."""
+
+_LOWEST = (1 << 64) - 1
+
+_PACKED = 4
+"""So many times are kept in one number: an array of so few would be mostly its own head."""
 
 
 class _Marked(array):  # type: ignore[type-arg]  # the class of an array cannot be subscribed at run time
@@ -30,21 +34,26 @@ class _Marked(array):  # type: ignore[type-arg]  # the class of an array cannot 
 
 
 class CountStore(BaseStore):
-    """How many events, per key. A key with one time holds just that, one with more an array of them.
+    """How many events, per key. The times of a key are one whole number as long as they are few, and an
+    array after that.
 
-    What the latest `add` found is kept, because the reading that follows it mostly asks for just that.
+    What the latest `add` found is kept, because the reading that follows it mostly asks for just that: the
+    longest window, under the same key, at the same time. That they are the same objects is enough to look at.
     """
 
-    __slots__ = ("_key", "_now", "_number", "_span")
+    __slots__ = ("_at", "_key", "_most", "_number", "_span", "_top", "_within")
 
     kind = "count"
 
     def __init__(self, name: str, longest: int | None, memory: Memory) -> None:
         super().__init__(name, longest, memory, longest)
         self._span = FOREVER if longest is None else longest
+        self._top = -FOREVER  # the newest time of all: what is not older is late under no key
         self._key: Key = None
-        self._now = 0
+        self._at: int | None = None
         self._number = 0
+        self._most = MOST
+        self._within: int | None = longest
 
     # ---------------------------------------------------------------------------------------- writing
 
@@ -52,60 +61,93 @@ class CountStore(BaseStore):
         """Count one event under a key."""
         times = self._held.get(key)
         if times.__class__ is array:
-            last = times[-1]
-            if at < last:
+            self._at = at
+            if at >= self._top:
+                self._top = at
+            elif at < times[-1]:
                 self.late.append(self.name)
-                at = last
+                at = times[-1]
             times.append(at)
             low = at - self._span
             number = len(times)
             if times[0] <= low:
-                number = self._trim(times, low)
-            if number > MOST:
+                if number < _EAGER:
+                    del times[0]
+                    number -= 1
+                    if times[0] <= low:
+                        number = self._trim(times, low)
+                else:
+                    number = self._trim(times, low)
+            if number > self._most:
                 self._crop(key, times)
                 return
             self._key = key
-            self._now = at
             self._number = number
+        elif times.__class__ is int:
+            self._pack(key, times, at)
         else:
             self._add(key, times, at)
 
+    def _pack(self, key: Key, times: int, at: int) -> None:
+        """Count an event under a key whose times are one number."""
+        self._at = at
+        if at >= self._top:
+            self._top = at
+        elif at < _newest(times):
+            self.late.append(self.name)
+            at = _newest(times)
+        self._key = key
+        low = at - self._span
+        if low < times < _ONE and times > 0:  # one, and it stays
+            self._held[key] = times << 64 | at
+            self._number = 2
+            return
+        shift = 0 if times < _ONE else (times.bit_length() - 1) & -64
+        while shift >= 0 and times >> shift <= low:
+            times &= (1 << shift) - 1
+            shift -= 64
+        if shift < 64 * (_PACKED - 1) and (shift < 0 or times > 0):
+            self._held[key] = times << 64 | at if shift >= 0 else at
+        else:
+            self._held[key] = _roomy([*_unpacked(times), at])
+            self.sweep(1)
+        self._number = (shift >> 6) + 2
+
     def _add(self, key: Key, times: Any, at: int) -> None:
-        """Count an event under a key that is new, has one time, or is in doubt."""
-        if self._key == key:
-            self._key = None
+        """Count an event under a key that is new or in doubt."""
+        if at > self._top:
+            self._top = at
         if times is None:
             if self._enter(key, at):
-                self._held[key] = _Marked("q", (at,)) if key in self._marks else at
+                self._held[key] = at
+                self._key, self._at, self._number = key, at, 1
+                if self._marks and key in self._marks:
+                    self._held[key] = _Marked("q", (at,))
+                    self._key = None
             return
-        last = times if times.__class__ is int else times[-1]
-        if at < last:
+        if at < times[-1]:
             self.late.append(self.name)
-            at = last
+            at = times[-1]
         low = at - self._span
-        if times.__class__ is int:
-            self._held[key] = at if times <= low else array("q", (times, at))
-        else:
-            times.append(at)
-            number = self._trim(times, low) if times[0] <= low else len(times)
-            if number > MOST:
-                self._crop(key, times)
-            elif self._settled(key, low):
-                self._held[key] = array("q", times)
-        self._sweep(1)
+        times.append(at)
+        number = self._trim(times, low) if times[0] <= low else len(times)
+        if number > self._most:
+            self._crop(key, times)
+        elif self._settled(key, low):
+            self._held[key] = array("q", times)
 
     def _trim(self, times: array[int], low: int) -> int:
         """Let go of times up to `low`; gives how many are after it."""
         number = len(times)
         if number < _EAGER:
-            while times[0] <= low:
-                del times[0]
+            del times[: bisect_right(times, low)]
             return len(times)
-        self._sweep(1)
-        gone = bisect_right(times, low)
-        if gone > _SLACK + (number >> 6):
-            del times[:gone]
-        return number - gone
+        few = _SLACK + (number >> 6)
+        if times[few] > low:
+            return number - bisect_right(times, low, 0, few)
+        del times[: bisect_right(times, low, few)]
+        self.sweep(1)
+        return len(times)
 
     def _crop(self, key: Key, times: array[int]) -> None:
         """Let go of the oldest times of a key that has too many, and put it in doubt."""
@@ -124,19 +166,30 @@ class CountStore(BaseStore):
 
     def count(self, key: Key, at: int, within: int) -> int | None:
         """Events under the key in (at − within, at]."""
-        if key is self._key and within == self.longest and at <= self._now:
+        if key is self._key and at is self._at and within is self._within:
             return self._number
         times = self._held.get(key)
+        if within == self.longest:
+            self._within = within  # the same object next time, from the same code
         if times.__class__ is array:
             last = times[-1]
             low = (at if at > last else last) - within
             return len(times) if times[0] > low else len(times) - bisect_right(times, low)
         if times is None:
             return None if self._unknown(at - within) else 0
-        if times.__class__ is int:
-            return 1 if times > at - within else 0
-        low = max(at, times[-1]) - within
-        return None if self._doubtful(key, low) else len(times) - bisect_right(times, low)
+        return self._count(key, times, at, within)
+
+    def _count(self, key: Key, times: Any, at: int, within: int) -> int | None:
+        """The same for a key whose times are one number, or that is in doubt."""
+        if times.__class__ is not int:
+            low = max(at, times[-1]) - within
+            return None if self._doubtful(key, low) else len(times) - bisect_right(times, low)
+        low = max(at, _newest(times)) - within
+        shift = 0 if times < _ONE else (times.bit_length() - 1) & -64
+        if times >> shift > low:
+            return (shift >> 6) + 1
+        held = _unpacked(times)
+        return len(held) - bisect_right(held, low)
 
     def total(self, key: Key) -> int | None:
         """Events under the key, ever."""
@@ -179,12 +232,8 @@ class CountStore(BaseStore):
 
     def since_last_ago(self, key: Key, at: int, within: int | None, ago: int) -> int | None:
         """Microseconds from the last event in (at − ago − within, at − ago] to at − ago."""
-        found = self._ago(key, at, within, ago)
-        if found is None or found[1] == found[2]:
-            return None
-        times, _, high = found
-        since: int = max(at, times[-1]) - ago - times[high - 1]
-        return since
+        last = self.last_at_ago(key, at, within, ago)
+        return None if last is None else max(at, self._newest(self._held[key])) - ago - last
 
     def _window(self, key: Key, at: int, within: int | None, skip: int) -> tuple[Any, int, int]:
         """The times of a key, and between which places the window lies; nothing lies in it when it is in
@@ -206,24 +255,55 @@ class CountStore(BaseStore):
 
     # ------------------------------------------------------------------------------------ for the base
 
+    def load(self, dumped: dict[str, Any]) -> None:
+        """Take over what another store dumped."""
+        self._key = None
+        super().load(dumped)
+
     def _newest(self, held: Any) -> int:
-        newest: int = held if held.__class__ is int else held[-1]
-        return newest
+        return _newest(held) if held.__class__ is int else int(held[-1])
 
     def _size(self, key: Key, held: Any) -> tuple[int, int]:
-        return len(_list(held)), size(held)
+        return len(_list(held)), size(held) - (GC if held.__class__ is int else 0)
 
     def _dumped(self, key: Key, held: Any) -> Any:
-        return list(_list(held))
+        return [list(_list(held)), None]
 
     def _loaded(self, key: Key, dumped: Any, marked: bool) -> Any:
+        times = dumped[0]
+        self._top = max(self._top, times[-1])
         if marked:
-            return _Marked("q", dumped)
-        return array("q", dumped) if len(dumped) > 1 else dumped[0]
+            return _Marked("q", times)
+        if len(times) == 1:
+            return times[0]
+        if len(times) > _PACKED or times[0] <= 0:
+            return _roomy(times)
+        packed = 0
+        for time in times:
+            packed = packed << 64 | time
+        return packed
+
+
+def _newest(times: int) -> int:
+    return times if times < _ONE else times & _LOWEST
+
+
+def _unpacked(times: int) -> list[int]:
+    """The times that one number stands for, oldest first; none for 0 left over."""
+    if times < _ONE:
+        return [times]
+    return [times >> shift & _LOWEST for shift in range((times.bit_length() - 1) & -64, -1, -64)]
+
+
+def _roomy(times: list[int]) -> array[int]:
+    """An array with room for one more; by itself it would make more room than a small one is worth."""
+    out = array("q", (*times, 0))
+    out.pop()
+    return out
 
 
 def _list(times: Any) -> Any:
     """A key's times as a sequence, oldest first."""
     if times is None:
         return ()
-    return (times,) if times.__class__ is int else times
+    return _unpacked(times) if times.__class__ is int else times

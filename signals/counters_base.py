@@ -7,7 +7,8 @@ that newest time reads as of it, and moves no clock.
 
 A key is idle once its newest entry is older than any reading can look back to from the memory's horizon.
 Idle keys leave a few at a time: the keys stand in a queue, and whoever brings a new one looks at two at
-its head, drops what is idle and puts the others at the tail.
+its head, if it is time to, drops what is idle and puts the others at the tail. So does the state whenever
+the horizon moves, for the sake of stores that get no new keys.
 
 No silent wrong number: where the memory is full a new key is refused, and for as long as a window
 reaches back to a refusal, readings under keys that may have lost events to it are missing and reported
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Iterable
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, ClassVar
 
 from quell.signals.memory import Memory
@@ -28,6 +29,12 @@ Key = Hashable
 
 MOST = 1_000_000
 """The most entries that one key holds."""
+
+FOREVER = 2**62
+"""A span that reaches back before all times."""
+
+_BLOCK = 64
+"""So many keys stand in the queue as one: it is known of them together when to look at them."""
 
 SAMPLE = 1_000
 """How many keys are looked at to estimate what all of them take."""
@@ -67,34 +74,47 @@ def size(held: Any) -> int:
 
 class BaseStore:
     """The keys of a store. `longest` is the longest look-back of any reading in microseconds, its `before`
-    included; None for ever, and then no key leaves. `began` is the time from which events are watched."""
+    included; None for ever, and then no key leaves, but what lies further back than `recent` may be kept as
+    a sum only. `began` is the time from which events are watched."""
 
     __slots__ = (
+        "_due",
+        "_head",
         "_held",
+        "_least",
         "_marks",
         "_queue",
         "_reach",
         "_refused",
+        "_tail",
         "began",
         "late",
         "longest",
         "memory",
         "name",
+        "recent",
     )
 
     kind: ClassVar[str]
     holds: frozenset[str] = frozenset()
-    """What is kept beyond the least that a store of the kind keeps."""
+    """What a dump of the store has beyond the least that one of the kind has."""
+    wants: frozenset[str] = frozenset()
+    """What of that there must be in a dump that the store loads."""
 
     def __init__(self, name: str, longest: int | None, memory: Memory, reach: int | None) -> None:
         self.name = name
         self.longest = longest
+        self.recent: int | None = None
         self.memory = memory
         self.late = memory.late
         self.began: int | None = None
         self._reach = reach
         self._held: dict[Key, Any] = {}
-        self._queue: deque[Key] = deque()
+        self._head: list[Key] = []
+        self._queue: deque[tuple[int, list[Key]]] = deque()
+        self._tail: list[Key] = []
+        self._least = 0
+        self._due = -FOREVER
         self._marks: dict[Key, tuple[int | None, int | None]] = {}
         self._refused: int | None = None
 
@@ -124,36 +144,72 @@ class BaseStore:
     def _enter(self, key: Key, at: int) -> bool:
         """Make room for a new key; False when there is none, and the store remembers that. The caller
         puts the key's first entry into `_held`."""
-        if self._reach is not None:
-            self._sweep(2)
         memory = self.memory
+        horizon = memory.horizon
+        if horizon is not None and horizon >= self._due:
+            self.sweep(2)
         if memory.left <= 0:
-            self._sweep(8)
+            self.sweep(8)
             if memory.left <= 0:
                 if self._refused is None or self._refused < at:
                     self._refused = at
                 return False
         memory.left -= 1
         if self._reach is not None:
-            self._queue.append(key)
+            self._queue_up(key, at)
         if self._refused is not None and (self._reach is None or self._refused > at - self._reach):
             self._marks[key] = (self._refused, None)
         return True
 
-    def _sweep(self, most: int) -> None:
-        """Look at so many keys at the head of the queue and drop the idle ones."""
-        horizon, reach, queue = self.memory.horizon, self._reach, self._queue
+    def _queue_up(self, key: Key, newest: int) -> None:
+        """Put a key at the tail of the queue."""
+        tail = self._tail
+        if newest < self._least or not tail:
+            self._least = newest
+        tail.append(key)
+        if len(tail) == _BLOCK:
+            self._close()
+
+    def _close(self) -> None:
+        """Begin another block at the tail of the queue. Nobody need look at this one before the horizon is
+        where its first key can be idle; times that run ahead put that off by no more than one reach."""
+        horizon, reach = self.memory.horizon, self._reach
+        assert reach is not None
+        due = -FOREVER if horizon is None else min(self._least, horizon + reach) + reach
+        self._queue.append((due, self._tail))
+        self._tail = []
+        if not self._head and len(self._queue) == 1:
+            self._due = due
+
+    def sweep(self, most: int) -> None:
+        """Look at no more than so many keys, if it is time to look at any, and drop the idle ones."""
+        horizon, reach = self.memory.horizon, self._reach
         if horizon is None or reach is None:
             return
-        for _ in range(min(most, len(queue))):
-            key = queue.popleft()
-            if self._newest(self._held[key]) + reach <= horizon:
-                del self._held[key]
-                self._marks.pop(key, None)
-                self._drop(key)
-                self.memory.left += 1
-            else:
-                queue.append(key)
+        for _ in range(most):
+            if not self._head and not self._next(horizon):
+                return
+            key = self._head.pop()
+            newest = self._newest(self._held[key])
+            if newest + reach > horizon:
+                self._queue_up(key, newest)
+                continue
+            del self._held[key]
+            self._marks.pop(key, None)
+            self._drop(key)
+            self.memory.left += 1
+
+    def _next(self, horizon: int) -> bool:
+        """Bring the next block to the head of the queue, once it is due."""
+        assert self._reach is not None
+        if not self._queue and self._tail and self._least + self._reach <= horizon:
+            self._close()
+        if self._queue and self._queue[0][0] <= horizon:
+            self._head = self._queue.popleft()[1]
+            self._due = -FOREVER
+            return True
+        self._due = self._queue[0][0] if self._queue else -FOREVER
+        return False
 
     def _cut(self, key: Key, newest_gone: int) -> None:
         """Note that a key lost its entries up to a time because it held too many."""
@@ -214,7 +270,7 @@ class BaseStore:
 
     def bytes(self) -> int:
         """The bytes that the store takes, without the keys' own: an estimate from at most 1,000 keys."""
-        own = sum(map(size, (self._held, self._queue, self._marks)))
+        own = size(self._held) + size(self._marks) + (0 if self._reach is None else 9 * len(self._held))
         return own + self._sampled()[1]
 
     def _sampled(self) -> tuple[int, int]:
@@ -235,6 +291,7 @@ class BaseStore:
             "kind": self.kind,
             "holds": sorted(self.holds),
             "longest": self.longest,
+            "recent": self.recent,
             "began": self.began,
             "refused": self._refused,
             "keys": [
@@ -242,25 +299,37 @@ class BaseStore:
             ],
         }
 
+    def covers(self, dumped: dict[str, Any]) -> bool:
+        """Whether what was dumped goes back as far as the readings of this store do."""
+        if self.longest is None and dumped["longest"] is not None:
+            return False
+        mine = self.longest if self.longest is not None else self.recent
+        theirs = dumped["longest"] if dumped["longest"] is not None else dumped["recent"]
+        return theirs is None or (mine is not None and mine <= theirs)
+
     def _in_order(self) -> Iterable[tuple[Key, Any]]:
         """The keys as they stand in the queue: who loads them looks at the same ones next."""
         held = self._held
-        return held.items() if self._reach is None else ((key, held[key]) for key in self._queue)
+        if self._reach is None:
+            return held.items()
+        keys = chain(reversed(self._head), *(block for _, block in self._queue), self._tail)
+        return ((key, held[key]) for key in keys)
 
     def load(self, dumped: dict[str, Any]) -> None:
         """Take over what another store dumped, in the place of all that this one holds; readings give the
-        same as before. Raises ValueError when that store kept something else. How far back it reached is
-        `longest` in what it dumped; whether that is enough is for the caller to say."""
-        if dumped["kind"] != self.kind or not self.holds <= {*dumped["holds"]}:
+        same as before. Raises ValueError when that store kept something else. Whether it
+        reached back far enough `covers` says."""
+        if dumped["kind"] != self.kind or not self.wants <= {*dumped["holds"]}:
             raise ValueError(f"the counter `{self.name}` cannot be filled from a store of another kind")
         self.memory.left += len(self._held)
-        self._held, self._queue, self._marks = {}, deque(), {}
+        self._held, self._marks = {}, {}
+        self._head, self._queue, self._tail, self._due = [], deque(), [], -FOREVER
         self.began, self._refused = dumped["began"], dumped["refused"]
         for written, entries, *mark in dumped["keys"]:
             key = _key(written)
             self._held[key] = self._loaded(key, entries, bool(mark))
             if self._reach is not None:
-                self._queue.append(key)
+                self._queue_up(key, self._newest(self._held[key]))
             if mark:
                 self._marks[key] = (mark[0], mark[1])
         self.memory.left -= len(self._held)

@@ -12,8 +12,16 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-from quell.signals.counters_base import BaseStore, Key, each, size
-from quell.signals.counters_entries import Number, more_bits, quotient, rounded, scaled
+from quell.signals.counters_base import MOST, BaseStore, Key, each, size, surplus
+from quell.signals.counters_entries import (
+    Number,
+    more_bits,
+    quotient,
+    rounded,
+    scaled,
+    whole_mean,
+    whole_sum,
+)
 from quell.signals.memory import Memory
 
 
@@ -92,6 +100,10 @@ class CoarseStore(BaseStore):
         held.newest = at
         low = None if self.longest is None else (at - self.longest) // self.resolution
         held.open(-(-at // self.resolution), low)
+        if len(held.stretches) > MOST:
+            few = surplus(len(held.stretches))
+            self._cut(key, held.stretches[few - 1] * self.resolution)
+            held.cut(few)
         if self._marks and self._reach is not None and key in self._marks:
             self._settled(key, at - self._reach)
         return held
@@ -218,31 +230,61 @@ class CoarseNumberStore(CoarseStore):
         """The sum of the numbers in (at − within, at], the start rounded down; with `skip` without the
         present event's."""
         found = self._window(key, at, within)
-        return None if found is None else self._of(found, skip)[1]
+        return None if found is None else self._sum(found, skip)
 
     def mean(self, key: Key, at: int, within: int | None, skip: bool) -> Number | None:
         """Their mean; missing when there are none."""
         found = self._window(key, at, within)
-        return None if found is None else self._of(found, skip)[2]
+        return None if found is None else self._mean(found, skip)
 
     def sum_ago(self, key: Key, at: int, within: int | None, ago: int) -> Number | None:
         """The sum in (at − ago − within, at − ago], the start rounded down and the end up; missing while
         that window was not yet watched whole."""
         found = self._ago(key, at, within, ago)
-        return None if found is None else self._of(found, False)[1]
+        return None if found is None else self._sum(found, False)
 
     def mean_ago(self, key: Key, at: int, within: int | None, ago: int) -> Number | None:
         """The mean in such a window."""
         found = self._ago(key, at, within, ago)
-        return None if found is None else self._of(found, False)[2]
+        return None if found is None else self._mean(found, False)
 
-    def _of(self, found: Found, skip: bool) -> tuple[int, Number | None, Number | None]:
-        """How many numbers there are in a window, their sum and their mean."""
+    def sum_whole(self, key: Key, at: int, within: int | None, skip: bool) -> int | None:
+        """The sum of durations, in whole microseconds."""
+        found = self._window(key, at, within)
+        return None if found is None else whole_sum(self._of(found, skip)[1], found[0].scale)
+
+    def mean_whole(self, key: Key, at: int, within: int | None, skip: bool) -> int | None:
+        """The mean of durations, to the nearest microsecond, halves to even."""
+        found = self._window(key, at, within)
+        return None if found is None else self._mean_whole(found, skip)
+
+    def sum_whole_ago(self, key: Key, at: int, within: int | None, ago: int) -> int | None:
+        """The sum of durations in a window that ends before the present."""
+        found = self._ago(key, at, within, ago)
+        return None if found is None else whole_sum(self._of(found, False)[1], found[0].scale)
+
+    def mean_whole_ago(self, key: Key, at: int, within: int | None, ago: int) -> int | None:
+        """The mean of durations in a window that ends before the present."""
+        found = self._ago(key, at, within, ago)
+        return None if found is None else self._mean_whole(found, False)
+
+    def _sum(self, found: Found, skip: bool) -> Number | None:
+        return rounded(self._of(found, skip)[1], found[0].scale)
+
+    def _mean(self, found: Found, skip: bool) -> Number | None:
+        number, total = self._of(found, skip)
+        return quotient(total, number << found[0].scale) if number else None
+
+    def _mean_whole(self, found: Found, skip: bool) -> int | None:
+        number, total = self._of(found, skip)
+        return whole_mean(total, found[0].scale, number)
+
+    def _of(self, found: Found, skip: bool) -> tuple[int, int]:
+        """How many numbers there are in a window, and their sum times 2 to the power of the key's scale."""
         held, low, high = found
         assert held.sums is not None
         number, total = held.counts[high] - held.counts[low], held.sums[high] - held.sums[low]
         if skip:
             number -= len(self._added)
             total -= sum(scaled(v, held.scale) for v in self._added)
-        mean = quotient(total, number << held.scale) if number else None
-        return number, rounded(total, held.scale), mean
+        return number, total

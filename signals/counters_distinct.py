@@ -6,6 +6,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from quell.signals.counters_base import MOST, BaseStore, Key, each, size, surplus
@@ -13,6 +14,12 @@ from quell.signals.memory import Memory
 
 SHOWN = 100
 """The most values that a reading of `values` gives."""
+
+
+_RUNNING = 40
+"""The bits of a running number: a trillion sightings."""
+
+_time = itemgetter(1)
 
 
 class _Log:
@@ -29,11 +36,12 @@ class DistinctStore(BaseStore):
     """Different values, per key.
 
     Per key the values stand in order of when they were last seen, so a reading passes over the ones whose
-    time has run out. Where readings end before the present (`log`), every sighting is kept as well; where
-    readings give the values themselves (`shown`), the newest ones before the present event are too.
+    time has run out. Where readings end before the present (`log`), every sighting is kept as well. Where
+    readings give the values themselves (`shown`), the times carry a running number in their low bits, so
+    that the order before the present event can be told of values last seen at one time.
     """
 
-    __slots__ = ("_before", "_logs", "_shown", "holds", "log", "previous")
+    __slots__ = ("_added", "_bits", "_logs", "_seen", "holds", "log", "previous", "wants")
 
     kind = "distinct"
 
@@ -42,10 +50,11 @@ class DistinctStore(BaseStore):
     ) -> None:
         super().__init__(name, longest, memory, longest)
         self.log = log
-        self.holds = frozenset({"log"} if log else ())
+        self.holds = self.wants = frozenset({"log"} if log else ())
         self.previous: dict[Key, list[int | None]] = {}
-        self._shown = shown
-        self._before: dict[Key, list[tuple[Any, int]]] = {}
+        self._bits = _RUNNING if shown else 0
+        self._seen = 0
+        self._added: Sequence[Any] = ()
         self._logs: dict[Key, _Log] = {}
 
     # ---------------------------------------------------------------------------------------- writing
@@ -57,9 +66,7 @@ class DistinctStore(BaseStore):
     def add_each(self, keys: Iterable[Key], values: Any, at: int) -> None:
         """Count the different values of one event under several different keys."""
         self.previous = {}
-        if self._shown:
-            self._before = {}
-        different = each(values) if values.__class__ is list else (values,)
+        self._added = different = each(values) if values.__class__ is list else (values,)
         if different:
             for key in keys:
                 self._add(key, different, at)
@@ -69,7 +76,7 @@ class DistinctStore(BaseStore):
         if seen is None:
             if not self._enter(key, at):
                 return
-            self._held[key] = dict.fromkeys(different, at)
+            self._put(self._held.setdefault(key, {}), different, at)
             self.previous[key] = [None] * len(different)
         else:
             at = self._count(key, seen, different, at)
@@ -78,25 +85,38 @@ class DistinctStore(BaseStore):
 
     def _count(self, key: Key, seen: dict[Any, int], different: Sequence[Any], at: int) -> int:
         """Count values under a key that is held; gives the time that they count as of."""
-        last = seen[next(reversed(seen))]
+        last = self._newest(seen)
         if at < last:
             self.late.append(self.name)
             at = last
-        if self._shown:
-            self._before[key] = list(islice(reversed(seen.items()), SHOWN))
         self.previous[key] = [seen.pop(value, None) for value in different]
-        for value in different:
-            seen[value] = at
-        if self.longest is not None and next(iter(seen.values())) <= at - self.longest:
-            self._trim(seen, at - self.longest)
+        self._put(seen, different, at)
+        if self.longest is not None:
+            low = self._through(at - self.longest)
+            if next(iter(seen.values())) <= low:
+                self._trim(seen, low)
         if len(seen) > MOST:
             self._crop(key, seen)
         if self._marks and key in self._marks and self.longest is not None:
             self._settled(key, at - self.longest)
         return at
 
+    def _put(self, seen: dict[Any, int], different: Sequence[Any], at: int) -> None:
+        """Make values the newest."""
+        if not self._bits:
+            for value in different:
+                seen[value] = at
+            return
+        for value in different:
+            self._seen += 1
+            seen[value] = at << self._bits | self._seen
+
+    def _through(self, low: int) -> int:
+        """What is held for the last moment of a time."""
+        return ((low + 1) << self._bits) - 1
+
     def _trim(self, seen: dict[Any, int], low: int) -> None:
-        self._sweep(1)
+        self.sweep(1)
         gone = []
         for value, time in seen.items():
             if time > low:
@@ -108,7 +128,7 @@ class DistinctStore(BaseStore):
     def _crop(self, key: Key, seen: dict[Any, int]) -> None:
         """Let go of the values not seen for longest under a key that has too many."""
         few = list(islice(seen.items(), surplus(len(seen))))
-        self._cut(key, few[-1][1])
+        self._cut(key, few[-1][1] >> self._bits)
         for value, _ in few:
             del seen[value]
 
@@ -137,10 +157,12 @@ class DistinctStore(BaseStore):
         seen = self._held.get(key)
         if seen is None:
             return None if self._refused is not None and self._unknown(at - within) else 0
-        last = seen[next(reversed(seen))]
+        last = seen[next(reversed(seen))] >> self._bits
         low = (at if at > last else last) - within
         if self._marks and self._doubtful(key, low):
             return None
+        if self._bits:
+            low = self._through(low)
         if next(iter(seen.values())) > low:
             return len(seen)
         return _after(seen, low)
@@ -159,7 +181,7 @@ class DistinctStore(BaseStore):
         if within is None:
             return sum(time is None for time in before)
         seen = self._held.get(key)
-        low = max(at, seen[next(reversed(seen))]) - within if seen else at - within
+        low = self._through((max(at, self._newest(seen)) if seen else at) - within)
         return sum(time is None or time <= low for time in before)
 
     def count_ago(self, key: Key, at: int, within: int | None, ago: int) -> int | None:
@@ -173,12 +195,26 @@ class DistinctStore(BaseStore):
         seen = self._held.get(key)
         low = None
         if within is not None:
-            low = (max(at, seen[next(reversed(seen))]) if seen else at) - within
+            low = (max(at, self._newest(seen)) if seen else at) - within
         if self._in_doubt(key, low):
             return None
-        newest: Iterable[tuple[Any, int]]
-        newest = self._before.get(key, ()) if skip else islice(reversed((seen or {}).items()), SHOWN)
-        return [value for value, time in newest if low is None or time > low]
+        if seen is None:
+            return []
+        newest = self._before(key, seen) if skip else islice(reversed(seen.items()), SHOWN)
+        if low is None:
+            return [value for value, _ in newest]
+        low = self._through(low)
+        return [value for value, time in newest if time > low]
+
+    def _before(self, key: Key, seen: dict[Any, int]) -> list[tuple[Any, int]]:
+        """The values as they were before the present event, newest first: the others, and its own where
+        they were then."""
+        added = self._added
+        held = list(islice(reversed(seen.items()), len(added), len(added) + SHOWN))
+        before = zip(added, self.previous[key], strict=True)
+        held.extend((value, time) for value, time in before if time is not None)
+        held.sort(key=_time, reverse=True)
+        return held[:SHOWN]
 
     def values_ago(self, key: Key, at: int, within: int | None, ago: int) -> list[Any] | None:
         """The values in (at − ago − within, at − ago], at most 100, newest first; missing while that
@@ -204,7 +240,7 @@ class DistinctStore(BaseStore):
 
     def _newest(self, held: Any) -> int:
         newest: int = held[next(reversed(held))]
-        return newest
+        return newest >> self._bits
 
     def _size(self, key: Key, held: Any) -> tuple[int, int]:
         number, taken = len(held), size(held) + 32 * len(held)
@@ -216,14 +252,18 @@ class DistinctStore(BaseStore):
 
     def _dumped(self, key: Key, held: Any) -> Any:
         noted = self._logs.get(key)
-        return [list(held), list(held.values()), *([list(noted.times), noted.values] if noted else ())]
+        times = [time >> self._bits for time in held.values()]
+        return [list(held), times, *([list(noted.times), noted.values] if noted else ())]
 
     def _loaded(self, key: Key, dumped: Any, marked: bool) -> Any:
         if self.log:
             noted = self._logs[key] = _Log()
             noted.times.extend(dumped[2])
             noted.values.extend(dumped[3])
-        return dict(zip(dumped[0], dumped[1], strict=True))
+        seen: dict[Any, int] = {}
+        for value, time in zip(dumped[0], dumped[1], strict=True):
+            self._put(seen, (value,), time)
+        return seen
 
 
 def _after(seen: dict[Any, int], low: int) -> int:

@@ -60,7 +60,7 @@ class EventStore(BaseStore):
             low = at - self.longest
             if times[len(times) >> 2] <= low:
                 held.cut(bisect_right(times, low))
-                self._sweep(1)
+                self.sweep(1)
             if self._marks and key in self._marks:
                 self._settled(key, low)
         if len(times) > MOST:

@@ -107,7 +107,8 @@ ROWS: tuple[Function, ...] = (
     Function(
         name="min",
         group="numbers",
-        doc="The least of two or more numbers, durations or times; missing when one of them is.",
+        doc="The least of two or more numbers, durations or times; missing when one of them is. (Over events"
+        " it is a counter: `min(amount of payment by card within 1h)`.)",
         parameters=(Parameter("x", _ORDERED), Parameter("y", _ORDERED)),
         result=_ORDERED,
         call=min,
@@ -119,7 +120,8 @@ ROWS: tuple[Function, ...] = (
     Function(
         name="max",
         group="numbers",
-        doc="The greatest of two or more numbers, durations or times; missing when one of them is.",
+        doc="The greatest of two or more numbers, durations or times; missing when one of them is. (Over"
+        " events it is a counter: `max(amount of payment by card within 1h)`.)",
         parameters=(Parameter("x", _ORDERED), Parameter("y", _ORDERED)),
         result=_ORDERED,
         call=max,

@@ -9,12 +9,13 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from quell.signals.remote_answers import Reader, reader
-from quell.signals.remote_functions import MAX_THREADS, FunctionTarget
+from quell.signals.remote_functions import FunctionTarget
 from quell.signals.remote_http import HttpTarget
 from quell.signals.remote_lane import Lane, Line, OnLate, Transport
 from quell.signals.remote_secrets import MissingSecret, fill
@@ -100,21 +101,27 @@ class Remotes:
     def _transport(self, name: str, headers: Mapping[str, str]) -> Transport:
         target = self._targets[name]
         if target.callable:
-            return FunctionTarget(self._callables[name], min(target.concurrency, MAX_THREADS))
+            return FunctionTarget(self._callables[name], target.concurrency)
         return HttpTarget(target, headers)
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         for name, transport in self._transports.items():
-            self._lanes[name] = Lane(loop, self._targets[name], transport, self._on_late)
+            target = self._targets[name]
+            if isinstance(transport, FunctionTarget) and transport.at_once is not None:
+                target = replace(target, concurrency=transport.at_once)
+            self._lanes[name] = Lane(loop, target, transport, self._on_late)
         for model, spec in self._specs.items():
             lane = self._lanes.get(spec.target)
             if lane is not None:
                 self._lines[model] = (lane, lane.add(spec, self._readers[model]))
 
     async def close(self) -> None:
-        """Stop every call, tell whoever still waits, and let go of connections and threads."""
+        """Stop every call, tell whoever still waits, and let go of connections and threads. In another event
+        loop than the one that asked there is nothing left to stop."""
         self._closed = True
+        if self._loop is not asyncio.get_running_loop():
+            return
         await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
 
     def stats(self) -> dict[str, Figures]:

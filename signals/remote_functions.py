@@ -21,17 +21,20 @@ class FunctionTarget:
     where missing) and returns, or awaits to, a list of as many answers in the same order.
 
     An `async` function runs in the event loop. Any other may block, so it runs in a thread of its own pool
-    of at most `threads`; a thread cannot be stopped, so such a function should bound its own time.
+    of at most `threads` and never more than 64. A thread cannot be stopped, so such a function should bound
+    its own time.
     """
 
     def __init__(self, function: Callable[..., Any], threads: int) -> None:
         self._function = function
-        self._threads = threads
+        self._threads = min(threads, MAX_THREADS)
         self._pool: ThreadPoolExecutor | None = None
         # An instance with an async __call__ is no coroutine function by itself.
-        self._is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
             getattr(function, "__call__", None)  # noqa: B004 - whether it is async, not whether it is there
         )
+        self.at_once = None if is_async else self._threads
+        """How many calls can be under way at once, None where there is no limit."""
 
     async def call(self, model: str, questions: Sequence[bytes]) -> list[Any]:
         """The answers to some questions, each the JSON of its inputs. Raises CallError."""
@@ -47,7 +50,7 @@ class FunctionTarget:
         return list(answers)
 
     async def _answers(self, inputs: list[Any]) -> Any:
-        if self._is_async:
+        if self.at_once is None:
             return await self._function(inputs)
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="quell-remote")
@@ -68,7 +71,5 @@ def _outcome(function: Callable[..., Any], inputs: list[Any]) -> tuple[Exception
     """What the function raised, or what it returned: a future cannot carry every exception."""
     try:
         return None, function(inputs)
-    except StopIteration as error:
-        return RuntimeError(str(error)), None
     except Exception as error:
         return error, None

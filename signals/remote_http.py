@@ -1,7 +1,7 @@
 """Targets that are HTTP services: connections kept open, requests and answers as JSON.
 
-asyncio and httptools rather than a general client: with 1,000 requests in flight those cost several times
-the wait for the service (CONTRIBUTING.md has the figures), and what is needed here is one POST to one place.
+asyncio and httptools rather than a general client: what is needed is one POST to one place, and with 1,000
+in flight a general client works several times as long (`python -m tests.bench.remote --others`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from quell.signals.remote_connection import Connection, Reply, Stale
 from quell.signals.remote_types import CallError, Target
 
 MAX_BYTES = 1 << 18
-"""How many bytes an answer may take, and `MAX_BYTES_EACH` more for every question of a batch."""
+"""How many bytes an answer may take, and `MAX_BYTES_EACH` more for every question that a batch may hold."""
 MAX_BYTES_EACH = 1 << 16
+MAX_BYTES_BATCH = 1 << 24
+"""But never more than this: reading it holds up whatever else the event loop does."""
 IDLE_SECONDS = 10.0
 """How long a connection that is not used stays open."""
 
@@ -34,7 +36,7 @@ class HttpTarget:
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._version = target.version
-        self._largest = MAX_BYTES + MAX_BYTES_EACH * target.batch
+        self._largest = min(MAX_BYTES + MAX_BYTES_EACH * target.batch, MAX_BYTES_BATCH)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         lines = [
             f"POST {path} HTTP/1.1",

@@ -236,17 +236,21 @@ class Lane:
             question.sent = began
         # One timer for two ends: most calls reach neither.
         call.timer = self.loop.call_at(began + call.line.wait, self._overdue, call)
-        answers: Sequence[Any] | CallError = CallError("failed", "the engine was closed")
+        answers: Sequence[Any] | CallError | None = None
         try:
             answers = await self._answers(call)
-        finally:  # also when cancelled by close
+        finally:
             call.timer.cancel()
             self._calls -= 1
-            if isinstance(answers, CallError):
-                self._failed(call, answers)
+            if answers is None:  # cancelled, and if not by close then most likely because the loop ends
+                self._failed(call, CallError("failed", "the engine was closed"))
+                self.loop.call_later(0.1, self._pump)
             else:
-                self._answered(call, answers)
-            self._pump()
+                if isinstance(answers, CallError):
+                    self._failed(call, answers)
+                else:
+                    self._answered(call, answers)
+                self._pump()
 
     def _overdue(self, call: Call) -> None:
         """Whoever asked first has given up. The call goes on to its own end: the answer may be of use yet."""
@@ -270,7 +274,7 @@ class Lane:
             return error
         except asyncio.CancelledError:
             assert call.task is not None
-            if call.expired and call.task.uncancel() == 0:
+            if call.expired:
                 within = spell_duration(round(self._seconds(call.line) * 1e6))
                 return CallError("failed", f"no answer within {within}")
             if call.task.cancelling():

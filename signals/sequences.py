@@ -48,8 +48,8 @@ ROWS: tuple[Function, ...] = (
     Function(
         name="first",
         group="lists",
-        doc="The first element of a list; missing when it is empty. (Of a counter's events: `first(E by"
-        " …)`.)",
+        doc="The first element of a list; missing when it is empty. (Over events"
+        " it is a counter, and gives the first of them: `first(message by author within 1h).content`.)",
         parameters=(Parameter("list", list_of(_ANY)),),
         result=_ANY.maybe(),
         call=first,
@@ -59,7 +59,8 @@ ROWS: tuple[Function, ...] = (
     Function(
         name="last",
         group="lists",
-        doc="The last element of a list; missing when it is empty. (Of a counter's events: `last(E by …)`.)",
+        doc="The last element of a list; missing when it is empty. (Over events it is a counter, and gives"
+        " the last before the present one: `last(message by author within 1h).content`.)",
         parameters=(Parameter("list", list_of(_ANY)),),
         result=_ANY.maybe(),
         call=last,

@@ -25,7 +25,7 @@ def show(value: Any, type_: Type) -> str:
         return spell_number(value)
     if kind == "duration":
         return show_duration(value)
-    if kind == "time":
+    if kind in ("time", "event"):
         return show_time(value)
     if kind == "list":
         element = type_.element

@@ -37,7 +37,11 @@ class State:
             for store in self.stores.values():
                 store.began = at
         now = self.clock.see(at)
-        self.memory.horizon = self.clock.horizon
+        horizon = self.clock.horizon
+        if horizon is not self.memory.horizon:  # once in a block
+            self.memory.horizon = horizon
+            for store in self.stores.values():
+                store.sweep(4)
         if now > at:
             self.late.append(HISTORY)
         return now

@@ -9,6 +9,8 @@ from fractions import Fraction
 from typing import Any
 
 Key = Hashable
+SHOWN = 100
+"""The most values that `values` gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +111,9 @@ def nearest(exact: Fraction) -> float | None:
 
 
 def newest_first(entries: Sequence[Entry]) -> list[Any]:
-    """The different values, the one counted last first, at most 100."""
+    """The different values, the one counted last first, at most so many as are shown."""
     out: list[Any] = []
     for entry in reversed(entries):
         if entry.value not in out:
             out.append(entry.value)
-    return out[:100]
+    return out[:SHOWN]

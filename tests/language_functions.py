@@ -58,6 +58,81 @@ test "two texts, one of them twice"
   given message { author: "u1", content: "goodbye" }
   expect value texts == 2
 """,
+    "values": """let texts = values(content of message by author within 1h)
+
+rule varied on message
+  when size(texts) >= 2
+  then flag
+
+test "the newest first"
+  given message { author: "u1", content: "hello" }
+  given message { author: "u1", content: "bye" }
+  expect value texts == ["bye", "hello"]
+  given message { author: "u1", content: "hello" }
+  expect value texts == ["hello", "bye"]
+""",
+    "sum": """let written = sum(length(content) of message by author within 1h)
+
+rule chatty on message
+  when written > 10
+  then flag
+
+test "characters in an hour"
+  given message { author: "u1", content: "hello" } repeat 3 every 10s
+  expect value written == 15
+  expect flag
+  given message { author: "u1", content: "hi" } after 2h
+  expect value written == 2
+""",
+    "mean": """let usual = mean(length(content) of message by author within 1d before this)
+
+rule long_for_them on message
+  when length(content) > 3 * usual
+  then flag
+
+test "three times as long as usual"
+  given message { author: "u1", content: "hello" }
+  given message { author: "u1", content: "bye" }
+  given message { author: "u1", content: "many more than twelve" }
+  expect value usual == 4
+  expect flag
+""",
+    "stddev": """let spread = stddev(length(content) of message by author within 1d)
+
+rule all_alike on message
+  when spread == 0
+  then flag
+
+test "messages of one length"
+  given message { author: "u1", content: "hello" }
+  expect value spread is missing
+  given message { author: "u1", content: "world" }
+  expect flag
+  given message { author: "u1", content: "hi" }
+  expect value round(spread, 3) == 1.732
+""",
+    "rate": """let usual = rate(message by author per 1h within 1d)
+
+rule busy on message
+  when usual > 2
+  then flag
+
+test "sixty a day"
+  given message { author: "u1" } repeat 60 every 1m
+  expect value usual == 2.5
+  expect flag
+""",
+    "since_last": """rule quick on message
+  when since_last(message by author within 1h) < 2s
+  then flag
+
+test "two in a second"
+  given message { author: "u1" }
+  expect value since_last(message by author within 1h) is missing
+  given message { author: "u1" } after 1s
+  expect value since_last(message by author within 1h) == 1s
+  expect flag
+""",
     "label_age": """rule fresh on message
   when label_age(author, "spammer") < 1h
   then block

@@ -19,6 +19,7 @@ from quell.grammar import tree
 from quell.signals.functions import REGISTRY
 from quell.signals.patterns import search
 from quell.signals.policy_lists import PolicyList
+from tests.oracle_counters import EVENTS, PAST, Counted, counts_spans, given, start_of
 from tests.oracle_labels import deed_of, said_by_hand
 from tests.oracle_rules import Decided, Outcome, Settling, held_by_rollout
 from tests.oracle_values import (
@@ -40,15 +41,6 @@ from tests.oracle_values import (
 )
 
 REFUSED = "refused"
-
-
-class Counted(NamedTuple):
-    """One event's share in a counter under one key: `at` is the time it counts as of."""
-
-    seq: int
-    key: tuple[Any, ...]
-    at: int
-    values: tuple[Any, ...]
 
 
 class Handled(NamedTuple):
@@ -89,7 +81,7 @@ class Scope(NamedTuple):
 
 def essence(counter: tree.Counter) -> tree.Counter:
     """A counter without what belongs to one reading of it."""
-    return replace(counter, reading=(), within=None, ever=False, before=None)
+    return replace(counter, reading=(), per=None, within=None, ever=False, resolution=None, before=None)
 
 
 class Oracle:
@@ -310,13 +302,16 @@ class Oracle:
             for node in tree.walk(root):
                 if isinstance(node, tree.Counter):
                     out[(essence(node), shadow)] = None
-                name = (
-                    node.name
-                    if isinstance(node, tree.Name)
-                    else node.function.name
-                    if isinstance(node, tree.Call)
-                    else ""
-                )
+                name = ""
+                if isinstance(node, tree.Attribute):
+                    event = self._event_of(node.target)
+                    if event is not None:
+                        name = node.name.name
+                        out[(essence(_with_value(event[0], name)), shadow)] = None
+                elif isinstance(node, tree.Name):
+                    name = node.name
+                elif isinstance(node, tree.Call):
+                    name = node.function.name
                 named = symbols.lets.get(name) or symbols.scores.get(name)
                 if named is not None and (name, shadow) not in seen:
                     seen.add((name, shadow))
@@ -348,11 +343,26 @@ class Oracle:
         if counter.where is not None and self.value(counter.where, scope) is not True:
             return []
         values: tuple[Any, ...] = ()
-        if counter.value is not None:
-            values = tuple(key_of(v) for v in _each(self.value(counter.value, scope)))
+        if counter.value is not None and counter.function.name in EVENTS:
+            values = (self.value(counter.value, scope),)
+        elif counter.value is not None:
+            values = tuple(_each(self.value(counter.value, scope)))
             if not values:
                 return []
         return [(key, values) for key in _keys([self.value(k, scope) for k in counter.by])]
+
+    def _event_of(self, node: tree.Expr) -> tuple[tree.Counter, bool] | None:
+        """The `first(…)` or `last(…)` that an expression stands for, and whether a let says so; None when it
+        stands for a value."""
+        named = False
+        while not isinstance(node, tree.Counter):
+            if isinstance(node, tree.Group):
+                node = node.inner
+            elif isinstance(node, tree.Name) and node.name in self.symbols.lets:
+                node, named = self.symbols.lets[node.name].body, True
+            else:
+                return None
+        return (node, named) if node.function.name in EVENTS else None
 
     def _newest(self, key: CounterKey, under: tuple[Any, ...]) -> int | None:
         return max((c.at for c in self.history[key] if c.key == under), default=None)
@@ -374,24 +384,30 @@ class Oracle:
         now, key = scope.now, (essence(node), scope.shadow)
         newest = self._newest(key, under)
         at = now.at if newest is None else max(now.at, newest)
-        ago = 0
-        if node.before == "this":
-            before_this = True
-        elif isinstance(node.before, tree.Expr):
-            ago = int(self.value(node.before, scope))
-        within = None if node.within is None else int(self.value(node.within, scope))
+        ago, within, per, resolution = (
+            None if e is None else int(self.value(e, scope))
+            for e in (
+                node.before if isinstance(node.before, tree.Expr) else None,
+                node.within,
+                node.per,
+                node.resolution,
+            )
+        )
         assert self.began is not None
-        if ago and at - ago - (within or 0) < self.began:
+        if ago is not None and at - ago - (within or 0) < self.began:
             return None
         counted = [c for c in self.history[key] if c.key == under]
-        if not before_this and not ago:
+        if not before_this and node.before is None and node.function.name not in PAST:
             counted += [Counted(now.seq, k, at, v) for k, v in self._share(now, key) if k == under]
-        window = [c for c in counted if c.at <= at - ago and (within is None or c.at > at - ago - within)]
-        if node.function.name == "count":
-            return float(len(window))
-        return float(len({v for c in window for v in c.values}))
+        end = at - (ago or 0)
+        low = start_of(within, resolution, end)
+        if ago is not None and resolution is not None:
+            end = -(-end // resolution) * resolution
+        window = [c for c in counted if c.at <= end and (low is None or c.at > low)]
+        spans = node.function.name in ("sum", "mean") and counts_spans(node, self.symbols)
+        return given(node, window, at, within, per or 0, spans)
 
-    def _reaches(self, node: tree.Counter, threshold: float, scope: Scope) -> bool:
+    def _reaches(self, node: tree.Counter, threshold: float, scope: Scope) -> bool | None:
         keys = [
             self.value(k, scope if node.reading else scope._replace(names={}))
             for k in node.reading or node.by
@@ -402,7 +418,7 @@ class Oracle:
         if all(k != under for k, _ in self._share(scope.now, (essence(node), scope.shadow))):
             return False
         now, before = self._reading(node, under, scope), self._reading(node, under, scope, True)
-        return bool(now >= threshold > before)
+        return None if now is None or before is None else bool(now >= threshold > before)
 
     # ------------------------------------------------------------ expressions
 
@@ -452,7 +468,11 @@ class Oracle:
             case tree.ListLiteral():
                 return [v for v in (self.value(i, scope) for i in node.items) if v is not None]
             case tree.Attribute():
-                return self._attribute(self.value(node.target, scope), node.name.name)
+                event = self._event_of(node.target)
+                if event is None or (isinstance(node.target, tree.Name) and node.target.name in scope.names):
+                    return self._attribute(self.value(node.target, scope), node.name.name)
+                inner = scope._replace(names={}) if event[1] else scope
+                return self._counter(_with_value(event[0], node.name.name), inner)
             case tree.Index():
                 assert isinstance(node.target, tree.Name)
                 return self._row(node.target.name, self.value(node.key, scope))
@@ -660,6 +680,11 @@ class Oracle:
 
 
 # -------------------------------------------------------------------- helpers
+
+
+def _with_value(counter: tree.Counter, name: str) -> tree.Counter:
+    """What `.name` after a counted event gives, as a counter of that field or let; of `.at` its time."""
+    return counter if name == "at" else replace(counter, value=tree.Name(name))
 
 
 def _generic(type_: Any) -> bool:

@@ -7,6 +7,7 @@ must and sometimes where they need not.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -15,16 +16,12 @@ from quell.grammar.types import Type
 from quell.signals.functions import REGISTRY
 from quell.signals.registry import Function, Parameter
 from tests.strategies_words import (
-    AGOS,
     COLOURS,
     ELEMENT_NAMES,
     IDS,
     LITERALS,
     REGEXES,
-    SHORT_AGOS,
-    SHORT_WINDOWS,
     TEXTS,
-    WINDOWS,
     ZONES,
     Dice,
     quote,
@@ -49,7 +46,8 @@ class Expr(NamedTuple):
 class Value:
     """Something with a name: a field, a let, a function of the bundle, a score.
 
-    `needs` are the fields that an event must have for it; `fired` says that it looks at firings.
+    `needs` are the fields that an event must have for it; `fired` says that it looks at firings; `counter`
+    are the events that something of kind `event` may stand for.
     """
 
     name: str
@@ -138,7 +136,7 @@ class Maker:
             if k == kind and n in place.fields
         ]
         options += [
-            v for v in self.world.values if v.kind == kind and v.parameters is None and self._fits(v, place)
+            v for v in self.world.values if v.kind == kind and v.parameters is None and self.fits(v, place)
         ]
         if self.world.focus == "state" and kind == "User" and self.dice.chance(60):
             return self.use(_AUTHOR)
@@ -147,7 +145,8 @@ class Maker:
             return Expr(spell(chosen)) if isinstance(chosen, str) else self.use(chosen)
         return self._literal(kind, place)
 
-    def _fits(self, value: Value, place: Place) -> bool:
+    def fits(self, value: Value, place: Place) -> bool:
+        """Whether a named value may stand in a place."""
         return (
             value.needs <= place.fields
             and (place.firings or not value.fired)
@@ -229,89 +228,19 @@ class Maker:
             return Expr(f"size({self.make(self._some_list(), place, depth)})")
         return self._general("number", place, depth)
 
-    def counter(self, place: Place, depth: int, lists: bool = False, reach: bool = False) -> Expr:
-        """A counter; with `lists` one that is read under a list, with `reach` one that `reaches` may follow."""
-        own = [n for n, events in self.world.sources.items() if set(place.events) <= set(events)]
-        if reach and not own:
-            return Expr("1")
-        names = [self.dice.pick(own if reach else sorted(self.world.sources))]
-        if self.dice.chance(15) and not reach:
-            names.append(self.dice.pick(sorted(self.world.sources)))
-        sources = [spell(n) for n in names]
-        events = {e for n in names for e in self.world.sources[n]}
-        distinct = self.dice.chance(35)
-        rules = (
-            [r for r, on in self.world.rules.items() if on]
-            if place.firings and not place.counting and not reach
-            else []
-        )
-        if rules and self.dice.chance(40):
-            rule = self.dice.pick(rules)
-            added = set(self.world.rules[rule])
-            if not distinct and self.dice.chance(20):
-                sources.append(f"fired {spell(rule)}")
-                events |= added
-            else:
-                sources, events = [f"fired {spell(rule)}"], added
-            self.fired = True
-        fields = frozenset.intersection(*(self.world.events[e] for e in events))
-        inside = Place(fields, tuple(sorted(events)), counting=True, firings=False)
-        return self._counter_of(sources, inside, place, depth, distinct, lists, reach)
-
-    def _counter_of(
-        self,
-        sources: list[str],
-        inside: Place,
-        place: Place,
-        depth: int,
-        distinct: bool,
-        lists: bool,
-        reach: bool,
+    def counter(
+        self, place: Place, depth: int, kind: str = "number", lists: bool = False, reach: bool = False
     ) -> Expr:
-        outer, self.needs = self.needs, set()
-        value = self.make(self._countable(inside), inside, min(depth, 1)) if distinct else ""
-        by, reading = self._keys(inside, place, depth, lists, reach, outer)
-        self.needs = set()
-        where = f" where {self.make('bool', inside, depth, OR)}" if self.dice.chance(35) else ""
-        self.needs = outer
-        short = self.world.focus == "state"
-        within = self.dice.pick(SHORT_WINDOWS if short else WINDOWS)
-        window = "ever" if self.dice.chance(10) else f"within {within}"
-        ago = f" before {self.dice.pick(SHORT_AGOS if short else AGOS)} ago"
-        before = "" if reach else self.dice.pick(("", "", "", " before this", ago))
-        events = ", ".join(dict.fromkeys(sources))
-        of = f"distinct({value} of {events}" if distinct else f"count({events}"
-        return Expr(f"{of}{by}{reading} {window}{before}{where})")
+        """A counter that gives a kind of value; with `lists` one that is read under a list, with `reach` one
+        that `reaches` may follow. Where there is none, a plain value."""
+        from tests.strategies_counters import counter, of_named
 
-    def _keys(
-        self, inside: Place, place: Place, depth: int, lists: bool, reach: bool, needs: set[str]
-    ) -> tuple[str, str]:
-        """The clauses `by` and `as`. A key whose fields the reading event lacks, and a list that is not to
-        be read as one, is read under another; `needs` are those of the reading event."""
-        kinds = ["User"] if lists else []
-        among = ("User", "User", "bool", "number") if self.world.focus == "state" else KEYS
-        count = self.dice.pick((0, 0, 1) if lists else (1, 1, 1, 0, 2))
-        kinds += [self.dice.pick(among) for _ in range(count)]
-        if not kinds:
-            return "", ""
-        self.needs = set()
-        many = not reach and f"list<{kinds[0]}>" in _COUNTED_LISTS and self.dice.chance(25)
-        # What is counted under a key may be read under it on another event, which `reaches` would not allow.
-        keyed = replace(inside, events=())
-        counted = [
-            self.make(f"list<{k}>" if many and not i else k, keyed, min(depth, 1), ADD)
-            for i, k in enumerate(kinds)
-        ]
-        asked, self.needs = self.needs, needs
-        by = f" by {', '.join(counted)}"
-        if asked <= place.fields and many == lists and not self.dice.chance(35):
-            needs |= asked
-            return by, ""
-        read = [f"list<{k}>" if lists and not i else k for i, k in enumerate(kinds)]
-        return by, f" as {', '.join(self.make(k, place, int(lists), ADD) for k in read)}"
-
-    def _countable(self, inside: Place) -> str:
-        return self.dice.pick(("text", "User", "number", "list<text>", "list<User>", "bool", "time", "ip"))
+        if not lists and not reach and self.dice.chance(20):
+            made = of_named(self, kind, place)
+            if made is not None:
+                return made
+        made = counter(self, place, depth, kind, lists, reach)
+        return made if made is not None else self._leaf(f"list<{kind}>" if lists else kind, place)
 
     # ------------------------------------------------------------ conditions
 
@@ -425,6 +354,10 @@ class Maker:
         """`is missing` and `is present`."""
         kind = self.dice.pick((*SCALARS, "list<text>", "bool", "number"))
         negated = "not " if self.dice.chance(20) else ""
+        if self.dice.chance(20) and not place.plain and self.world.focus != "values":
+            text = self.counter(place, depth, "event").text
+            if text.startswith(("first(", "last(")):
+                return Expr(f"{text} is {negated}missing", COMPARE)
         return Expr(
             f"{self.make(kind, place, depth, COALESCE)} is {negated}{self.dice.pick(('missing', 'present'))}",
             COMPARE,
@@ -438,17 +371,18 @@ class Maker:
             self.fired = True
             return Expr(f"fired {spell(self.dice.pick(rules))}")
         if choice == 1 and not place.plain and place.events and not place.names:
-            made = self.counter(place, depth, reach=True)
-            if made.text != "1":
+            kind, edges = self.dice.pick(_EDGES)
+            made = self.counter(place, depth, kind, reach=True)
+            if "(" in made.text and _REACHING.match(made.text):
                 negated = "not " if self.dice.chance(15) else ""
-                return Expr(f"{made.text} {negated}reaches {self.dice.pick(('1', '2', '3', '2.5'))}", COMPARE)
+                return Expr(f"{made.text} {negated}reaches {self.dice.pick(edges)}", COMPARE)
         if choice <= 3 and not place.plain:
             op = self.dice.pick((">=", ">", "<", "==", "!="))
             return Expr(f"{self.counter(place, depth).text} {op} {self.dice.below(4)}", COMPARE)
         named = [
             v
             for v in self.world.values
-            if v.kind == "number" and v.parameters is None and self._fits(v, place)
+            if v.kind == "number" and v.parameters is None and self.fits(v, place)
         ]
         if choice == 4 and named:
             return Expr(
@@ -563,8 +497,10 @@ class Maker:
     # ------------------------------------------ what every kind of value has
 
     def _general(self, kind: str, place: Place, depth: int) -> Expr:
-        """`??`, functions, records, tables, the first of a list."""
+        """`??`, functions, records, tables, the first of a list, counters."""
         choice = self.dice.below(8)
+        if not place.plain and self.dice.chance(_COUNTERS[self.world.focus]):
+            return self.counter(place, depth, kind)
         if choice == 0:
             right = "missing" if self.dice.chance(10) else self.make(kind, place, depth, ADD)
             return Expr(f"{self.make(kind, place, depth, COALESCE)} ?? {right}", COALESCE)
@@ -585,7 +521,7 @@ class Maker:
             own = [
                 v
                 for v in self.world.values
-                if v.kind == kind and v.parameters is not None and self._fits(v, place)
+                if v.kind == kind and v.parameters is not None and self.fits(v, place)
             ]
             if own and not place.plain:
                 return self._own(self.dice.pick(own), place, depth)
@@ -661,14 +597,17 @@ class Maker:
             return Expr(f"{self.make(kind, place, depth, COALESCE)} ?? {right}", COALESCE)
         if choice == 5 and inner == "text" and not place.plain:
             return self._found(place, depth)
-        if inner == "number" and not place.plain and self.dice.chance(60):
-            return self.counter(place, depth, lists=True)
+        often = _COUNTERS[self.world.focus] * (3 if inner == "number" else 1)
+        if inner != "item" and not place.plain and self.dice.chance(often):
+            return self.counter(place, depth, inner, lists=True)
+        if inner != "item" and not place.plain and self.dice.chance(often):
+            return self.counter(place, depth, kind)
         if inner in ("text", "number", "User", "ip", "bool", "duration", "time") and self.dice.chance(30):
             return Expr(f"distinct_of({self.make(kind, place, depth)})")
         return self._function(kind, place, depth)
 
     def _found(self, place: Place, depth: int) -> Expr:
-        scores = [v for v in self.world.values if v.score and self._fits(v, place)]
+        scores = [v for v in self.world.values if v.score and self.fits(v, place)]
         if scores and self.dice.chance(40):
             return Expr(f"reasons({self.use(self.dice.pick(scores)).text})")
         if not self.world.lists:
@@ -704,9 +643,13 @@ for _row in REGISTRY.rows():
         for _name in _results(_row):
             _FUNCTIONS[_name] = (*_FUNCTIONS.get(_name, ()), _row)
 
-_COUNTED_LISTS = ("list<User>", "list<text>", "list<number>")
+_EDGES = (("number", ("1", "2", "3", "2.5")), ("number", ("1", "2", "3")), ("duration", ("1s", "90s")))
+_REACHING = re.compile(r"(?:count|distinct|sum)\(")
+COUNTED_LISTS = ("list<User>", "list<text>", "list<number>")
 _AUTHOR = Value("author", "User", frozenset(("author",)))
 _CONTENT = Value("content", "text", frozenset(("content",)))
+_COUNTERS = {"any": 12, "values": 0, "state": 25}
+"""How many of a hundred values of a kind are counters."""
 _SHORT = {
     "bool": "true",
     "number": "7",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from quell.engine.bundle import Files
 from quell.grammar.source import Source
+from tests.strategies_counters import event_let
 from tests.strategies_events import SHORT_STEPS, STEPS, EventPlan, FieldPlan, history
 from tests.strategies_expressions import ATOM, KEYS, Maker, Place, Value, World
 from tests.strategies_words import (
@@ -135,8 +136,9 @@ class _Bundle:
         then one that shows them as shadow rules see them."""
         for i, (event, fields) in enumerate(self.world.events.items()):
             named = [v for v in self.world.values if v.parameters is None and v.needs <= fields]
-            pairs = ", ".join(f"p{n}: {spell(v.name)}" for n, v in enumerate(named))
-            shown = " ".join("{" + spell(v.name) + "}" for v in named)
+            said = [spell(v.name) + (".at" if v.kind == "event" else "") for v in named]
+            pairs = ", ".join(f"p{n}: {text}" for n, text in enumerate(said))
+            shown = " ".join("{" + text + "}" for text in said)
             head = f"rule z{i} on {spell(event)}\n  when true"
             self.out.append(f'{head}\n  then send "probe" {{ {pairs} }}\n  because "{shown}"')
             if self.dice.chance(30):
@@ -266,8 +268,14 @@ class _Bundle:
         maker = Maker(self.world, self.dice)
         kind = self.dice.pick(("bool", "bool", *LETS_KINDS) if self.world.focus == "values" else LETS_KINDS)
         if self.dice.chance(_COUNTERS[self.world.focus]):
-            kind = self.dice.lean(("number", "number", "list<number>"))
-            body = maker.counter(place, self.dice.below(2), lists=kind != "number").text
+            kind = self.dice.pick(_COUNTER_KINDS)
+            if kind == "event":
+                body, value = event_let(maker, place, name)
+                self.out.append(f"let {spell(name)} = {body}")
+                self.world.values.append(value)
+                return
+            lists = kind.startswith("list<") and self.dice.chance(50)
+            body = maker.counter(place, self.dice.below(2), kind[5:-1] if lists else kind, lists).text
         else:
             body = maker.make(kind, place, self.dice.between(1, 2 if self.world.focus == "values" else 3))
         self.out.append(f"let {spell(name)} = {body}")
@@ -414,6 +422,11 @@ _AMOUNTS = {
     "state": (4, 10, ("rule", "let", "rule", "let", "rule", "let", "score")),
 }
 """How many declarations there are besides the schema, and of which kinds."""
+_COUNTER_KINDS = (
+    "number", "number", "list<number>", "event", "duration", "time", "text", "list<text>", "list<User>",
+    "list<time>", "User", "bool",
+)  # fmt: skip
+"""What lets that are counters give."""
 _COUNTERS = {"any": 35, "values": 0, "state": 80}
 """How many of a hundred lets are counters."""
 _DEFAULTS = {

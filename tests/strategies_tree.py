@@ -117,7 +117,10 @@ def counters(draw: st.DrawFn, depth: int, room: int) -> tree.Counter:
     """Counters with at least one clause."""
     any_expr, additive = expr(OR, depth - 1, room), expr(ADD, depth - 1, room)
     said = draw(
-        st.sets(st.sampled_from(["by", "as", "per", "within", "ever", "before", "where"]), min_size=1)
+        st.sets(
+            st.sampled_from(["by", "as", "per", "within", "ever", "resolution", "before", "where"]),
+            min_size=1,
+        )
     )
     before: Some = st.one_of(st.just("this"), additive)
     return tree.Counter(
@@ -129,6 +132,7 @@ def counters(draw: st.DrawFn, depth: int, room: int) -> tree.Counter:
         draw(additive) if "per" in said else None,
         draw(additive) if "within" in said else None,
         "ever" in said and "within" not in said,
+        draw(additive) if "resolution" in said else None,
         draw(before) if "before" in said else None,
         draw(any_expr) if "where" in said else None,
     )

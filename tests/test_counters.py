@@ -12,10 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quell.signals import counters, counters_distinct, counters_event, counters_number
+from quell.signals import (
+    counters,
+    counters_coarse,
+    counters_distinct,
+    counters_event,
+    counters_ever,
+    counters_number,
+)
 from quell.signals.counters_base import BaseStore
 from quell.signals.memory import Memory
 from quell.signals.stores import make_store
+from tests import counters_oracle
 from tests.counters_oracle import History, Key, different, mean, newest_first, stddev, total
 
 KEYS: tuple[Key, ...] = ("a", "b", ("a", 1), ())
@@ -72,17 +80,23 @@ class Kind:
 
 
 def play(
-    kind: Kind, history: list[Step], longest: int | None = LONGEST, left: int | None = None, reload: int = -1
+    kind: Kind,
+    history: list[Step],
+    longest: int | None = LONGEST,
+    *,
+    start: int = 1_000,
+    left: int | None = None,
+    reload: int = -1,
 ) -> Iterator[tuple[Reading, Memory, Any, Step]]:
     """Run a history through a store; gives every reading, with what the memory reported for it."""
     memory = Memory()
     if left is not None:
         memory.left = left
     store, oracle = kind.make(memory, longest), History(kind.spread)
-    at, horizon = 1_000, None
+    at, horizon = start, start - LATENESS
     for number, step in enumerate(history):
         at += step.later
-        horizon = max(at - LATENESS, horizon if horizon is not None else 0)
+        horizon = max(at - LATENESS, horizon)
         at = max(at, horizon)
         memory.horizon = horizon
         if store.began is None:
@@ -158,6 +172,8 @@ def number_readings(store: Any, h: History, s: Step, at: int, skip: bool) -> Ite
         "min": lambda v: min(v, default=None),
         "max": lambda v: max(v, default=None),
     }
+    if store.recent is not None:
+        words = {word: words[word] for word in FIVE[:3]}
     for reach in (s.within, None) if store.longest is None else (s.within,):
         now = [e.value for e in h.window(key, at, reach)]
         before = [e.value for e in h.window(key, at, reach, skip)]
@@ -219,11 +235,13 @@ VALUES = {
     "count": st.none(),
     "distinct": st.one_of(TEXTS, st.lists(TEXTS, max_size=4)),
     "number": st.one_of(NUMBERS, st.lists(NUMBERS, max_size=3)),
+    "count for ever": st.none(),
+    "number for ever": st.one_of(NUMBERS, st.lists(NUMBERS, max_size=3)),
     "coarse-count": st.none(),
     "coarse-number": st.one_of(NUMBERS, st.lists(NUMBERS, max_size=3)),
     "event": st.one_of(TEXTS, st.none(), st.lists(TEXTS, max_size=2)),
 }
-FIVE = ("sum", "mean", "min", "max", "stddev")
+FIVE = ("sum", "mean", "stddev", "min", "max")
 KINDS = {
     "count": Kind(lambda m, w: make_store("count", "c", w, memory=m), count_readings, valued=False),
     "distinct": Kind(
@@ -239,6 +257,13 @@ KINDS = {
         lambda m, w: make_store("number", "p", w, ("sum", "mean"), resolution=RESOLUTION, memory=m),
         coarse_readings,
     ),
+    "count for ever": Kind(
+        lambda m, w: make_store("count", "c", None, memory=m, recent=LONGEST), count_readings, valued=False
+    ),
+    "number for ever": Kind(
+        lambda m, w: make_store("number", "n", None, FIVE[:3], True, memory=m, recent=LONGEST),
+        number_readings,
+    ),
     "event": Kind(lambda m, w: make_store("event", "e", w, memory=m), event_readings, spread=False),
 }
 
@@ -252,11 +277,14 @@ def same(found: Any, wanted: Any) -> bool:
 
 @pytest.fixture(params=[False, True], ids=["as it is", "short of room"], autouse=True)
 def hasty(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Both ways of letting go of old times: one by one, and many at once."""
+    """Both ways of letting go of old times, one by one and many at once; and lists of values that are cut."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param:
-            patch.setattr(counters, "_EAGER", 2)
+            patch.setattr(counters_ever, "KEEP", 2)
+            patch.setattr(counters, "_EAGER", 6)
             patch.setattr(counters, "_SLACK", 2)
+            patch.setattr(counters_distinct, "SHOWN", 2)
+            patch.setattr(counters_oracle, "SHOWN", 2)
         yield
 
 
@@ -266,7 +294,9 @@ def test_a_store_says_what_looking_at_everything_says(name: str, data: st.DataOb
     history = data.draw(steps(VALUES[name]))
     longest = data.draw(st.sampled_from([LONGEST, None]))
     reload = data.draw(st.integers(-1, len(history)))
-    for (word, found, wanted), memory, _, step in play(KINDS[name], history, longest, reload=reload):
+    start = data.draw(st.sampled_from([1_000, 0, -50]))
+    readings = play(KINDS[name], history, longest, start=start, reload=reload)
+    for (word, found, wanted), memory, _, step in readings:
         assert same(found, wanted), (word, step)
         assert memory.full == []
 
@@ -278,7 +308,8 @@ def test_a_full_memory_makes_nothing_wrong_in_silence(name: str, data: st.DataOb
     longest = data.draw(st.sampled_from([LONGEST, None]))
     left = data.draw(st.integers(0, 3))
     reload = data.draw(st.integers(-1, len(history)))
-    for (word, found, wanted), memory, store, step in play(KINDS[name], history, longest, left, reload):
+    readings = play(KINDS[name], history, longest, left=left, reload=reload)
+    for (word, found, wanted), memory, store, step in readings:
         if word != "new":  # it is taken from a count, which is missing
             assert same(found, wanted) or (found is None and memory.full == [store.name]), (word, step)
         assert store.keys() <= left
@@ -290,7 +321,7 @@ def test_a_key_with_too_many_entries_gives_a_lower_bound_and_says_so(name: str, 
     history = data.draw(steps(VALUES[name]))
     longest = data.draw(st.sampled_from([LONGEST, None]))
     with pytest.MonkeyPatch.context() as patch:
-        for module in (counters, counters_distinct, counters_event, counters_number):
+        for module in (counters, counters_coarse, counters_distinct, counters_event, counters_number):
             patch.setattr(module, "MOST", 4)
         for (word, found, wanted), memory, store, step in play(KINDS[name], history, longest):
             if word != "new":

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from quell.engine.compile import Analysis, analyse, build, used_fields
 from quell.engine.decision import Acted, Decision, Fired, Refused
 from quell.engine.stepper import Stepper
+from quell.signals.clock import BLOCK, LATENESS, Clock
+from quell.signals.state import State
 from tests.oracle import Handled, Oracle
 from tests.oracle_rules import Decided
 from tests.strategies_policy import Case, cases
@@ -40,13 +42,18 @@ def shown(decision: Decision) -> Decided:
     )
 
 
-def differences(case: Case) -> list[str]:
+CLOCKS = ((BLOCK, LATENESS), (3, 5_000_000), (1, 0), (2, 1_000_000))
+"""Events in a block of the watermark, and how old an event may be."""
+
+
+def differences(case: Case, clock: tuple[int, int] = CLOCKS[0]) -> list[str]:
     """What the engine and the oracle decide differently, by event."""
     analysis = compiled(case)
     made = build(analysis)
-    engine = Stepper(made)
+    block, lateness = clock
+    engine = Stepper(made, State(clock=Clock(lateness, block)))
     used = {e: used_fields(analysis, e) for e in analysis.symbols.schemas}
-    oracle = Oracle(analysis.symbols, analysis.lists, used)
+    oracle = Oracle(analysis.symbols, analysis.lists, used, block=block, lateness=lateness)
     out = []
     for i, event in enumerate(case.events):
         if oracle.unread(event):
@@ -76,9 +83,14 @@ def differences(case: Case) -> list[str]:
     return out
 
 
+_profile = settings.default
+EXAMPLES = max(300, _profile.max_examples if _profile is not None else 0)
+
+
 @pytest.mark.parametrize("focus", ["any", "values", "state"])
 @given(data=st.data())
-@settings(max_examples=300)
+@settings(max_examples=EXAMPLES)
 def test_the_engine_decides_what_the_oracle_decides(focus: str, data: st.DataObject) -> None:
-    found = differences(data.draw(cases(focus)))
+    case = data.draw(cases(focus))
+    found = differences(case, data.draw(st.sampled_from(CLOCKS)))
     assert not found, "\n".join(found)

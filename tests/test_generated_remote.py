@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from quell.engine.bundle import Files
 from quell.engine.compile import Analysis, analyse, build
 from quell.engine.decision import Decision, Refused, Reply
-from quell.engine.recorded import replay
-from quell.engine.stepper import Event, Stepper
+from quell.engine.events import Decoded
+from quell.engine.recorded import Record, replay
+from quell.engine.stepper import Stepper
 from quell.engine.waiting import Waiting
 from quell.grammar.source import Source
 from quell.grammar.types import Type
@@ -130,17 +131,15 @@ def test_a_concurrent_run_is_made_again_from_its_record(case: Case, seed: int) -
     assert len(again) == len(records)
 
 
-def concurrent(
-    stepper: Stepper, events: Sequence[bytes], dice: random.Random
-) -> list[tuple[Event, Decision]]:
+def concurrent(stepper: Stepper, events: Sequence[bytes], dice: random.Random) -> list[Record]:
     """A run in which decisions wait for a while, as the dice have it."""
-    records: list[tuple[Event, Decision]] = []
+    records: list[Record] = []
     waiting: list[tuple[bytes, Waiting]] = []
 
-    def take(event: bytes, answer: Decision | Refused | Waiting) -> None:
+    def take(event: bytes, answer: Reply | Waiting) -> None:
         if isinstance(answer, Waiting):
             waiting.append((event, answer))
-        elif isinstance(answer, Decision):
+        elif not isinstance(answer, Refused):
             records.append((event, answer))
 
     def go_on() -> None:
@@ -149,7 +148,7 @@ def concurrent(
 
     for event in events:
         decoded = stepper.decode(event)
-        take(event, stepper.decide(event) if not hasattr(decoded, "e") else stepper.admit(decoded))  # type: ignore[arg-type]  # a refusal has no `e`
+        take(event, stepper.admit(decoded) if isinstance(decoded, Decoded) else stepper.reply(decoded))
         while waiting and dice.random() < 0.5:
             go_on()
     while waiting:

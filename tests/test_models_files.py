@@ -191,7 +191,7 @@ from quell.signals.models import load_model
 
 base, seed, count = open(sys.argv[1], "rb").read(), int(sys.argv[2]), int(sys.argv[3])
 dice, accepted = random.Random(seed), 0
-words = [b"-1", b"0", b"1", b"2", b"3", b"7", b"-7", b"99999999", b"2147483648", b"nan", b"inf", b"1e999", b"1e-320", b""]
+words = b"-1 0 1 2 3 7 -7 99999999 2147483648 nan inf 1e999 1e-320".split(b" ") + [b""]
 
 
 def sized(data):

@@ -633,8 +633,8 @@ def test_a_name_that_must_be_what_it_is_cannot_be_supplied() -> None:
     text = HEAD + 'rule r on message when sent_1m reaches 3 then flag\ntest "t"\n'
     (found,) = findings(text + "  given message {} with sent_1m = 3\n  expect allow\n")
     assert found == (
-        "bad-test: `sent_1m` cannot be supplied by a test: only a count or a distinct reaches a number "
-        "(supply a value that is made from it, or give events that lead to it)"
+        "bad-test: `sent_1m` cannot be supplied by a test: only a count, a distinct or a sum reaches a "
+        "number (supply a value that is made from it, or give events that lead to it)"
     )
 
 
