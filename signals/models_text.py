@@ -211,11 +211,13 @@ def _features(head: dict[str, str]) -> tuple[list[str], list[str]]:
     for key, found in (("feature_names", names), ("feature_infos", infos)):
         if len(found) != wanted or not all(found):
             raise BadModel(f"`{key}` of the model does not list as many features as there are: {wanted}")
+    seen: set[str] = set()
     for name in names:
         if not name.isprintable() or "`" in name:
             raise BadModel(f"the feature `{_shown(name)}` has a character that no name can have")
-        if names.count(name) > 1:
+        if name in seen:
             raise BadModel(f"the model has two features called `{_shown(name)}`")
+        seen.add(name)
     for name, info in zip(names, infos, strict=True):
         if not _INFO.fullmatch(info):
             raise BadModel(f"`feature_infos` of the model says nothing sensible of `{_shown(name)}`")

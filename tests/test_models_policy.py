@@ -319,8 +319,8 @@ def test_onnx_behind_the_same_declaration() -> None:
     assert not analysis.report.errors
     made = Stepper(build(analysis))
     base = {"type": "message", "at": START, "author": "a"}
-    decided = [made.decide({**base, **more}).verdict for more in ({"stars": 3}, {"stars": 0}, {})]
-    assert decided == ["flag", "allow", "allow"]
+    decided = [made.decide({**base, **more}) for more in ({"stars": 3}, {"stars": 0}, {})]
+    assert [d.verdict for d in decided if isinstance(d, Decision)] == ["flag", "allow", "allow"]
 
 
 def test_tests_supply_a_model_and_it_is_not_asked() -> None:
