@@ -79,6 +79,11 @@ class Model(Protocol):
         ...
 
     @property
+    def cost(self) -> float:
+        """About how many microseconds one row takes on a small machine."""
+        ...
+
+    @property
     def digest(self) -> str:
         """The SHA-256 of the file, in hexadecimal."""
         ...
