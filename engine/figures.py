@@ -59,7 +59,9 @@ class Figures(msgspec.Struct, frozen=True):
     @property
     def bytes(self) -> int:
         """The bytes of all counters, labels and limits."""
-        return sum(f.bytes for f in (*self.counters, *self.labels, *self.limits))
+        parts: tuple[tuple[CounterFigures | LabelFigures | LimitFigures, ...], ...]
+        parts = (self.counters, self.labels, self.limits)
+        return sum(figures.bytes for part in parts for figures in part)
 
 
 def figures_of(state: State, seq: int) -> Figures:

@@ -194,7 +194,8 @@ def test_counters_tell_what_they_count_under_which_key() -> None:
 def test_readings_say_their_word_and_what_they_share() -> None:
     told = Told(
         "let previous = last(message by author within 1h)\n"
-        "rule r on message when previous.n == mean(n of message by author within 1d resolution 1m before this)\n"
+        "rule r on message when previous.n\n"
+        "  == mean(n of message by author within 1d resolution 1m before this)\n"
         "  and since_last(message by author ever) < 1m\n"
         "  and rate(message by author per 1m within 1h) > 0 then flag\n"
     )

@@ -332,7 +332,7 @@ def test_onnx_behind_the_same_declaration() -> None:
     made = Stepper(build(analysis))
     base = {"type": "message", "at": START, "author": "a"}
     decided = [made.decide({**base, **more}) for more in ({"stars": 3}, {"stars": 0}, {})]
-    assert [d.verdict for d in decided if isinstance(d, Decision)] == ["flag", "allow", "allow"]
+    assert [getattr(d, "verdict", None) for d in decided] == ["flag", "allow", "allow"]
 
 
 def test_tests_supply_a_model_and_it_is_not_asked() -> None:
