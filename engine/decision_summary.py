@@ -79,6 +79,7 @@ class Summary:
         self.sends: Counter[str] = Counter()
         self.acted: Counter[str] = Counter()
         self.outranked: Counter[str] = Counter()
+        self.cold: Counter[str] = Counter()
         self.late: Counter[str] = Counter()
         self.refused: dict[str, Trouble] = {}
         self.problems: dict[tuple[str, str, str], Trouble] = {}
@@ -113,6 +114,7 @@ class Summary:
             self._hits(answer)
         for change in answer.labels:
             self.labels[change.entity, change.label, change.on] += 1
+        self.cold.update(answer.cold)
         for asked in answer.outranked:
             self.outranked[asked.rule] += 1
         for sent in answer.sends:
@@ -196,6 +198,7 @@ class Summary:
             "sends": ordered(self.sends),
             "by_hand": ordered(self.acted),
             "outranked": ordered(self.outranked),
+            "cold": ordered(self.cold),
             "refusals": [_told(t) for t in by_count(self.refused.values())],
             "problems": [
                 {"event": event, "field": name, **_told(t)}

@@ -576,12 +576,14 @@ def _tell(x: Expressions, node: Node) -> str:
 
 def _model(x: Expressions, node: Node) -> str:
     """A call with one float per feature: NaN for missing, the model's own number for a category."""
-    name, coded = node.data
+    name, coded, _ = node.data
     nan = x.names.take("const", NAN, "nan")
     given = []
     for place, a in enumerate(node.args):
         text = x.value(a)
-        if place in coded:
+        if text == "None":
+            given.append(nan)
+        elif place in coded:
             codes = x.names.take("codes", (name, place), f"{name}_code")
             given.append(f"{codes}({text}, {nan})")
         elif not x.graph[a].type.optional:

@@ -37,10 +37,11 @@ class CountStore(BaseStore):
     """How many events, per key. The times of a key are one whole number as long as they are few, and an
     array after that.
 
-    What the latest `add` found is kept, because the reading that follows it mostly asks for just that.
+    What the latest `add` found is kept, because the reading that follows it mostly asks for just that: the
+    longest window, under the same key, at the same time. That they are the same objects is enough to look at.
     """
 
-    __slots__ = ("_key", "_now", "_number", "_span", "_top")
+    __slots__ = ("_at", "_key", "_most", "_number", "_span", "_top", "_within")
 
     kind = "count"
 
@@ -49,8 +50,10 @@ class CountStore(BaseStore):
         self._span = FOREVER if longest is None else longest
         self._top = -FOREVER  # the newest time of all: what is not older is late under no key
         self._key: Key = None
-        self._now = 0
+        self._at: int | None = None
         self._number = 0
+        self._most = MOST
+        self._within: int | None = longest
 
     # ---------------------------------------------------------------------------------------- writing
 
@@ -58,6 +61,7 @@ class CountStore(BaseStore):
         """Count one event under a key."""
         times = self._held.get(key)
         if times.__class__ is array:
+            self._at = at
             if at >= self._top:
                 self._top = at
             elif at < times[-1]:
@@ -67,12 +71,17 @@ class CountStore(BaseStore):
             low = at - self._span
             number = len(times)
             if times[0] <= low:
-                number = self._trim(times, low)
-            if number > MOST:
+                if number < _EAGER:
+                    del times[0]
+                    number -= 1
+                    if times[0] <= low:
+                        number = self._trim(times, low)
+                else:
+                    number = self._trim(times, low)
+            if number > self._most:
                 self._crop(key, times)
                 return
             self._key = key
-            self._now = at
             self._number = number
         elif times.__class__ is int:
             self._pack(key, times, at)
@@ -81,13 +90,13 @@ class CountStore(BaseStore):
 
     def _pack(self, key: Key, times: int, at: int) -> None:
         """Count an event under a key whose times are one number."""
+        self._at = at
         if at >= self._top:
             self._top = at
         elif at < _newest(times):
             self.late.append(self.name)
             at = _newest(times)
         self._key = key
-        self._now = at
         low = at - self._span
         if low < times < _ONE and times > 0:  # one, and it stays
             self._held[key] = times << 64 | at
@@ -110,7 +119,11 @@ class CountStore(BaseStore):
             self._top = at
         if times is None:
             if self._enter(key, at):
-                self._held[key] = _Marked("q", (at,)) if key in self._marks else at
+                self._held[key] = at
+                self._key, self._at, self._number = key, at, 1
+                if self._marks and key in self._marks:
+                    self._held[key] = _Marked("q", (at,))
+                    self._key = None
             return
         if at < times[-1]:
             self.late.append(self.name)
@@ -118,7 +131,7 @@ class CountStore(BaseStore):
         low = at - self._span
         times.append(at)
         number = self._trim(times, low) if times[0] <= low else len(times)
-        if number > MOST:
+        if number > self._most:
             self._crop(key, times)
         elif self._settled(key, low):
             self._held[key] = array("q", times)
@@ -127,9 +140,6 @@ class CountStore(BaseStore):
         """Let go of times up to `low`; gives how many are after it."""
         number = len(times)
         if number < _EAGER:
-            del times[0]
-            if times[0] > low:
-                return number - 1
             del times[: bisect_right(times, low)]
             return len(times)
         few = _SLACK + (number >> 6)
@@ -156,9 +166,11 @@ class CountStore(BaseStore):
 
     def count(self, key: Key, at: int, within: int) -> int | None:
         """Events under the key in (at − within, at]."""
-        if key is self._key and within == self.longest and at <= self._now:
+        if key is self._key and at is self._at and within is self._within:
             return self._number
         times = self._held.get(key)
+        if within == self.longest:
+            self._within = within  # the same object next time, from the same code
         if times.__class__ is array:
             last = times[-1]
             low = (at if at > last else last) - within
@@ -220,12 +232,8 @@ class CountStore(BaseStore):
 
     def since_last_ago(self, key: Key, at: int, within: int | None, ago: int) -> int | None:
         """Microseconds from the last event in (at − ago − within, at − ago] to at − ago."""
-        found = self._ago(key, at, within, ago)
-        if found is None or found[1] == found[2]:
-            return None
-        times, _, high = found
-        since: int = max(at, times[-1]) - ago - times[high - 1]
-        return since
+        last = self.last_at_ago(key, at, within, ago)
+        return None if last is None else max(at, self._newest(self._held[key])) - ago - last
 
     def _window(self, key: Key, at: int, within: int | None, skip: int) -> tuple[Any, int, int]:
         """The times of a key, and between which places the window lies; nothing lies in it when it is in
@@ -259,18 +267,19 @@ class CountStore(BaseStore):
         return len(_list(held)), size(held) - (GC if held.__class__ is int else 0)
 
     def _dumped(self, key: Key, held: Any) -> Any:
-        return list(_list(held))
+        return [list(_list(held)), None]
 
     def _loaded(self, key: Key, dumped: Any, marked: bool) -> Any:
-        self._top = max(self._top, dumped[-1])
+        times = dumped[0]
+        self._top = max(self._top, times[-1])
         if marked:
-            return _Marked("q", dumped)
-        if len(dumped) == 1:
-            return dumped[0]
-        if len(dumped) > _PACKED or dumped[0] <= 0:
-            return _roomy(dumped)
+            return _Marked("q", times)
+        if len(times) == 1:
+            return times[0]
+        if len(times) > _PACKED or times[0] <= 0:
+            return _roomy(times)
         packed = 0
-        for time in dumped:
+        for time in times:
             packed = packed << 64 | time
         return packed
 

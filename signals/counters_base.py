@@ -74,7 +74,8 @@ def size(held: Any) -> int:
 
 class BaseStore:
     """The keys of a store. `longest` is the longest look-back of any reading in microseconds, its `before`
-    included; None for ever, and then no key leaves. `began` is the time from which events are watched."""
+    included; None for ever, and then no key leaves, but what lies further back than `recent` may be kept as
+    a sum only. `began` is the time from which events are watched."""
 
     __slots__ = (
         "_due",
@@ -91,15 +92,19 @@ class BaseStore:
         "longest",
         "memory",
         "name",
+        "recent",
     )
 
     kind: ClassVar[str]
     holds: frozenset[str] = frozenset()
-    """What is kept beyond the least that a store of the kind keeps."""
+    """What a dump of the store has beyond the least that one of the kind has."""
+    wants: frozenset[str] = frozenset()
+    """What of that there must be in a dump that the store loads."""
 
     def __init__(self, name: str, longest: int | None, memory: Memory, reach: int | None) -> None:
         self.name = name
         self.longest = longest
+        self.recent: int | None = None
         self.memory = memory
         self.late = memory.late
         self.began: int | None = None
@@ -286,12 +291,21 @@ class BaseStore:
             "kind": self.kind,
             "holds": sorted(self.holds),
             "longest": self.longest,
+            "recent": self.recent,
             "began": self.began,
             "refused": self._refused,
             "keys": [
                 [_plain(key), self._dumped(key, held), *marks.get(key, ())] for key, held in self._in_order()
             ],
         }
+
+    def covers(self, dumped: dict[str, Any]) -> bool:
+        """Whether what was dumped goes back as far as the readings of this store do."""
+        if self.longest is None and dumped["longest"] is not None:
+            return False
+        mine = self.longest if self.longest is not None else self.recent
+        theirs = dumped["longest"] if dumped["longest"] is not None else dumped["recent"]
+        return theirs is None or (mine is not None and mine <= theirs)
 
     def _in_order(self) -> Iterable[tuple[Key, Any]]:
         """The keys as they stand in the queue: who loads them looks at the same ones next."""
@@ -303,9 +317,9 @@ class BaseStore:
 
     def load(self, dumped: dict[str, Any]) -> None:
         """Take over what another store dumped, in the place of all that this one holds; readings give the
-        same as before. Raises ValueError when that store kept something else. How far back it reached is
-        `longest` in what it dumped; whether that is enough is for the caller to say."""
-        if dumped["kind"] != self.kind or not self.holds <= {*dumped["holds"]}:
+        same as before. Raises ValueError when that store kept something else. Whether it
+        reached back far enough `covers` says."""
+        if dumped["kind"] != self.kind or not self.wants <= {*dumped["holds"]}:
             raise ValueError(f"the counter `{self.name}` cannot be filled from a store of another kind")
         self.memory.left += len(self._held)
         self._held, self._marks = {}, {}

@@ -41,7 +41,7 @@ class DistinctStore(BaseStore):
     that the order before the present event can be told of values last seen at one time.
     """
 
-    __slots__ = ("_added", "_bits", "_logs", "_seen", "holds", "log", "previous")
+    __slots__ = ("_added", "_bits", "_logs", "_seen", "holds", "log", "previous", "wants")
 
     kind = "distinct"
 
@@ -50,7 +50,7 @@ class DistinctStore(BaseStore):
     ) -> None:
         super().__init__(name, longest, memory, longest)
         self.log = log
-        self.holds = frozenset({"log"} if log else ())
+        self.holds = self.wants = frozenset({"log"} if log else ())
         self.previous: dict[Key, list[int | None]] = {}
         self._bits = _RUNNING if shown else 0
         self._seen = 0

@@ -79,10 +79,11 @@ class Entries:
     `squares[i]` that of their squares, times 2 to twice that power.
     """
 
-    __slots__ = ("greatest", "least", "newest", "scale", "squares", "sums", "times", "values")
+    __slots__ = ("gone", "greatest", "least", "newest", "scale", "squares", "sums", "times", "values")
 
     def __init__(self, needs: Collection[str], at: int) -> None:
         self.newest = at
+        self.gone = 0
         self.times = array("q")
         self.scale = 0
         self.sums: list[int] | None = [0] if "sum" in needs or "squares" in needs else None
@@ -91,16 +92,17 @@ class Entries:
         self.least = Candidates() if "min" in needs else None
         self.greatest = Candidates() if "max" in needs else None
 
-    def add(self, values: Sequence[Number], at: int, low: int | None) -> None:
-        """Take in the values of one event; what is not after `low` may leave."""
+    def add(self, values: Sequence[Number], at: int, low: int | None, recent: int | None) -> None:
+        """Take in the values of one event; what is not after `low` may leave, and what is not after `recent`
+        may stay in the sums only."""
         self.newest = at
         if self.greatest is not None:
             self.greatest.add(max(values), at, low)
         if self.least is not None:
             self.least.add(-min(values), at, low)
         times = self.times
-        if low is not None and times and times[len(times) >> 2] <= low:
-            self.cut(bisect_right(times, low))
+        if recent is not None and times and times[len(times) >> 2] <= recent:
+            self.cut(bisect_right(times, recent))
         for value in values:
             self._append(value, at)
 
@@ -127,7 +129,8 @@ class Entries:
             self.squares.append(self.squares[-1] + whole * whole)
 
     def cut(self, gone: int) -> None:
-        """Let go of the oldest entries."""
+        """Let go of the oldest entries. They stay in the sums."""
+        self.gone += gone
         del self.times[:gone]
         for held in (self.sums, self.squares, self.values):
             if held is not None:
@@ -170,16 +173,14 @@ class Entries:
         return self.values[low:high]
 
     def sum(self, low: int, high: int) -> Number | None:
-        """The sum of the values from place `low` to before `high`."""
-        assert self.sums is not None
-        return rounded(self.sums[high] - self.sums[low], self.scale) if low < high else 0
+        """The sum of the values from place `low` to before `high`. What was let go stands before place 0."""
+        return rounded(_between(self.sums, low, high), self.scale) if low < high else 0
 
     def mean(self, low: int, high: int) -> Number | None:
         """Their mean."""
-        assert self.sums is not None
         if low >= high:
             return None
-        return quotient(self.sums[high] - self.sums[low], (high - low) << self.scale)
+        return quotient(_between(self.sums, low, high), (high - low) << self.scale)
 
     def sum_whole(self, low: int, high: int) -> int | None:
         """The sum of values that are whole, as a whole number."""
@@ -193,12 +194,10 @@ class Entries:
 
     def stddev(self, low: int, high: int) -> float | None:
         """Their sample standard deviation."""
-        assert self.sums is not None
-        assert self.squares is not None
         number = high - low
         if number < 2:
             return None
-        total, squares = self.sums[high] - self.sums[low], self.squares[high] - self.squares[low]
+        total, squares = _between(self.sums, low, high), _between(self.squares, low, high)
         variance = quotient(number * squares - total * total, number * (number - 1) << 2 * self.scale)
         return None if variance is None else math.sqrt(variance)
 
@@ -221,11 +220,19 @@ class Entries:
     def dumped(self) -> Any:
         """All of it, in lists and numbers."""
         best = [None if c is None else [list(c.times), c.values] for c in (self.least, self.greatest)]
-        return [self.newest, list(self.times), self.each_value(), *best]
+        base = None
+        if self.gone and self.sums is not None:
+            squares = None if self.squares is None else hex(self.squares[0])
+            base = [self.gone, self.scale, hex(self.sums[0]), squares]
+        return [self.newest, list(self.times), self.each_value(), *best, base]
 
     def load(self, dumped: Any) -> None:
         """Take over what `dumped` gave, as far as there is need of it."""
-        newest, times, values, least, greatest = dumped
+        newest, times, values, least, greatest, base = dumped
+        if base is not None and self.sums is not None:
+            self.gone, self.scale, self.sums = base[0], base[1], [int(base[2], 16)]
+            if self.squares is not None:
+                self.squares = [int(base[3], 16)]
         for mine, theirs in ((self.least, least), (self.greatest, greatest)):
             if mine is not None and theirs is not None:
                 mine.times.extend(theirs[0])
@@ -237,6 +244,11 @@ class Entries:
                 self.greatest.add(value, at, None)
             self._append(value, at)
         self.newest = newest
+
+
+def _between(sums: list[int] | None, low: int, high: int) -> int:
+    assert sums is not None
+    return sums[high] - (sums[low] if low >= 0 else 0)
 
 
 def more_bits(value: Number, scale: int) -> int:

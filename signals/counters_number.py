@@ -18,9 +18,10 @@ _NOTHING = Entries(("sum", "squares", "values"), 0)
 
 class NumberStore(BaseStore):
     """Numbers, per key. `needs` says what is read of them: `sum` (a mean is one too), `squares`, `min`,
-    `max`; `log` that some reading ends before the present."""
+    `max`; `log` that some reading ends before the present; `recent` how far back others than those for ever
+    look, so that older numbers need only stay in the sums."""
 
-    __slots__ = ("_added", "_needs", "holds", "log")
+    __slots__ = ("_added", "_needs", "holds", "log", "wants")
 
     kind = "number"
 
@@ -31,13 +32,20 @@ class NumberStore(BaseStore):
         memory: Memory,
         needs: Iterable[str] = ("sum", "squares", "min", "max"),
         log: bool = False,
+        recent: int | None = None,
     ) -> None:
         super().__init__(name, longest, memory, longest)
         self.log = log
         wanted = set(needs)
         self._needs = frozenset(wanted | {"values"} if log and wanted & {"min", "max"} else wanted)
-        whole = {"entries", "min", "max"} if self._needs - {"min", "max"} else set()
-        self.holds = frozenset(whole | (self._needs & {"min", "max"}))
+        best = self._needs & {"min", "max"}
+        whole = bool(self._needs - best)
+        if longest is None and "values" not in self._needs:
+            self.recent = recent
+        self.wants = self._needs & {"min", "max", "squares"} | ({"entries"} if whole else set())
+        self.holds = self.wants | ({"entries", "min", "max"} if whole else set())
+        if self.recent is None and whole:
+            self.holds |= {"squares"}
         self._added = 0
 
     # ---------------------------------------------------------------------------------------- writing
@@ -65,7 +73,7 @@ class NumberStore(BaseStore):
             self.late.append(self.name)
             at = entries.newest
         low = None if self.longest is None else at - self.longest
-        entries.add(values, at, low)
+        entries.add(values, at, low, low if self.recent is None else at - self.recent)
         if entries.number() > MOST:
             self._cut(key, entries.crop())
         if self._marks and low is not None and key in self._marks:
@@ -167,7 +175,7 @@ class NumberStore(BaseStore):
         if entries is None:
             return _NOTHING, 0, 0
         high = len(entries.times) - (self._added if skip else 0)
-        return entries, 0 if low is None else bisect_right(entries.times, low), high
+        return entries, -entries.gone if low is None else bisect_right(entries.times, low), high
 
     def _ago(self, key: Key, at: int, within: int | None, ago: int) -> Stretch | None:
         entries = self._held.get(key)
@@ -178,7 +186,8 @@ class NumberStore(BaseStore):
         if entries is None:
             return _NOTHING, 0, 0
         times = entries.times
-        return entries, 0 if low is None else bisect_right(times, low), bisect_right(times, high)
+        start = -entries.gone if low is None else bisect_right(times, low)
+        return entries, start, bisect_right(times, high)
 
     # ------------------------------------------------------------------------------------ for the base
 

@@ -9,6 +9,7 @@ from quell.signals.counters import CountStore
 from quell.signals.counters_coarse import CoarseCountStore, CoarseNumberStore
 from quell.signals.counters_distinct import DistinctStore
 from quell.signals.counters_event import EventStore
+from quell.signals.counters_ever import EverCountStore
 from quell.signals.counters_number import NumberStore
 from quell.signals.memory import Memory
 
@@ -23,10 +24,12 @@ def make_store(
     log: bool = False,
     resolution: int = 0,
     memory: Memory | None = None,
+    recent: int | None = None,
 ) -> Store:
     """An empty store. `kind` is `count`, `distinct`, `number` or `event`; `longest` the longest look-back of
     any reading in microseconds, None for ever; `needs` the functions that read it, in the words of the
-    language; `log` whether a reading ends before the present; `resolution` microseconds, 0 for exact.
+    language; `log` whether a reading ends before the present; `resolution` microseconds, 0 for exact;
+    `recent` the longest look-back of the readings that are not for ever, None when that is not known.
 
     Raises ValueError for a kind that there is not."""
     shared = memory if memory is not None else Memory()
@@ -36,12 +39,14 @@ def make_store(
             CoarseCountStore(name, longest, shared, resolution)
             if resolution
             else CountStore(name, longest, shared)
+            if longest is not None or recent is None
+            else EverCountStore(name, shared, recent)
         )
     elif kind == "number":
         made = (
             CoarseNumberStore(name, longest, shared, resolution)
             if resolution
-            else NumberStore(name, longest, shared, _held(needs), log)
+            else NumberStore(name, longest, shared, _held(needs), log, recent)
         )
     elif kind == "distinct":
         made = DistinctStore(name, longest, shared, log, "values" in needs)

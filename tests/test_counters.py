@@ -12,7 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quell.signals import counters, counters_coarse, counters_distinct, counters_event, counters_number
+from quell.signals import (
+    counters,
+    counters_coarse,
+    counters_distinct,
+    counters_event,
+    counters_ever,
+    counters_number,
+)
 from quell.signals.counters_base import BaseStore
 from quell.signals.memory import Memory
 from quell.signals.stores import make_store
@@ -165,6 +172,8 @@ def number_readings(store: Any, h: History, s: Step, at: int, skip: bool) -> Ite
         "min": lambda v: min(v, default=None),
         "max": lambda v: max(v, default=None),
     }
+    if store.recent is not None:
+        words = {word: words[word] for word in FIVE[:3]}
     for reach in (s.within, None) if store.longest is None else (s.within,):
         now = [e.value for e in h.window(key, at, reach)]
         before = [e.value for e in h.window(key, at, reach, skip)]
@@ -226,11 +235,13 @@ VALUES = {
     "count": st.none(),
     "distinct": st.one_of(TEXTS, st.lists(TEXTS, max_size=4)),
     "number": st.one_of(NUMBERS, st.lists(NUMBERS, max_size=3)),
+    "count for ever": st.none(),
+    "number for ever": st.one_of(NUMBERS, st.lists(NUMBERS, max_size=3)),
     "coarse-count": st.none(),
     "coarse-number": st.one_of(NUMBERS, st.lists(NUMBERS, max_size=3)),
     "event": st.one_of(TEXTS, st.none(), st.lists(TEXTS, max_size=2)),
 }
-FIVE = ("sum", "mean", "min", "max", "stddev")
+FIVE = ("sum", "mean", "stddev", "min", "max")
 KINDS = {
     "count": Kind(lambda m, w: make_store("count", "c", w, memory=m), count_readings, valued=False),
     "distinct": Kind(
@@ -245,6 +256,13 @@ KINDS = {
     "coarse-number": Kind(
         lambda m, w: make_store("number", "p", w, ("sum", "mean"), resolution=RESOLUTION, memory=m),
         coarse_readings,
+    ),
+    "count for ever": Kind(
+        lambda m, w: make_store("count", "c", None, memory=m, recent=LONGEST), count_readings, valued=False
+    ),
+    "number for ever": Kind(
+        lambda m, w: make_store("number", "n", None, FIVE[:3], True, memory=m, recent=LONGEST),
+        number_readings,
     ),
     "event": Kind(lambda m, w: make_store("event", "e", w, memory=m), event_readings, spread=False),
 }
@@ -262,6 +280,7 @@ def hasty(request: pytest.FixtureRequest) -> Iterator[None]:
     """Both ways of letting go of old times, one by one and many at once; and lists of values that are cut."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param:
+            patch.setattr(counters_ever, "KEEP", 2)
             patch.setattr(counters, "_EAGER", 6)
             patch.setattr(counters, "_SLACK", 2)
             patch.setattr(counters_distinct, "SHOWN", 2)
