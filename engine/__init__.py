@@ -1,9 +1,9 @@
 """The compiler and the engine that decides events.
 
-from quell.engine import Stepper
+from quell.engine import Engine
 
-engine = Stepper.load("policies")
-decision = engine.decide(b'{"type": "message_create", …}')
+engine = Engine.load("policies")
+decision = await engine.decide(b'{"type": "message_create", …}')
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from quell.engine.asking import SetupError
     from quell.engine.decision import (
         Acted,
+        Asked,
         Decision,
         Fired,
         Held,
@@ -23,17 +25,21 @@ if TYPE_CHECKING:
         Reply,
         Sent,
     )
+    from quell.engine.engine import Engine
     from quell.engine.event_problems import Problem
+    from quell.engine.figures import Figures
     from quell.engine.hand import Carried, HandAction, LabelError, Standing
     from quell.engine.stepper import Stepper
     from quell.grammar.diagnostics import Diagnostic, PolicyError
 
 _PLACES = {
     "Acted": "quell.engine.decision",
-    "Reply": "quell.engine.decision",
+    "Asked": "quell.engine.decision",
     "Carried": "quell.engine.hand",
     "Decision": "quell.engine.decision",
     "Diagnostic": "quell.grammar.diagnostics",
+    "Engine": "quell.engine.engine",
+    "Figures": "quell.engine.figures",
     "Fired": "quell.engine.decision",
     "HandAction": "quell.engine.hand",
     "Held": "quell.engine.decision",
@@ -43,15 +49,20 @@ _PLACES = {
     "PolicyError": "quell.grammar.diagnostics",
     "Problem": "quell.engine.event_problems",
     "Refused": "quell.engine.decision",
+    "Reply": "quell.engine.decision",
     "Sent": "quell.engine.decision",
+    "SetupError": "quell.engine.asking",
     "Standing": "quell.engine.hand",
     "Stepper": "quell.engine.stepper",
 }
 __all__ = [
     "Acted",
+    "Asked",
     "Carried",
     "Decision",
     "Diagnostic",
+    "Engine",
+    "Figures",
     "Fired",
     "HandAction",
     "Held",
@@ -63,6 +74,7 @@ __all__ = [
     "Refused",
     "Reply",
     "Sent",
+    "SetupError",
     "Standing",
     "Stepper",
 ]

@@ -66,7 +66,7 @@ def _inventory(analysis: Analysis) -> str:
         (len(symbols.models), "model", "models"),
         (len(symbols.tests), "test", "tests"),
     )
-    return ", ".join(count(n, one, many) for n, one, many in parts)
+    return ", ".join(count(n, one, many) for n, one, many in parts if n or one != "model")
 
 
 def _as_data(analysis: Analysis, costs: bool, priced: list[tuple[str, str, float]]) -> dict[str, Any]:

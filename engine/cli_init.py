@@ -22,8 +22,8 @@ _ALLOWED = (".git",)
 def init(folder: str) -> int:
     """Make a bundle of policies to begin from.
 
-    Copies the starter bundle, policies for a community platform with their tests and lists, to DIR, which
-    must be empty or not exist yet.
+    Copies the starter bundle, policies for a community platform with their tests, lists and model, to DIR,
+    which must be empty or not exist yet.
 
     \b
     Example:
@@ -81,7 +81,9 @@ def _tell(folder: str, written: list[str]) -> None:
     out = console()
     policies = sum(name.endswith(".quell") for name in written)
     lists = sum(name.startswith("lists/") for name in written)
-    what = f"{count(policies, 'policy file', 'policy files')}, {count(lists, 'list')}, settings and a README"
+    models = sum(name.startswith("models/") and name.endswith(".lgb") for name in written)
+    files = count(policies, "policy file", "policy files")
+    what = f"{files}, {count(lists, 'list')}, {count(models, 'model')}, settings and a README"
     out.print(words(("made ", "green"), (folder, "bold"), f": {what}"), soft_wrap=True)
     out.print("\nwhat next:")
     named = quote(folder)

@@ -19,14 +19,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from quell.engine.asking import late_event, remotes_of
 from quell.engine.decision import Acted, Refused, Reply
 from quell.engine.events import Refusal
+from quell.engine.figures import Figures
 from quell.engine.hand import Carried, HandAction
 from quell.engine.hand_calls import HandCalls, Time
 from quell.engine.stepper import Event, Stepper
 from quell.engine.waiting import Waiting
 from quell.signals.remote_types import Answer, RemoteSpec, Request
+from quell.signals.remote_types import Figures as RemoteFigures
 
 IN_FLIGHT = 10_000
 """Decisions that may wait at once; beyond them an event is refused before anything counts it."""
@@ -43,6 +47,10 @@ class Asking(Protocol):
         self, request: Request, deadline: float | None = None, token: Any = None
     ) -> asyncio.Future[Answer]:
         """A future that is always resolved, by `deadline` on the loop's clock at the latest."""
+        ...
+
+    def stats(self) -> dict[str, RemoteFigures]:
+        """Figures by target."""
         ...
 
     async def close(self) -> None:
@@ -107,6 +115,12 @@ class Engine(HandCalls):
     def waiting(self) -> int:
         """How many decisions wait for remote answers."""
         return self._open
+
+    def figures(self) -> Figures:
+        """What is held and what waits: keys, entries and bytes of every counter, label and limit, and what
+        became of the questions to remote models. Takes milliseconds."""
+        remote = self.remotes.stats() if self.remotes is not None else {}
+        return msgspec.structs.replace(self.stepper.figures(), waiting=self._open, remote=remote)
 
     # -------------------------------------------------------------- deciding
 

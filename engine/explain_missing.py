@@ -92,7 +92,7 @@ def _of_counter(interpreter: Interpreter, node: Node) -> str:
         since = f" (events are known since {show_time(began)})" if began is not None else ""
         return f"looks back further than events were watched{since}"
     store = interpreter.store(identity)
-    if store.name in interpreter.state.memory.full:
+    if store.name in interpreter.full:
         return "cannot be told, since memory is full"
     if word_of(word).unseen != "missing":
         return "is too large to be a number"

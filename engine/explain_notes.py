@@ -59,9 +59,8 @@ def reading(interpreter: Interpreter, number: int) -> Reading | None:
     identity, _, within, before = node.data if node.op == "counter" else (*node.data[:3], 0)
     keys = [ready(interpreter.value(k), interpreter.graph[k].type) for k in node.args[:-1]]
     store = interpreter.build.analysis.lowerer.stores[identity]
-    span = window(within, 0 if word_of(node.data[1]).past and before == "this" else before)
-    rounded = "" if store.resolution is None else f" resolution {spell_duration(store.resolution)}"
-    return Reading(word, store.text, identity, span + rounded, keys)
+    shown = 0 if word_of(node.data[1]).past and before == "this" else before
+    return Reading(word, store.text, identity, window(within, shown, store.resolution), keys)
 
 
 def _counter_in(interpreter: Interpreter, number: int) -> tuple[Node, str] | None:
@@ -80,9 +79,11 @@ def _counted(node: Node, word: str) -> tuple[Node, str] | None:
     return node, word or word_of(node.data[1]).name
 
 
-def window(within: int | None, before: int | str) -> str:
-    """How far a reading looks: `within 1h`, `ever`, `within 30d before 1d ago`."""
+def window(within: int | None, before: int | str, resolution: int | None = None) -> str:
+    """How far a reading looks: `within 1h`, `ever`, `within 30d resolution 1m before 1d ago`."""
     span = "ever" if within is None else f"within {spell_duration(within)}"
+    if resolution is not None:
+        span += f" resolution {spell_duration(resolution)}"
     if before == "this":
         return f"{span} before this"
     return f"{span} before {spell_duration(before)} ago" if isinstance(before, int) and before else span

@@ -332,7 +332,9 @@ class Expressions:
             return lambda a: f"{wrap(a[0])} {_INFIX[op]} {wrap(a[1])}"
         if op in _PLAIN:
             return lambda a: self._plain(node, a)
-        divisor = self.graph.value(node.args[1]) if op == "divide" and self.graph.is_const(node.args[1]) else None
+        divisor = (
+            self.graph.value(node.args[1]) if op == "divide" and self.graph.is_const(node.args[1]) else None
+        )
         if divisor is not None and abs(divisor) >= 1:
             return lambda a: f"{wrap(a[0])} / {float(divisor)!r}"
         if op in _HELPED:
@@ -574,12 +576,14 @@ def _tell(x: Expressions, node: Node) -> str:
 
 def _model(x: Expressions, node: Node) -> str:
     """A call with one float per feature: NaN for missing, the model's own number for a category."""
-    name, coded = node.data
+    name, coded, _ = node.data
     nan = x.names.take("const", NAN, "nan")
     given = []
     for place, a in enumerate(node.args):
         text = x.value(a)
-        if place in coded:
+        if text == "None":
+            given.append(nan)
+        elif place in coded:
             codes = x.names.take("codes", (name, place), f"{name}_code")
             given.append(f"{codes}({text}, {nan})")
         elif not x.graph[a].type.optional:

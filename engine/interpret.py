@@ -181,6 +181,7 @@ class Interpreter(Evaluator):
         self.rules: dict[str, LoweredRule] = {r.name: r for r in rules}
         self._fired = {rules[index].name for index, why, _, _ in hits if why is None}
         self._own: dict[str, list[Any]] = {}
+        self.full: set[str] = set()
 
     @property
     def now(self) -> int:
@@ -278,7 +279,16 @@ class Interpreter(Evaluator):
 
     def reading(self, data: tuple[Any, ...], parts: Sequence[Any], at: int) -> Any:
         """What a counter says under one key. `data` is that of its node: the store, the reading, how far back
-        it looks, and how long ago the window ends, or `"this"` for all but the present event."""
+        it looks, and how long ago the window ends, or `"this"` for all but the present event. A store that
+        cannot tell since memory is full is noted in `full`, and not on the decision: no rule asked."""
+        reported = self.state.memory.full
+        before = len(reported)
+        value = self._read(data, parts, at)
+        self.full.update(reported[before:])
+        del reported[before:]
+        return value
+
+    def _read(self, data: tuple[Any, ...], parts: Sequence[Any], at: int) -> Any:
         identity, word, within, before = data
         store, key = self.store(identity), parts[0] if len(parts) == 1 else tuple(parts)
         ago = before if isinstance(before, int) else 0

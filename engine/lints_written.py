@@ -39,6 +39,7 @@ def recorder(low: Lowerer) -> Recorder:
         graphs=low.graphs,
         stores=low.stores,
         counted=low.counted,
+        remotes=low.remotes,
         models=low.models,
         _lets=low._lets,
     )

@@ -27,8 +27,8 @@ def refuse(low: Lowerer, written: tree.Expr, made: int, event: str) -> None:
         "type-mismatch",
         f"`{said}` is {kind}, and a value is needed here",
         written.span,
-        hint=f"take something of it, such as {said}.at or {said}.{_some_field(low, of)}, or ask whether it is "
-        "missing",
+        hint=f"take something of it, such as {said}.at or {said}.{_some_field(low, of)}, or ask whether it "
+        "is missing",
     )
 
 

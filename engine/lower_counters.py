@@ -76,13 +76,20 @@ def _value_problem(node: tree.Counter, word: CounterWord) -> Problem | None:
         return node, f"`{name}` needs a value before `of`", f"such as {word.example}"
     if not word.takes and node.value is not None:
         if word.name in ("first", "last"):
-            hint = f"take the value of the event that it gives: {name}(message by …).content"
+            hint = f"take the value of the event that it gives: {_asked_of(node, name)}"
         elif word.name == "count":
             hint = "write distinct(x of …) to count different values"
         else:
             hint = f"such as {word.example}"
         return node, f"`{name}` takes no value before `of`", hint
     return None
+
+
+def _asked_of(node: tree.Counter, name: str) -> str:
+    """`last(x of payment …)` as it is meant, as far as that can be said: `last(payment by …).x`."""
+    event, value = node.events[0], node.value
+    counted = event.name if isinstance(event, tree.Name) else "message"
+    return f"{name}({counted} by …).{value.name if isinstance(value, tree.Name) else 'content'}"
 
 
 def _per_problem(node: tree.Counter, word: CounterWord) -> Problem | None:
@@ -110,7 +117,7 @@ def _takes(low: Lowerer, node: tree.Counter, word: CounterWord, store: Store) ->
     if kind in word.takes:
         return True
     takes = " or ".join(f"{k}s" for k in word.takes)
-    hint = f"distinct({'x'} of …) and values(x of …) take any" if kind != "bool" else None
+    hint = "distinct(x of …) and values(x of …) take any kind"
     if kind == "bool":
         hint = "count the events of which it is true: count(… where …)"
     elif kind in ("duration", "time"):

@@ -22,7 +22,7 @@ from quell.engine.source_parquet import Parquet
 from quell.engine.source_streams import Opened, is_file, not_text, unpack
 from quell.engine.source_tables import Csv
 
-__all__ = ["Format", "Payload", "Source", "SourceError", "decoded", "open_source", "read"]
+__all__ = ["Format", "Payload", "Source", "SourceError", "decoded", "open_source", "read", "read_record"]
 
 Format = Literal["json lines", "json", "csv", "tsv", "parquet"]
 
@@ -81,13 +81,16 @@ def read(path: str | Path, decoder: Decoder | None = None, **how: Any) -> Iterat
 
 def decoded(source: Source, decoder: Decoder) -> Iterator[tuple[int, Decoded | HandAction | Refusal]]:
     """Every record of `source` as `decoder` reads it, with its number. Raises SourceError."""
-    decode, convert = decoder.decode, decoder.convert
     for number, payload in source:
-        if isinstance(payload, Refusal):
-            yield number, payload
-            continue
-        made = decode(payload) if isinstance(payload, bytes) else convert(payload)
-        yield number, decoder.by_hand(made, payload) if isinstance(made, Refusal) else made
+        yield number, read_record(payload, decoder)
+
+
+def read_record(payload: Payload, decoder: Decoder) -> Decoded | HandAction | Refusal:
+    """One record as `decoder` reads it."""
+    if isinstance(payload, Refusal):
+        return payload
+    made = decoder.decode(payload) if isinstance(payload, bytes) else decoder.convert(payload)
+    return decoder.by_hand(made, payload) if isinstance(made, Refusal) else made
 
 
 def _open(opened: Opened, kind: Format, columns: Collection[str] | None, max_bytes: int) -> Source:

@@ -173,7 +173,7 @@ def check_rows(tapped: Tapped, summary: Summary, rows: int) -> None:
     """Refuse a history that gave no row, and say why it gave none."""
     if rows:
         return
-    if not summary.total:
+    if not summary.decided and not summary.turned_away:
         raise Unreadable("the history holds no event")
     if not summary.decided:
         from quell.engine.decision_summary import by_count

@@ -260,7 +260,7 @@ def _origin(prepared: Prepared, events: str, out: str, asked: dict[str, Any]) ->
     return Origin(
         asked["model"],
         Path(out).name,
-        analysis.files.name,
+        analysis.files.settings.name or analysis.files.name,
         analysis.version(),
         files,
         prepared.task.label.text,

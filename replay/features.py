@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from quell.engine.decision import Decision
+from quell.engine.decision import Decision, Reply
 from quell.engine.decision_summary import Summary
-from quell.engine.events import Refusal
+from quell.engine.events import Decoded
 from quell.engine.source_base import Payload, Source
+from quell.engine.sources import read_record
 from quell.engine.stepper import Stepper
 from quell.grammar.types import Type
 from quell.replay.named_values import NotAValue, Tap, Tapped
@@ -43,22 +44,20 @@ class Row(NamedTuple):
 def walk(
     tapped: Tapped, source: Source, summary: Summary, tell: Callable[[int], None], limit: int | None = None
 ) -> Iterator[Row]:
-    """Decide a history in order; gives the events that have values. Every answer goes to `summary`, and
-    `tell` is called after each with how many there were. Raises SourceError."""
-    stepper, tap = Stepper(tapped.build), Tap(tapped)
-    decode, convert = tapped.build.decoder.decode, tapped.build.decoder.convert
+    """Decide a history in order, labels by hand included; gives the events that have values. Every answer
+    goes to `summary`, and `tell` is called after each with how many there were. Raises SourceError."""
+    stepper, tap, decoder = Stepper(tapped.build), Tap(tapped), tapped.build.decoder
     for done, (number, payload) in enumerate(source, 1):
-        if isinstance(payload, bytes):
-            event = decode(payload)
+        event = read_record(payload, decoder)
+        if isinstance(event, Decoded):
+            answer: Reply = stepper.decide_decoded(event, tap.observe)
         else:
-            event = payload if isinstance(payload, Refusal) else convert(payload)
-        if isinstance(event, Refusal):
-            summary.add(stepper.refuse(event), source.place(number))
+            answer = stepper.reply(event)
+        if not isinstance(answer, Decision):
+            summary.add(answer, source.place(number))
         else:
-            answer = stepper.decide_decoded(event, tap.observe)
-            decided = isinstance(answer, Decision)
-            summary.add(answer, "" if decided and not event.problems else source.place(number))
-            if isinstance(answer, Decision) and tap.row is not None:
+            summary.add(answer, source.place(number) if answer.problems else "")
+            if tap.row is not None:
                 yield Row(answer, tap.row, number, payload)
         tell(done)
         if done == limit:

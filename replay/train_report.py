@@ -83,7 +83,7 @@ def _rate(rate: dict[str, Any]) -> tuple[str, str]:
     if rate["value"] is None:
         return "-", "-"
     low, high = rate["interval"]
-    return f"{rate['value']:.1%}", f"{100 * low:.0f} to {100 * high:.0f}%"
+    return f"{rate['value']:.1%}", f"{100 * low:.1f} to {100 * high:.1f}%"
 
 
 def _print_calibration(out: Console, card: Card, target: IO[str]) -> None:

@@ -43,6 +43,7 @@ class Untrained:
     probability: bool = True
     certain: bool = False
     kind: str = "not trained yet"
+    cost: float = 8.0
     digest: str = "untrained"
 
     def predictor(self) -> Predictor:
@@ -50,6 +51,10 @@ class Untrained:
         return lambda *row: None
 
     def predict(self, row: Sequence[Any]) -> float | None:
+        """Nothing."""
+        return None
+
+    def contributions(self, row: Sequence[Any]) -> list[float] | None:
         """Nothing."""
         return None
 

@@ -40,8 +40,8 @@ FORMS: tuple[Function, ...] = (
     Function(
         name="values",
         group="state",
-        doc="The different values under a key in the window, the one seen last first, at most 100. A key never"
-        " seen gives an empty list.",
+        doc="The different values under a key in the window, the one seen last first, at most 100. A key"
+        " never seen gives an empty list.",
         signature=f"values(VALUE of EVENTS {_KEYS} {_WINDOW} {_BEFORE})",
         result=list_of(TEXT),
         form=True,
@@ -50,9 +50,10 @@ FORMS: tuple[Function, ...] = (
     Function(
         name="sum",
         group="state",
-        doc="The sum of a number or duration over the events under a key in the window, exact and rounded once,"
-        " so that no order changes it. An event whose value is missing does not count; a list stands for each"
-        " of its different elements. A key never seen gives 0; past the largest number it is missing.",
+        doc="The sum of a number or duration over the events under a key in the window, exact and rounded"
+        " once, so that no order changes it. An event whose value is missing does not count; a list stands"
+        " for each of its different elements. A key never seen gives 0;"
+        " past the largest number it is missing.",
         signature=f"sum(NUMBER of EVENTS {_KEYS} {_WINDOW} [resolution R] {_BEFORE})",
         result=NUMBER.maybe(),
         form=True,
@@ -71,8 +72,8 @@ FORMS: tuple[Function, ...] = (
     Function(
         name="stddev",
         group="state",
-        doc="How far a number lies from its mean over the events under a key in the window: the sample standard"
-        " deviation. Missing below two values.",
+        doc="How far a number lies from its mean over the events under a key in the window: the sample"
+        " standard deviation. Missing below two values.",
         signature=f"stddev(NUMBER of EVENTS {_KEYS} {_WINDOW} {_BEFORE})",
         result=NUMBER.maybe(),
         form=True,
@@ -82,8 +83,8 @@ FORMS: tuple[Function, ...] = (
     Function(
         name="rate",
         group="state",
-        doc="How many events there were per stretch of time, over a longer window: their count, times P, divided"
-        " by W. A key never seen gives 0.",
+        doc="How many events there were per stretch of time, over a longer window: their count, times P,"
+        " divided by W. A key never seen gives 0.",
         signature=f"rate(EVENTS {_KEYS} per P within W [resolution R] {_BEFORE})",
         result=NUMBER,
         form=True,
@@ -93,8 +94,8 @@ FORMS: tuple[Function, ...] = (
     Function(
         name="since_last",
         group="state",
-        doc="How long ago the last such event before the present one was, of those in the window. Missing when"
-        " there was none.",
+        doc="How long ago the last such event before the present one was, of those in the window. Missing"
+        " when there was none.",
         signature=f"since_last(EVENTS {_KEYS} {_WINDOW} [where C])",
         result=DURATION.maybe(),
         form=True,

@@ -20,9 +20,6 @@ _FLOAT = r"-?[0-9]{1,330}(?:\.[0-9]{1,40})?(?:[eE][-+]?[0-9]{1,3})?|-?nan|-?inf"
 _FLOATS = re.compile(rf" *(?:(?:{_FLOAT})(?: +|$))*", re.ASCII)
 _SPLIT = ("split_feature", "decision_type", "left_child", "right_child")
 """What a tree says of each split in whole numbers, and needs to."""
-_OF_SPLITS = ("split_gain", "internal_value", "internal_weight", "internal_count")
-_TOLD = ("leaf_weight", "leaf_count", *_OF_SPLITS)
-"""What a tree may say of how it was trained."""
 _CATEGORICAL, _MISSING, _DECISIONS = 1, 12, 12
 
 
@@ -69,7 +66,7 @@ class _Reader:
         text = self.fields.get(key, "")
         if not _INTS.fullmatch(text):
             raise self.bad(f"`{key}` with something that is no whole number")
-        return self._counted(key, [int(word) for word in text.split()], count)
+        return self._counted(key, list(map(int, text.split())), count)
 
     def floats(self, key: str, count: int) -> list[float]:
         """A field with so many numbers."""
@@ -77,9 +74,9 @@ class _Reader:
         if not _FLOATS.fullmatch(text):
             raise self.bad(f"`{key}` with something that is no number")
         words = text.split()
-        values = self._counted(key, [float(word) for word in words], count)
+        values = self._counted(key, list(map(float, words)), count)
         # The library ends the process over a number beyond the largest double, or below the smallest.
-        if not all(map(_holds, values, words)):
+        if not _usual(values) and not all(map(_holds, values, words)):
             raise self.bad(f"`{key}` with a number that is too large or too small to be one")
         return values
 
@@ -93,6 +90,13 @@ class _Reader:
             raise self.bad(f"`{key}` with {len(values)} numbers where {count} belong")
         self.checked[key] = " ".join(self.fields.get(key, "").split())
         return values
+
+
+def _usual(values: list[float]) -> bool:
+    """Whether all are of a size that doubles hold in full: the common case, told quickly."""
+    if not values or math.isnan(sum(values)):
+        return not values
+    return min(map(abs, values)) >= SMALLEST and max(map(abs, values)) < math.inf
 
 
 def _holds(value: float, word: str) -> bool:
@@ -111,9 +115,10 @@ def read_tree(number: int, block: str, features: int) -> Tree:
     splits = leaves - 1
     categories = tree.one("num_cat", 0, splits)
     values = tree.floats("leaf_value", leaves)
-    for key in _TOLD:
-        if splits and tree.fields.get(key):
-            tree.floats(key, splits if key in _OF_SPLITS else leaves)
+    # How many rows each part was trained on: what explains a number is weighed by them.
+    for key, count in (("leaf_count", leaves), ("internal_count", splits)):
+        if splits and key in tree.fields:
+            tree.ints(key, count)
     if "shrinkage" in tree.fields:
         tree.floats("shrinkage", 1)
     used, depth = _splits(tree, splits, categories, features) if splits else (frozenset[int](), 0)

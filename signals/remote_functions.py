@@ -71,7 +71,5 @@ def _outcome(function: Callable[..., Any], inputs: list[Any]) -> tuple[Exception
     """What the function raised, or what it returned: a future cannot carry every exception."""
     try:
         return None, function(inputs)
-    except StopIteration as error:
-        return RuntimeError(str(error)), None
     except Exception as error:
         return error, None

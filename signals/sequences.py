@@ -59,8 +59,8 @@ ROWS: tuple[Function, ...] = (
     Function(
         name="last",
         group="lists",
-        doc="The last element of a list; missing when it is empty. (Over events it is a counter, and gives the"
-        " last before the present one: `last(message by author within 1h).content`.)",
+        doc="The last element of a list; missing when it is empty. (Over events it is a counter, and gives"
+        " the last before the present one: `last(message by author within 1h).content`.)",
         parameters=(Parameter("list", list_of(_ANY)),),
         result=_ANY.maybe(),
         call=last,

@@ -192,6 +192,7 @@ class RemoteServer:
             "continue": b"HTTP/1.1 100 Continue\r\n\r\n" + reply(right),
             "twice": reply(right) + reply('{"answers":[0.9]}'),
             "close": reply(right, "200 OK", "Connection: close"),
+            "says-close": reply(right, "200 OK", "Connection: close"),
             "drip": reply(right),
             "until-close": b"HTTP/1.1 200 OK\r\n\r\n" + right,
             "old": b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(right), right),

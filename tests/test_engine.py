@@ -18,7 +18,7 @@ from quell.engine.hand import entry_of
 from quell.engine.recorded import replay
 from quell.engine.stepper import Stepper
 from quell.signals.counters import CountStore
-from quell.signals.remote_types import Answer, Request
+from quell.signals.remote_types import Answer, Figures, Request
 from tests.bundles import sound
 
 START = 1_772_323_200_000_000
@@ -88,6 +88,9 @@ class Later:
         self.open -= 1
         if not made.done():
             made.set_result(answer)
+
+    def stats(self) -> dict[str, Figures]:
+        return {}
 
     async def close(self) -> None:
         self.closed = True

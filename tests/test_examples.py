@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
@@ -17,12 +18,13 @@ from typing import Any
 
 import pytest
 
-from examples import payment_events, service, stream_consumer
+from examples import ask_models, payment_events, service, stream_consumer
 from quell.engine import Decision, Refused, Reply, Stepper
 from tests.cli_support import run
 
 ROOT = Path(__file__).resolve().parent.parent
 PAYMENTS = ROOT / "examples" / "payments"
+REMOTE = ROOT / "examples" / "remote"
 EVENTS = PAYMENTS / "events.jsonl"
 READMES = (ROOT / "examples" / "README.md", PAYMENTS / "README.md")
 MESSAGE: dict[str, Any] = {
@@ -45,7 +47,7 @@ def answers() -> list[Reply]:
     return list(Stepper.load(PAYMENTS).decide_many(EVENTS.read_bytes().splitlines()))
 
 
-@pytest.mark.parametrize("bundle", [PAYMENTS, ROOT / "policies"], ids=lambda path: path.name)
+@pytest.mark.parametrize("bundle", [PAYMENTS, REMOTE, ROOT / "policies"], ids=lambda path: path.name)
 def test_the_bundles_have_no_finding_and_are_in_canonical_form(bundle: Path) -> None:
     assert run("check", bundle, "--warnings-as-errors").exit_code == 0
     assert run("fmt", "--check", bundle).exit_code == 0
@@ -255,3 +257,37 @@ def test_the_service_says_why_it_cannot_begin(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert b"empty-bundle" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+# --- the asynchronous engine -------------------------------------------------------------------------------
+
+
+def test_the_bundle_with_a_remote_model_passes_its_tests() -> None:
+    assert run("test", REMOTE).exit_code == 0
+
+
+def test_messages_wait_for_their_answers_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    async def classify(inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        sizes.append(len(inputs))
+        return [
+            {"likely": 0.97, "reason": "bait"} if "seed" in i["content"] else {"likely": 0} for i in inputs
+        ]
+
+    monkeypatch.setattr(ask_models, "classify", classify)
+    replies = asyncio.run(ask_models.decide(ask_models.messages(100)))
+    decisions = [r for r in replies if isinstance(r, Decision)]
+    assert len(decisions) == 100
+    asked = [d for d in decisions if d.asked]
+    assert 0 < len(asked) == sum(sizes) < 100
+    blocked = [d for d in decisions if d.verdict == "block"]
+    assert blocked
+    assert all(d.fired[0].message == "bait" and d.labels for d in blocked)
+
+
+def test_the_example_says_what_came_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    ask_models.main()
+    said = capsys.readouterr().out
+    assert said.startswith("500 messages in ")
+    assert "'answered'" in said

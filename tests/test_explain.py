@@ -191,10 +191,48 @@ def test_counters_tell_what_they_count_under_which_key() -> None:
     assert counter.reading.identity in told.engine.state.stores
 
 
+def test_readings_say_their_word_and_what_they_share() -> None:
+    told = Told(
+        "let previous = last(message by author within 1h)\n"
+        "rule r on message when previous.n\n"
+        "  == mean(n of message by author within 1d resolution 1m before this)\n"
+        "  and since_last(message by author ever) < 1m\n"
+        "  and rate(message by author per 1m within 1h) > 0 then flag\n"
+    )
+    told(n=3)
+    made = told(1)
+    found = {
+        text: part_of(made, text)
+        for text in (
+            "previous.n",
+            "mean(n of message by author within 1d resolution 1m before this)",
+            "since_last(message by author ever)",
+            "rate(message by author per 1m within 1h)",
+        )
+    }
+    readings = [p.reading for p in found.values()]
+    assert [(r.word, r.counter, r.window) for r in readings if r is not None] == [
+        ("last", "last(message by author).n", "within 1h"),
+        ("mean", "sum(n of message by author resolution 1m)", "within 1d resolution 1m before this"),
+        ("since_last", "count(message by author)", "ever"),
+        ("rate", "count(message by author)", "within 1h"),
+    ]
+    assert [p.shown for p in found.values()] == ["3", "3", "1s", f"{2 / 60!r}"]
+    notes = [p.note for p in found.values()]
+    assert notes == ['under "u1"', 'under "u1"', 'under "u1"', 'under "u1": 2 in 1h, per 1m']
+    previous = part_of(made, "previous")
+    assert (previous.value, previous.shown) == ("2026-01-01T12:00:00Z", "2026-01-01T12:00:00Z")
+
+
 @pytest.mark.parametrize(
     ("condition", "fields", "note"),
     [
         ("sent_1m reaches 1", {}, 'under "u1": 0 before this event, 1 now'),
+        (
+            "sum(n of message by author within 1h) reaches 5",
+            {"n": 7},
+            'under "u1": 0 before this event, 7 now',
+        ),
         ("content matches /f.ee/i", {"content": "it is Free"}, 'found "Free"'),
         ("content matches slurs", {"content": "a grob"}, 'found "grob"'),
         ("any links.domain in bad", {"links": ["http://a.evil.test/"]}, 'true for "evil.test"'),
@@ -243,6 +281,31 @@ def test_a_label_is_told_with_its_age() -> None:
                 "`count(message by author within 1m before 1h ago)` looks back further than events were "
                 "watched (events are known since 2026-01-01T12:00:00Z)"
             ),
+        ),
+        (
+            "max(n of message by author within 1h) > 1",
+            {},
+            "`max(n of message by author within 1h)` has counted nothing",
+        ),
+        (
+            "stddev(n of message by author within 1h) > 1",
+            {"n": 3},
+            "`stddev(n of message by author within 1h)` has fewer than two values",
+        ),
+        (
+            "sum(n * n of message by author within 1h) + sum([1e308, 1.1e308] of message by author ever) > 1",
+            {"n": 1},
+            "`sum([1e308, 1.1e308] of message by author ever)` is too large to be a number",
+        ),
+        (
+            "last(message by author within 1h).n > 1",
+            {},
+            "`last(message by author within 1h).n` is of no event, or of one that had none",
+        ),
+        (
+            "since_last(message by author ever) > 1h",
+            {},
+            "`since_last(message by author ever)` has counted nothing",
         ),
     ],
 )

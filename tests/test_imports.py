@@ -52,6 +52,7 @@ PURE = ("importlib.resources", "importlib.metadata", "urllib.parse")
 # The modules that may reach network, processes or threads, each with all that it reaches of them. The
 # client of remote models does, and nothing else.
 REACH_NETWORK: dict[str, str] = {
+    "engine.asking": "asyncio",  # a loop of its own, for what decides one event after another
     "engine.engine": "asyncio",  # decisions that wait for others are futures of the event loop
     "signals.models_lightgbm": "ctypes",  # the library's fast call for one row, and its buffer
     "signals.remote": "asyncio",  # the event loop: nothing is opened here
@@ -75,6 +76,7 @@ REACH: dict[str, str] = {
     "engine.cli_init": "pathlib",
     "engine.cli_output": "sys time",  # progress for what takes longer than a second
     "engine.compile": "eval",  # a leaf's reader is generated
+    "engine.engine": "pathlib",  # opens a bundle for a service
     "engine.stepper": "pathlib",  # opens a bundle for a service
     "engine.event_code": "compile exec",  # the decoder of an event type is generated
     "engine.event_match": "eval",  # so is what tells event types apart

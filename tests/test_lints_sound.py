@@ -98,10 +98,12 @@ def evaluate(graph: Graph, root: int, event: Mapping[Any, Any]) -> dict[int, Any
             out[number] = event[node.data[0]]
         elif node.op == "const":
             out[number] = node.data[0]
+        elif node.op == "clock":
+            out[number] = event["at"]
         elif node.op == "counter":
-            out[number] = event[node.data[1]]
+            out[number] = event[node.data[2]]
         elif node.op == "reaches":
-            out[number] = event[node.data[1]] >= node.data[2] and event["reaching"]
+            out[number] = event[node.data[2]] >= node.data[3] and event["reaching"]
         else:
             out[number] = evaluate_pure(OPERATIONS[node.op], node.data, [out[a] for a in node.args])
     return out

@@ -236,6 +236,7 @@ class Counted:
     probability: bool = True
     certain: bool = True
     kind: str = "counted"
+    cost: float = 8.0
     digest: str = "0123456789abcdef" * 4
 
     def predictor(self) -> Predictor:
@@ -281,6 +282,17 @@ def test_a_model_is_asked_once_and_only_where_a_rule_is_undecided() -> None:
     assert math.isnan(model.asked[0][1])
 
 
+def test_the_cheaper_model_is_asked_first() -> None:
+    inputs = "  length = 1\n  stars = stars\n"
+    text = f'{SCHEMA}\nmodel a from "a.lgb"\n{inputs}model b from "b.lgb"\n{inputs}'
+    text += "rule r on message\n  when a > 60% and b > 60%\n  then flag\n"
+    for dear in ("a", "b"):
+        models = {name: Counted(cost=80.0 if name == dear else 3.0) for name in ("a", "b")}
+        analysis = analyse(Files("t", {"p": Source("p", text)}), lints=False, models=dict(models))
+        Stepper(build(analysis)).decide({"type": "message", "at": START, "author": "a"})
+        assert {name: len(m.asked) for name, m in models.items()} == {"a": 1, "b": 1, dear: 0}
+
+
 def test_decisions_name_the_models_that_their_event_may_ask() -> None:
     _, made = counting("rule a on message\n  when spam > 10%\n  then flag\n")
     asked = made.decide({"type": "message", "at": START, "author": "a"})
@@ -319,8 +331,8 @@ def test_onnx_behind_the_same_declaration() -> None:
     assert not analysis.report.errors
     made = Stepper(build(analysis))
     base = {"type": "message", "at": START, "author": "a"}
-    decided = [made.decide({**base, **more}).verdict for more in ({"stars": 3}, {"stars": 0}, {})]
-    assert decided == ["flag", "allow", "allow"]
+    decided = [made.decide({**base, **more}) for more in ({"stars": 3}, {"stars": 0}, {})]
+    assert [getattr(d, "verdict", None) for d in decided] == ["flag", "allow", "allow"]
 
 
 def test_tests_supply_a_model_and_it_is_not_asked() -> None:

@@ -248,7 +248,7 @@ async def _no_list(inputs: list[dict[str, Any]]) -> Any:
 class Trap:
     """A value that does harm when looked at."""
 
-    @property
+    @property  # type: ignore[misc]  # on purpose
     def __class__(self) -> Any:
         raise KeyError("trap")
 
@@ -414,6 +414,18 @@ async def test_models_of_one_target_share_its_calls_but_no_batch() -> None:
 
 
 @in_virtual_time
+async def test_models_of_one_target_take_turns() -> None:
+    service = Service()
+    other = RemoteSpec("spam", "scam-classifier", ("text",), (), 800 * MS)
+    asked = remotes(service, SCAM, other, concurrency=1)
+    many = [asked.ask(scam(str(n))) for n in range(10)]
+    assert (await asked.ask(Request("spam", ("99",)))).status == "answered"
+    assert [call[0] for call in service.calls] == ["0", "99"]
+    await asyncio.gather(*many)
+    await asked.close()
+
+
+@in_virtual_time
 async def test_one_wrong_answer_in_a_batch_harms_no_other() -> None:
     async def ask(inputs: list[dict[str, Any]]) -> list[Any]:
         return [0.5, "high", None, {"score": 0.25}]
@@ -454,6 +466,21 @@ async def test_nobody_joins_a_call_that_is_overdue() -> None:
     assert (await asked.ask(scam("0.5"))).status == "late"
     service.seconds = 0.05
     assert await asked.ask(scam("0.5")) == Answer("answered", 0.5)
+    assert len(service.calls) == 2
+    await asked.close()
+
+
+@in_virtual_time
+async def test_the_end_of_an_overdue_call_is_not_that_of_a_newer_one() -> None:
+    service = Service(1)
+    asked = remotes(service)
+    assert (await asked.ask(scam("0.5"))).status == "late"
+    service.seconds = 0.5
+    second = asked.ask(scam("0.5"))
+    await asyncio.sleep(0.3)  # the first call has ended
+    assert asked.stats()["scam-classifier"].in_flight == 1
+    third = asked.ask(scam("0.5"))
+    assert await second == await third == Answer("answered", 0.5)
     assert len(service.calls) == 2
     await asked.close()
 
@@ -619,6 +646,17 @@ async def test_closing_tells_everybody_and_leaves_no_task() -> None:
 
 
 @in_virtual_time
+async def test_closing_before_a_call_has_begun() -> None:
+    service = Service()
+    asked = remotes(service)
+    future = asked.ask(scam("1"))
+    await asked.close()
+    assert future.done()
+    assert (await future).status == "failed"
+    assert service.calls == []
+
+
+@in_virtual_time
 async def test_closing_does_not_wait_for_ever() -> None:
     stubborn = asyncio.Event()
 
@@ -721,3 +759,23 @@ def test_a_function_that_blocks_runs_in_threads() -> None:
     assert (
         not [t for t in threading.enumerate() if t.name.startswith("quell-remote") and t.is_alive()] or True
     )
+
+
+def test_calls_to_a_function_that_blocks_are_as_many_as_its_threads() -> None:
+    go_on = threading.Event()
+
+    def ask(inputs: list[dict[str, Any]]) -> list[Any]:
+        go_on.wait()
+        return [0.5]
+
+    async def main() -> None:
+        spec = RemoteSpec("scam", "scam-classifier", ("text",), (), 60_000_000)
+        asked = remotes(ask, spec, concurrency=80)  # type: ignore[arg-type]  # as above
+        futures = [asked.ask(scam(str(n))) for n in range(100)]
+        figures = asked.stats()["scam-classifier"]
+        assert (figures.in_flight, figures.waiting) == (64, 36)
+        go_on.set()
+        assert {a.status for a in await asyncio.gather(*futures)} == {"answered"}
+        await asked.close()
+
+    asyncio.run(main())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hypothesis import given
@@ -116,7 +117,7 @@ async def _live(steps: list[Step], world: World) -> None:
         deadline = None if step.deadline is None else loop.time() + step.deadline
         due.append(min(loop.time() + WAIT, max(deadline or 1e9, loop.time())))
         future = remotes.ask(Request("scam", (step.text,)), deadline, number)
-        future.add_done_callback(lambda _, number=number: ended.setdefault(number, loop.time()))
+        future.add_done_callback(partial(_note, ended, number))
         asked.append(future)
         if step.leaves:
             future.cancel()
@@ -144,6 +145,10 @@ async def _live(steps: list[Step], world: World) -> None:
     assert last == Answer("answered", 0.5)
     await remotes.close()
     assert asyncio.all_tasks() == before
+
+
+def _note(ended: dict[int, float], number: int, future: asyncio.Future[Answer]) -> None:
+    ended[number] = future.get_loop().time()
 
 
 # ---------------------------------------------------------------------- any bytes
