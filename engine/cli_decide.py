@@ -47,6 +47,11 @@ _STEP = 256
     metavar="FILE",
     help="Go on from the state in this file, if it is there, and leave the state in it at the end.",
 )
+@click.option(
+    "--ask",
+    is_flag=True,
+    help="Ask the remote models that quell.toml gives an address; without it their answers are missing.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON.")
 def decide(
     policies: str,
@@ -55,6 +60,7 @@ def decide(
     format_: str | None,
     limit: int | None,
     state: str | None,
+    ask: bool,
     as_json: bool,
 ) -> int:
     """Decide a file of events, and say what came of it.
@@ -62,6 +68,8 @@ def decide(
     Events are JSON lines, Parquet or CSV, each also as .gz where it is text. An event that is not what the
     schema says is refused and counted; the rest goes on. The summary goes to standard output, or to
     standard error where the decisions go to standard output.
+
+    Each event is decided before the next is looked at, remote models asked or not.
 
     \b
     Example:
@@ -71,7 +79,8 @@ def decide(
     """
     _refuse_same(events, out)
     made, report = resumed(policies, state, events, out)
-    summary, took, failure = _run(made, events, out, format_, limit)
+    with _answering(made, ask):
+        summary, took, failure = _run(made, events, out, format_, limit)
     if state is not None and failure is None:
         leave(made, state)
     stream = stderr() if out == STDIO else stdout()
@@ -89,6 +98,24 @@ def decide(
         if out is not None and out != STDIO and failure is None:
             say(f"wrote {count(summary.total, 'decision')} to {out}")
     return _status(summary, failure, out)
+
+
+@contextmanager
+def _answering(made: Stepper, ask: bool) -> Iterator[None]:
+    """Let remote models be asked, if that is wanted, one event after another."""
+    if not ask:
+        yield
+        return
+    from quell.engine.asking import Blocking, SetupError, remotes_of
+
+    try:
+        remotes = remotes_of(made.bundle)
+    except SetupError as error:
+        raise Unreadable(str(error), "say in quell.toml where they are, or leave --ask out") from error
+    if remotes is None:
+        raise click.UsageError("the policies ask no remote model, so there is nothing to --ask")
+    with Blocking(remotes) as made.answering:
+        yield
 
 
 def _status(summary: Summary, failure: Unreadable | None, out: str | None) -> int:

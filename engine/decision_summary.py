@@ -81,6 +81,8 @@ class Summary:
         self.outranked: Counter[str] = Counter()
         self.cold: Counter[str] = Counter()
         self.late: Counter[str] = Counter()
+        self.full: Counter[str] = Counter()
+        self.asked: Counter[tuple[str, str]] = Counter()
         self.refused: dict[str, Trouble] = {}
         self.problems: dict[tuple[str, str, str], Trouble] = {}
         self.first: int | None = None
@@ -121,8 +123,10 @@ class Summary:
             self.sends[sent.sink] += 1
         for problem in answer.problems:
             self._problem(answer.event, problem.field, problem.kind).note(place, problem.message)
-        for counter in answer.late:
-            self.late[counter] += 1
+        self.late.update(answer.late)
+        self.full.update(answer.full)
+        for question in answer.asked:
+            self.asked[question.model, question.status] += 1
 
     def _hits(self, answer: Decision) -> None:
         for hit in answer.fired:
@@ -205,6 +209,11 @@ class Summary:
                 for (event, name, _), t in sorted(self.problems.items(), key=lambda p: (-p[1].count, p[0]))
             ],
             "late": ordered(self.late),
+            "full": ordered(self.full),
+            "remote": [
+                {"model": model, "status": status, "count": n}
+                for (model, status), n in sorted(self.asked.items())
+            ],
         }
 
 

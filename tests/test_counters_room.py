@@ -58,6 +58,34 @@ def test_idle_keys_leave_and_give_their_room_back(kind: tuple[str, int]) -> None
     assert store.keys() <= most
 
 
+def test_a_key_leaves_not_a_microsecond_too_early() -> None:
+    memory = Memory()
+    for kind in ("count", "distinct", "number", "event"):
+        store = made(kind, 0, memory)
+        add(store, "old", 0)
+        add(store, "edge", 1)
+        memory.horizon = HOUR
+        store.sweep(2)
+        assert store.keys() == 1
+        memory.horizon = HOUR + 1
+        store.sweep(2)
+        assert store.keys() == 0
+
+
+def test_a_coarse_key_stays_while_a_window_rounded_down_reaches_it() -> None:
+    memory, minute = Memory(), 60_000_000
+    store = made("count", minute, memory)
+    add(store, "old", 1 - 10 * minute)
+    add(store, "edge", 1)
+    memory.horizon = HOUR + minute - 1
+    store.sweep(2)
+    assert store.keys() == 1
+    assert store.count("edge", memory.horizon, HOUR) == 1
+    memory.horizon = HOUR + 3 * minute
+    store.sweep(2)
+    assert store.keys() == 0
+
+
 def test_keys_that_stay_busy_never_leave(kind: tuple[str, int]) -> None:
     memory = Memory()
     store = made(*kind, memory)

@@ -63,6 +63,10 @@ let label_old  = label_age(author, "spammer")
 let third      = fired flood
 let nobody     = [o of others where false]
 let half       = score / 2
+let usual      = mean(score of message by author within 1h)
+let gap        = since_last(message by author within 1h)
+let earlier    = last(message by author ever).kind
+let kinds_1h   = values(kind of message by author within 1h)
 let double(x: number) = 2 * x
 
 rule flood on message
@@ -117,6 +121,16 @@ def test_counters_count_the_event_and_labels_are_as_they_were_before_it() -> Non
         (3, True, 10_000_000, True),
         (1, True, 80_000_000, False),
         (1, False, None, False),
+    ]
+
+
+def test_what_counters_give_beside_counts() -> None:
+    events = [message(0, score=1, kind="b"), message(10, score=2), message(30)]
+    rows = values_of(["usual", "gap", "earlier", "kinds_1h"], events, "message")
+    assert rows == [
+        (1, None, None, ["b"]),
+        (1.5, 10_000_000, "b", ["a", "b"]),
+        (1.5, 20_000_000, "a", ["a", "b"]),
     ]
 
 
@@ -263,7 +277,7 @@ def test_the_types_of_the_columns(kinds: Path, tmp_path: Path) -> None:
         people=[{"name": "x", "age": 4}, {"name": "y"}],
     )
     events = write_events(tmp_path / "e.jsonl", [message(0), full])
-    names = "age,joined_at,address,kind,score,half,others,others_1h,people,known,nobody"
+    names = "age,joined_at,address,kind,score,half,others,others_1h,people,known,nobody,gap,kinds_1h"
     out = tmp_path / "f.parquet"
     done = run("features", kinds, "--events", events, "--event", "message", "--values", names, "--out", out)
     assert done.exit_code == 0, done.output
@@ -284,11 +298,14 @@ def test_the_types_of_the_columns(kinds: Path, tmp_path: Path) -> None:
         "people": "list<element: struct<name: string, age: double>>",
         "known": "bool",
         "nobody": "list<element: string>",
+        "gap": "double",
+        "kinds_1h": "list<element: string>",
     }
     empty, filled = table.to_pylist()
     assert [empty[n] for n in ("age", "joined_at", "address", "score", "half")] == [None] * 5
     assert (empty["others"], empty["people"], empty["kind"], empty["known"]) == ([], [], "a", False)
-    assert filled["age"] == 61.5 - 1 + 0.0
+    assert (filled["age"], filled["gap"], empty["gap"]) == (60.5, 1.0, None)
+    assert filled["kinds_1h"] == ["b", "a"]
     assert filled["joined_at"] == datetime(2025, 12, 31, 23, 59, 0, 500_000, tzinfo=UTC)
     assert (filled["address"], filled["kind"], filled["score"], filled["half"]) == ("::1", "b", 3.0, 1.5)
     assert (filled["others"], filled["others_1h"]) == (["bob", "cid"], [1.0, 1.0])

@@ -98,6 +98,8 @@ def evaluate(graph: Graph, root: int, event: Mapping[Any, Any]) -> dict[int, Any
             out[number] = event[node.data[0]]
         elif node.op == "const":
             out[number] = node.data[0]
+        elif node.op == "clock":
+            out[number] = event["at"]
         elif node.op == "counter":
             out[number] = event[node.data[2]]
         elif node.op == "reaches":
