@@ -13,6 +13,7 @@ taken. One process at a time writes a snapshot.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,6 +59,19 @@ def has_snapshot(path: str | Path) -> bool:
     return Path(path).exists() or previous_of(path).exists()
 
 
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without looking for garbage while very many objects are made that are none: that takes most of the
+    time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 # ------------------------------------------------------------------ writing
 
 
@@ -67,7 +81,7 @@ def write_snapshot(stepper: Stepper, path: str | Path) -> int:
     path = Path(path)
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as file:
+        with _uncollected(), part.open("wb") as file:
             _write(file, sections(stepper))
             file.flush()
             os.fsync(file.fileno())
@@ -168,7 +182,8 @@ def _read(file: Path, make: Callable[[], Stepper]) -> tuple[Stepper, SnapshotRep
     _check(file)
     stepper = make()
     try:
-        return stepper, restore(stepper, _sections(file))
+        with _uncollected():
+            return stepper, restore(stepper, _sections(file))
     except _NOT_READ as error:
         raise _Damaged("what it holds is no state") from error
 
