@@ -13,6 +13,10 @@ StoreKind = Literal["count", "distinct", "number", "event"]
 """What a store keeps of each event: its time; or with it a value, as which it is counted."""
 
 
+IDENTITY_SHOWN = 8
+"""Characters of a counter's identity that a node shows."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoreSource:
     """How one event type feeds a store: nodes of that event's graph. `rule` counts that rule's firings;
