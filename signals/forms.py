@@ -21,7 +21,7 @@ FORMS: tuple[Function, ...] = (
         " missing key gives missing, and a list as key gives one count per different element. With a"
         " resolution the window's start is rounded down, so that a long window takes little memory.",
         signature=f"count(EVENTS {_KEYS} {_WINDOW} [resolution R] {_BEFORE})",
-        result=NUMBER,
+        result=NUMBER.maybe(),
         form=True,
         cost=0.4,
         bounds=(0, 2**53),
@@ -32,7 +32,7 @@ FORMS: tuple[Function, ...] = (
         doc="How many different values there were under a key in the window (t − W, t], the present event's"
         " included. An event whose value is missing does not count; a list stands for each of its elements.",
         signature=f"distinct(VALUE of EVENTS {_KEYS} {_WINDOW} {_BEFORE})",
-        result=NUMBER,
+        result=NUMBER.maybe(),
         form=True,
         cost=0.6,
         bounds=(0, 2**53),
@@ -43,7 +43,7 @@ FORMS: tuple[Function, ...] = (
         doc="The different values under a key in the window, the one seen last first, at most 100. A key"
         " never seen gives an empty list.",
         signature=f"values(VALUE of EVENTS {_KEYS} {_WINDOW} {_BEFORE})",
-        result=list_of(TEXT),
+        result=list_of(TEXT).maybe(),
         form=True,
         cost=1.0,
     ),
@@ -86,7 +86,7 @@ FORMS: tuple[Function, ...] = (
         doc="How many events there were per stretch of time, over a longer window: their count, times P,"
         " divided by W. A key never seen gives 0.",
         signature=f"rate(EVENTS {_KEYS} per P within W [resolution R] {_BEFORE})",
-        result=NUMBER,
+        result=NUMBER.maybe(),
         form=True,
         cost=0.5,
         bounds=(0, 1.7976931348623157e308),
