@@ -223,7 +223,7 @@ class Decoder:
             data = event.encode() if isinstance(event, str) else event
             record = pick_object(data.removeprefix(codecs.BOM_UTF8), self._hand_want)
         kind = None if isinstance(record, Refusal) else look(record, self._type_path)
-        if isinstance(record, Refusal) or type(kind) is not str or kind != HAND:
+        if not isinstance(kind, str) or not str.__eq__(kind, HAND):
             return refused
         return read_hand(record)
 
