@@ -9,10 +9,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from quell.engine.cli_bundle import engine as engine_of
 from quell.engine.cli_files import STDIO, missing_parent, same_file, stdout_bytes, whole
 from quell.engine.cli_group import DEFECT, OK, UNREADABLE, Unreadable, say_error
 from quell.engine.cli_output import Watch, count, print_json, say, stderr, stdout
+from quell.engine.cli_state import leave, report_json, resumed, tell
 
 if TYPE_CHECKING:
     from quell.engine.decision_files import DecisionWriter
@@ -42,9 +42,26 @@ _STEP = 256
     help="What the events are, where the file's ending does not say.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N events.")
+@click.option(
+    "--state",
+    metavar="FILE",
+    help="Go on from the state in this file, if it is there, and leave the state in it at the end.",
+)
+@click.option(
+    "--ask",
+    is_flag=True,
+    help="Ask the remote models that quell.toml gives an address; without it their answers are missing.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON.")
 def decide(
-    policies: str, events: str, out: str | None, format_: str | None, limit: int | None, as_json: bool
+    policies: str,
+    events: str,
+    out: str | None,
+    format_: str | None,
+    limit: int | None,
+    state: str | None,
+    ask: bool,
+    as_json: bool,
 ) -> int:
     """Decide a file of events, and say what came of it.
 
@@ -52,27 +69,53 @@ def decide(
     schema says is refused and counted; the rest goes on. The summary goes to standard output, or to
     standard error where the decisions go to standard output.
 
+    Each event is decided before the next is looked at, remote models asked or not.
+
     \b
     Example:
       quell decide policies --events day.jsonl --out decisions.parquet
+      quell decide policies --events tuesday.jsonl --state state.quell
       tail -f log.jsonl | quell decide policies --events - --out - | jq .verdict
     """
     _refuse_same(events, out)
-    made = engine_of(policies)
-    summary, took, failure = _run(made, events, out, format_, limit)
+    made, report = resumed(policies, state, events, out)
+    with _answering(made, ask):
+        summary, took, failure = _run(made, events, out, format_, limit)
+    if state is not None and failure is None:
+        leave(made, state)
     stream = stderr() if out == STDIO else stdout()
     if as_json:
         heading = {"bundle": made.bundle.analysis.files.name, "version": made.version, "source": events}
         speed = round(summary.total / took) if took else None
         timing = {"seconds": round(took, 3), "events_per_second": speed}
-        print_json({**heading, **summary.as_json(), **timing}, stream)
+        print_json({**heading, **summary.as_json(), **timing, **report_json(report)}, stream)
     else:
         from quell.engine.cli_summary import print_summary
 
         print_summary(summary, took, stream)
+        if report is not None:
+            tell(report)
         if out is not None and out != STDIO and failure is None:
             say(f"wrote {count(summary.total, 'decision')} to {out}")
     return _status(summary, failure, out)
+
+
+@contextmanager
+def _answering(made: Stepper, ask: bool) -> Iterator[None]:
+    """Let remote models be asked, if that is wanted, one event after another."""
+    if not ask:
+        yield
+        return
+    from quell.engine.asking import Blocking, SetupError, remotes_of
+
+    try:
+        remotes = remotes_of(made.bundle)
+    except SetupError as error:
+        raise Unreadable(str(error), "say in quell.toml where they are, or leave --ask out") from error
+    if remotes is None:
+        raise click.UsageError("the policies ask no remote model, so there is nothing to --ask")
+    with Blocking(remotes) as made.answering:
+        yield
 
 
 def _status(summary: Summary, failure: Unreadable | None, out: str | None) -> int:

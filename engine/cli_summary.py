@@ -148,12 +148,16 @@ def print_trouble(out: Console, summary: Summary) -> None:
         )
         place, message = trouble.samples[0]
         out.print(f"  {visible(place, 80)}  {visible(message, 300)}", style="dim", soft_wrap=True)
-    for counter, n in list(ordered(summary.late).items())[:MOST_ROWS]:
-        out.print(
-            words(
-                ("\nlate ", "yellow"),
-                f"{count(n, 'event')} counted as of a later time in ",
-                (counter, "bold"),
-            ),
-            soft_wrap=True,
-        )
+    for told, what in ((summary.late, "late"), (summary.full, "full")):
+        for counter, n in list(ordered(told).items())[:MOST_ROWS]:
+            head = (f"\n{what} ", "yellow")
+            out.print(words(head, f"{count(n, 'event')} {_SAID[what]} ", (counter, "bold")), soft_wrap=True)
+    for (model, status), n in sorted(summary.asked.items()):
+        style = "dim" if status in ("answered", "cached") else "yellow"
+        out.print(words((f"\nremote {model} ", "bold"), (f"{status} {n:,} ×", style)), soft_wrap=True)
+
+
+_SAID = {
+    "late": "counted as of a later time in",
+    "full": "could not be told all, since memory is full, by",
+}

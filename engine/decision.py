@@ -88,7 +88,8 @@ class Decision(msgspec.Struct, omit_defaults=True):
     `verdict` is the highest that a fired rule asked for, or the ladder's first. `shadow` are the firings of
     shadow rules, for the record only; `held` the rules that matched and did not fire; `outranked` what rules
     asked of labels and a person's word stands against. `models` are the models that rules and counters of
-    this event type may ask.
+    this event type may ask. `cold` are the counters it read that are younger than the history, because the
+    policies changed, and have not watched their longest window whole yet.
     """
 
     event: str
@@ -105,6 +106,7 @@ class Decision(msgspec.Struct, omit_defaults=True):
     late: tuple[str, ...] = ()
     full: tuple[str, ...] = ()
     outranked: tuple[Outranked, ...] = ()
+    cold: tuple[str, ...] = ()
     decided: int = 0
     asked: tuple[Asked, ...] = ()
     models: tuple[ModelUsed, ...] = ()

@@ -11,6 +11,7 @@ from quell.engine.decision import Acted, Asked, Decision, Fired, Refused, Reply
 
 _LISTS = (
     "fired", "shadow", "held", "labels", "sends", "problems", "late", "full", "models", "outranked", "asked",
+    "cold",
 )  # fmt: skip
 BATCH = 8_192
 """Decisions that are held before they are written."""
@@ -115,6 +116,7 @@ def parquet_schema() -> Any:
             ("problems", pa.list_(problem)),
             ("late", pa.list_(text)),
             ("full", pa.list_(text)),
+            ("cold", pa.list_(text)),
             ("models", pa.list_(pa.struct([("model", text), ("digest", text)]))),
             ("outranked", pa.list_(outranked)),
             ("decided", pa.int64()),
@@ -153,6 +155,7 @@ def _row(decision: Decision) -> dict[str, Any]:
         "problems": [msgspec.structs.asdict(p) for p in decision.problems],
         "late": list(decision.late),
         "full": list(decision.full),
+        "cold": list(decision.cold),
         "outranked": [msgspec.structs.asdict(o) for o in decision.outranked],
         "decided": decision.decided,
         "asked": [_asked(a) for a in decision.asked],

@@ -79,7 +79,10 @@ class Summary:
         self.sends: Counter[str] = Counter()
         self.acted: Counter[str] = Counter()
         self.outranked: Counter[str] = Counter()
+        self.cold: Counter[str] = Counter()
         self.late: Counter[str] = Counter()
+        self.full: Counter[str] = Counter()
+        self.asked: Counter[tuple[str, str]] = Counter()
         self.refused: dict[str, Trouble] = {}
         self.problems: dict[tuple[str, str, str], Trouble] = {}
         self.first: int | None = None
@@ -113,14 +116,17 @@ class Summary:
             self._hits(answer)
         for change in answer.labels:
             self.labels[change.entity, change.label, change.on] += 1
+        self.cold.update(answer.cold)
         for asked in answer.outranked:
             self.outranked[asked.rule] += 1
         for sent in answer.sends:
             self.sends[sent.sink] += 1
         for problem in answer.problems:
             self._problem(answer.event, problem.field, problem.kind).note(place, problem.message)
-        for counter in answer.late:
-            self.late[counter] += 1
+        self.late.update(answer.late)
+        self.full.update(answer.full)
+        for question in answer.asked:
+            self.asked[question.model, question.status] += 1
 
     def _hits(self, answer: Decision) -> None:
         for hit in answer.fired:
@@ -196,12 +202,18 @@ class Summary:
             "sends": ordered(self.sends),
             "by_hand": ordered(self.acted),
             "outranked": ordered(self.outranked),
+            "cold": ordered(self.cold),
             "refusals": [_told(t) for t in by_count(self.refused.values())],
             "problems": [
                 {"event": event, "field": name, **_told(t)}
                 for (event, name, _), t in sorted(self.problems.items(), key=lambda p: (-p[1].count, p[0]))
             ],
             "late": ordered(self.late),
+            "full": ordered(self.full),
+            "remote": [
+                {"model": model, "status": status, "count": n}
+                for (model, status), n in sorted(self.asked.items())
+            ],
         }
 
 

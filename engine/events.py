@@ -222,7 +222,8 @@ class Decoder:
         else:
             data = event.encode() if isinstance(event, str) else event
             record = pick_object(data.removeprefix(codecs.BOM_UTF8), self._hand_want)
-        if isinstance(record, Refusal) or look(record, self._type_path) != HAND:
+        kind = None if isinstance(record, Refusal) else look(record, self._type_path)
+        if not isinstance(kind, str) or not str.__eq__(kind, HAND):
             return refused
         return read_hand(record)
 

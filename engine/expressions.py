@@ -576,7 +576,7 @@ def _tell(x: Expressions, node: Node) -> str:
 
 def _model(x: Expressions, node: Node) -> str:
     """A call with one float per feature: NaN for missing, the model's own number for a category."""
-    name, coded = node.data
+    name, coded, _ = node.data
     nan = x.names.take("const", NAN, "nan")
     given = []
     for place, a in enumerate(node.args):

@@ -99,6 +99,7 @@ def make_store(spec: StoreSpec, memory: Memory) -> Store:
         spec.oldest > 0,
         spec.resolution or 0,
         memory,
+        spec.recent,
     )
 
 
@@ -149,7 +150,7 @@ def link(program: Program, lists: Mapping[str, PolicyList], models: Mapping[str,
 
 def _codes(model: Model, place: int) -> Callable[[Any, float], float]:
     """How a value becomes the number that a model has for its category."""
-    return model.features[place].codes().get
+    return model.features[place].codes.get
 
 
 _BUILTINS = {

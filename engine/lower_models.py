@@ -34,7 +34,9 @@ def model(low: Lowerer, name: str, scope: Scope) -> int | None:
     coded = tuple(i for i, f in enumerate(loaded.features) if f.categories is not None)
     # What a model is called is no part of what it says: counters over it stay themselves.
     said = (declared.source.plain or "",)
-    return low.graph(scope.event).add("model", inputs, (name, coded), type_, bounds=loaded.bounds, said=said)
+    return low.graph(scope.event).add(
+        "model", inputs, (name, coded, loaded.cost), type_, bounds=loaded.bounds, said=said
+    )
 
 
 def _input(low: Lowerer, feature: Feature, expr: tree.Expr, scope: Scope) -> int | None:

@@ -59,16 +59,16 @@ def _local(declared: tree.Model, report: Report) -> bool:
 
 def _inputs(declared: tree.Model, model: Model, report: Report) -> bool:
     """Whether a declaration gives each feature of its model once; what is not so is reported."""
-    features = [f.name for f in model.features]
+    known = {f.name: None for f in model.features}
     given: set[str] = set()
-    ok = True
+    written = {ident.name for ident, _ in declared.inputs}
+    lacking = [name for name in known if name not in written]
+    ok = not lacking
     for ident, _ in declared.inputs:
-        if ident.name not in features:
-            left = [f for f in features if f not in {i.name for i, _ in declared.inputs}]
-            hint = (
-                did_you_mean(ident.name, left)
-                or did_you_mean(ident.name, features)
-                or _listed(left, features)
+        if ident.name not in known:
+            near = did_you_mean(ident.name, lacking) or did_you_mean(ident.name, known)
+            hint = near or (
+                f"it still needs {_names(lacking)}" if lacking else f"it has {_names(list(known))}"
             )
             message = f"the model `{declared.name.name}` has no feature `{ident.name}`"
             report.add("bad-input", message, ident.span, hint=hint)
@@ -77,18 +77,12 @@ def _inputs(declared: tree.Model, model: Model, report: Report) -> bool:
             report.add("bad-input", f"the input `{ident.name}` is given twice", ident.span)
             ok = False
         given.add(ident.name)
-    lacking = [f for f in features if f not in given]
     if lacking:
         noun = "feature" if len(lacking) == 1 else "features"
         message = f"`{declared.name.name}` gives nothing for the {noun} {_names(lacking)} of its model"
         hint = f"add a line such as {_spelled(lacking[0])} = …; missing is a value too"
         report.add("bad-input", message, declared.name.span, hint=hint)
-        ok = False
     return ok
-
-
-def _listed(left: list[str], features: list[str]) -> str:
-    return f"it still needs {_names(left)}" if left else f"it has {_names(features)}"
 
 
 def _names(names: list[str]) -> str:

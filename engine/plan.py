@@ -48,6 +48,8 @@ class Costs:
                 if node.op == "call":
                     row = REGISTRY.get(node.data[0])
                     own = row.cost if row is not None else own
+                elif node.op == "model":
+                    own = node.data[2]
                 below = [self._cost[a] for a in node.args]
                 if node.operation.binds:
                     below[1] *= _ELEMENTS

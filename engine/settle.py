@@ -6,7 +6,7 @@ A rule's effects are settled after every rule was decided, so that within one de
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
@@ -14,6 +14,8 @@ from quell.engine.decision import Decision, Fired, Held, LabelChange, Outranked,
 from quell.engine.lowered import LoweredEffect, LoweredRule
 from quell.engine.operations import EXACT
 from quell.engine.symbols import Ladder
+from quell.grammar import tree
+from quell.grammar.printer import print_expression
 from quell.grammar.types import Type
 from quell.signals.counters import each
 from quell.signals.labels import FOR_GOOD
@@ -44,6 +46,8 @@ class Settler:
     ladder: Ladder
     state: State
     effects: tuple[tuple[_Effect, ...], ...] = ()
+    limits: set[str] = field(default_factory=set)
+    """What the limits of its rules are called in the state."""
     _plain: tuple[Fired | None, ...] = ()
     _ranks: tuple[int, ...] = ()
 
@@ -64,7 +68,11 @@ class Settler:
             for e in rule.effects[:number]
             if (e.kind, e.name, e.entity) == (effect.kind, effect.name, effect.entity)
         ]
-        identity = f"{rule.first_name}{shadow}: {effect.kind} {effect.entity} {effect.name} {len(same)}"
+        written = [e for e in rule.rule.effects if not isinstance(e, tree.Exempt)][number].limit
+        keys = ", ".join(print_expression(k) for k in written.keys) if written is not None else ""
+        what = f"{effect.kind} {effect.entity} {effect.name}"
+        identity = f"{rule.first_name}{shadow}: {what} per {keys} {len(same)}"
+        self.limits.add(identity)
         return _Effect(effect, self.state.limit(identity, effect.limit.count, effect.limit.every))
 
     def settle(self, decision: Decision, hits: list[Hit], now: int) -> None:

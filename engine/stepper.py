@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from quell.engine.bundle import read_bundle
+from quell.engine.cold import Cold
 from quell.engine.compile import Build, analyse, build
 from quell.engine.decision import Acted, Asked, Decision, ModelUsed, Refused, Reply
 from quell.engine.events import Decoded, Refusal
@@ -70,6 +71,7 @@ class Stepper(HandCalls):
         self.answering = answering
         self.asked: Mapping[int, Asked] = {}
         self.seq = 0
+        self._cold: Cold | None = None
         symbols = bundle.analysis.symbols
         stores = bundle.analysis.lowerer.stores
         self._decoder = bundle.decoder
@@ -159,6 +161,14 @@ class Stepper(HandCalls):
         """What settles the decisions for an event type: its rules' effects and their limits."""
         return self._settlers[list(self.bundle.analysis.symbols.schemas).index(event)]
 
+    def limits(self) -> set[str]:
+        """What the limits of the bundle's rules are called in the state."""
+        return set().union(*(settler.limits for settler in self._settlers))
+
+    def watch_cold(self) -> None:
+        """Say on decisions which counters are cold, until none is: the state is older than some of them."""
+        self._cold = Cold(self.bundle, self.state)
+
     # --------------------------------------------------------------- by hand
 
     def act(self, action: HandAction) -> Acted | Refused:
@@ -247,6 +257,8 @@ class Stepper(HandCalls):
             self._settlers[index].settle(decision, hits, now)
         if self._models[index]:
             decision.models = self._models[index]
+        if self._cold is not None:
+            self._tell_cold(decision, index, now)
         if decoded.problems:
             decision.problems = decoded.problems
         memory = state.memory
@@ -257,6 +269,12 @@ class Stepper(HandCalls):
             decision.full = tuple(sorted(set(memory.full)))
             memory.full.clear()
         return decision
+
+    def _tell_cold(self, decision: Decision, index: int, now: int) -> None:
+        assert self._cold is not None
+        decision.cold = self._cold.of(index, now)
+        if not decision.cold and self._cold.over:
+            self._cold = None
 
     def _failed(self, decoded: Decoded, error: Exception) -> Refused:
         verdict = self.bundle.analysis.symbols.ladders[decoded.event].failure

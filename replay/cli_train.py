@@ -103,13 +103,15 @@ def train(
         out = _out(policies, analysis, out, asked["model"])
         _check(events, out, asked["labels"])
         prepared = _prepared(analysis, asked)
-        summary, gathered = _gathered(prepared, events, asked["labels"], format_)
-        made = _trained(prepared, gathered, _origin(prepared, events, out, asked), settings)
+        with whole(Path(out)) as stream:  # opened first: a place that cannot be written is told at once
+            summary, gathered = _gathered(prepared, events, asked["labels"], format_)
+            made = _trained(prepared, gathered, _origin(prepared, events, out, asked), settings)
+            stream.write(made.fitted.text.encode())
     except NotAValue as error:
         raise not_a_value(error) from error
     except Untrainable as error:
         raise Unreadable(error.message, error.hint) from error
-    _write(made, out)
+    _write_cards(made, out)
     _tell(made, summary, out, asked["model"], as_json)
     return status(summary)
 
@@ -260,7 +262,7 @@ def _origin(prepared: Prepared, events: str, out: str, asked: dict[str, Any]) ->
     return Origin(
         asked["model"],
         Path(out).name,
-        analysis.files.name,
+        analysis.files.settings.name or analysis.files.name,
         analysis.version(),
         files,
         prepared.task.label.text,
@@ -290,12 +292,10 @@ def _trained(prepared: Prepared, gathered: Collector, origin: Origin, settings: 
         return fit(prepared, gathered, origin, settings)
 
 
-def _write(made: Trained, out: str) -> None:
+def _write_cards(made: Trained, out: str) -> None:
     from quell.replay.model_card import as_json, as_markdown
 
     json_file, page = _cards(out)
-    with whole(Path(out)) as stream:
-        stream.write(made.fitted.text.encode())
     write_text(json_file, as_json(made.card))
     write_text(page, as_markdown(made.card))
 

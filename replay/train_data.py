@@ -100,10 +100,9 @@ class Collector:
         """Take a row in, or count why not."""
         counts, at = self.counts, row.decision.at
         counts.rows += 1
-        label = self._label(row)
         if (self._start is not None and at < self._start) or (self._until is not None and at >= self._until):
             counts.outside += 1
-        elif label is None:
+        elif (label := self._label(row)) is None:
             counts.unlabelled += 1
         else:
             counts.used += 1

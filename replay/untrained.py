@@ -43,6 +43,7 @@ class Untrained:
     probability: bool = True
     certain: bool = False
     kind: str = "not trained yet"
+    cost: float = 8.0
     digest: str = "untrained"
 
     def predictor(self) -> Predictor:

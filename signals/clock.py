@@ -18,21 +18,24 @@ LATENESS = 3_600_000_000
 
 class Clock:
     """The time of a history, in microseconds. `horizon` is the oldest `now` that can still come, None
-    until the first block is full; `newest` the time of the last event."""
+    until the first block is full; `newest` the time of the last event, `greatest` that of any."""
 
-    __slots__ = ("_left", "_low", "block", "horizon", "lateness", "newest")
+    __slots__ = ("_left", "_low", "block", "greatest", "horizon", "lateness", "newest")
 
     def __init__(self, lateness: int = LATENESS, block: int = BLOCK) -> None:
         self.lateness = lateness
         self.block = block
         self.horizon: int | None = None
         self.newest: int | None = None
+        self.greatest: int | None = None
         self._left = block
         self._low: int | None = None
 
     def see(self, at: int) -> int:
         """Take in the time of an admitted event; gives the time at which it counts."""
         self.newest = at
+        if self.greatest is None or at > self.greatest:
+            self.greatest = at
         if self._low is None or at < self._low:
             self._low = at
         self._left -= 1
@@ -50,11 +53,13 @@ class Clock:
 
     def dump(self) -> list[int | None]:
         """What `load` needs to go on from here."""
-        return [self.horizon, self.newest, self._left, self._low]
+        return [self.horizon, self.newest, self._left, self._low, self.greatest]
 
     def load(self, dumped: list[int | None]) -> None:
         """Go on from where another clock stood. Raises ValueError for what `dump` did not give."""
-        whole = all(v is None or type(v) is int for v in dumped)
-        if len(dumped) != 4 or not whole or dumped[2] is None or not 0 < dumped[2] <= self.block:
+        if len(dumped) != 5 or not all(v is None or type(v) is int for v in dumped):
             raise ValueError("this is no clock")
-        self.horizon, self.newest, self._left, self._low = dumped[0], dumped[1], dumped[2], dumped[3]
+        horizon, newest, left, low, greatest = dumped
+        if left is None or not 0 < left <= self.block:
+            raise ValueError("this is no clock")
+        self.horizon, self.newest, self._left, self._low, self.greatest = horizon, newest, left, low, greatest

@@ -43,13 +43,13 @@ class Held:
     """All that is known of one entity and one label.
 
     The label is there from `opens`, and until `until` (not included), when only time passes; `since` is
-    when it became so without a break.
+    when it became so without a break. From `last` on nothing that is known matters.
     """
 
-    __slots__ = ("hand", "opens", "reasons", "since", "until")
+    __slots__ = ("hand", "last", "opens", "reasons", "since", "until")
 
     def __init__(self) -> None:
-        self.since = self.until = self.opens = _NEVER
+        self.since = self.until = self.opens = self.last = _NEVER
         self.reasons: tuple[Reason, ...] = ()
         self.hand: Hand | None = None
 
@@ -62,23 +62,23 @@ class Held:
         hand = self.standing(at)
         return (hand is not None and hand.on) or any(at < r.until for r in self.reasons)
 
-    @property
-    def last(self) -> int:
-        """From when on nothing that is known here matters."""
-        ends = [r.until for r in self.reasons]
-        return max(ends if self.hand is None else [*ends, self.hand.until], default=_NEVER)
-
     def settle(self) -> None:
-        """Work out what readings look at."""
-        self.until = max((r.until for r in self.reasons), default=_NEVER)
+        """Work out what readings look at, and the time from which on nothing known here matters."""
+        until = _NEVER
+        for reason in self.reasons:
+            if reason.until > until:
+                until = reason.until
         self.opens = _NEVER
-        if self.hand is None:
+        self.until = self.last = until
+        hand = self.hand
+        if hand is None:
             return
-        if self.hand.on:
-            self.until = max(self.until, self.hand.until)
+        self.last = max(until, hand.until)
+        if hand.on:
+            self.until = self.last
         else:
-            self.opens = self.hand.until
-            self.since = max(self.since, self.opens)
+            self.opens = hand.until
+            self.since = max(self.since, hand.until)
 
 
 class LabelSet:
@@ -135,11 +135,15 @@ class LabelSet:
         held = self._open(id)
         if not held.supported(at):
             held.since = at
-        end = FOR_GOOD if until is None else until
-        known = next((r for r in held.reasons if r.rule == rule and at < r.until), None)
-        made = Reason(rule, at, end) if known is None else known._replace(until=max(known.until, end))
+        made = Reason(rule, at, FOR_GOOD if until is None else until)
         # A reason whose time is over may go: the one made lasts longer, so no reading can tell.
-        held.reasons = (*(r for r in held.reasons if r.rule != rule and at < r.until), made)
+        others = [r for r in held.reasons if at < r.until]
+        for place, known in enumerate(others):
+            if known.rule == rule:
+                made = Reason(rule, known.since, max(known.until, made.until))
+                del others[place]
+                break
+        held.reasons = (*others, made)
         held.settle()
         self.sweep(2)
         return None if held.until == FOR_GOOD else held.until
@@ -202,10 +206,11 @@ class LabelSet:
     def sweep(self, steps: int) -> None:
         """Look at so many entities, in turn, and forget those of which nothing can be seen any more."""
         horizon = self._clock.horizon
+        if horizon is None:
+            return
         for _ in range(min(steps, len(self._queue))):
             id = self._queue.popleft()
-            last = self._held[id].last
-            if last == _NEVER or (horizon is not None and last <= horizon):
+            if self._held[id].last <= horizon:
                 del self._held[id]
             else:
                 self._queue.append(id)
@@ -244,4 +249,4 @@ def _dumped(held: Held) -> Iterator[Any]:
 
 def _size(id: str, held: Held) -> int:
     hand = 0 if held.hand is None else 200
-    return 150 + len(id) + 96 + 120 * len(held.reasons) + hand
+    return 100 + len(id) + 110 * len(held.reasons) + hand

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from quell.signals.models_file import BadModel, ModelProblem
@@ -35,10 +35,12 @@ class Feature:
     name: str
     categorical: bool = False
     categories: tuple[Category, ...] | None = None
+    codes: Mapping[Category, float] = field(init=False, repr=False, compare=False)
+    """The number of each category."""
 
-    def codes(self) -> Mapping[Category, float]:
-        """The number of each category."""
-        return {c: float(i) for i, c in enumerate(self.categories or ())}
+    def __post_init__(self) -> None:
+        codes = {c: float(i) for i, c in enumerate(self.categories or ())}
+        object.__setattr__(self, "codes", codes)
 
     def takes(self) -> frozenset[str]:
         """The kinds of values that the feature can be given: text, number, bool."""
@@ -77,6 +79,11 @@ class Model(Protocol):
         ...
 
     @property
+    def cost(self) -> float:
+        """About how many microseconds one row takes on a small machine."""
+        ...
+
+    @property
     def digest(self) -> str:
         """The SHA-256 of the file, in hexadecimal."""
         ...
@@ -109,7 +116,7 @@ def encode(features: Sequence[Feature], row: Sequence[Any]) -> list[float]:
         elif feature.categories is None:
             out.append(float(value))
         else:
-            out.append(feature.codes().get(value, NAN))
+            out.append(feature.codes.get(value, NAN))
     return out
 
 

@@ -41,6 +41,7 @@ class LightGbmModel:
     digest: str
     booster: Any
     explains: bool
+    cost: float
     _own: threading.local = field(default_factory=threading.local)
 
     def predictor(self) -> Predictor:
@@ -99,6 +100,7 @@ def load_lightgbm(data: bytes, digest: str) -> LightGbmModel:
         digest,
         booster,
         read.explains,
+        read.cost,
     )
 
 

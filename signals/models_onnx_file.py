@@ -35,9 +35,10 @@ _OP_TYPE, _EXTERNAL, _LOCATION = 4, 13, 14
 
 @dataclass(slots=True)
 class OnnxFile:
-    """What a file says: the operators that it uses, whether it has a graph, and its properties."""
+    """What a file says: the operators that it uses, the number of its nodes and graphs, its properties."""
 
     operators: set[str] = field(default_factory=set)
+    nodes: int = 0
     graphs: int = 0
     external: bool = False
     properties: dict[str, str] = field(default_factory=dict)
@@ -88,6 +89,7 @@ def _read(data: memoryview) -> OnnxFile:
                 out.graphs += kind == "model" and number == 7
                 todo.append((inside[number], value, depth + 1))
             elif kind == "node" and number == _OP_TYPE and isinstance(value, memoryview):
+                out.nodes += 1
                 out.operators.add(bytes(value).decode(errors="replace"))
             elif kind == "tensor" and (number == _EXTERNAL or (number == _LOCATION and value)):
                 out.external = True

@@ -43,7 +43,8 @@ _CUT = "copy the file again: a whole model has `end of trees` and `end of parame
 class TextModel:
     """What a text model says of itself. `largest` bounds how large the sum of its trees can be, None where
     that cannot be told; `average` says that the trees are averaged,
-    `explains` that the library can say how much each feature moves them."""
+    `explains` that the library can say how much each feature moves them, `cost` about how many
+    microseconds a row takes."""
 
     text: str
     features: tuple[Feature, ...]
@@ -52,6 +53,7 @@ class TextModel:
     largest: float | None
     average: bool
     explains: bool
+    cost: float
 
 
 def read_text_model(data: bytes) -> TextModel:
@@ -81,7 +83,13 @@ def read_text_model(data: bytes) -> TextModel:
         largest,
         "average_output" in head,
         explains,
+        _cost(trees),
     )
+
+
+def _cost(trees: list[Tree]) -> float:
+    """Microseconds for one row: the call, and the way down each tree."""
+    return round(2 + sum(0.1 + 0.01 * tree.depth for tree in trees) / 3, 1)
 
 
 def _rewritten(head: dict[str, str], objective: tuple[str, ...], trees: list[Tree]) -> str:
@@ -211,11 +219,13 @@ def _features(head: dict[str, str]) -> tuple[list[str], list[str]]:
     for key, found in (("feature_names", names), ("feature_infos", infos)):
         if len(found) != wanted or not all(found):
             raise BadModel(f"`{key}` of the model does not list as many features as there are: {wanted}")
+    seen: set[str] = set()
     for name in names:
         if not name.isprintable() or "`" in name:
             raise BadModel(f"the feature `{_shown(name)}` has a character that no name can have")
-        if names.count(name) > 1:
+        if name in seen:
             raise BadModel(f"the model has two features called `{_shown(name)}`")
+        seen.add(name)
     for name, info in zip(names, infos, strict=True):
         if not _INFO.fullmatch(info):
             raise BadModel(f"`feature_infos` of the model says nothing sensible of `{_shown(name)}`")

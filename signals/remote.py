@@ -23,6 +23,9 @@ from quell.signals.remote_types import Answer, Figures, RemoteSpec, Request, Tar
 
 __all__ = ["Answer", "Figures", "MissingSecret", "RemoteSpec", "Remotes", "Request", "Target"]
 
+PATIENCE = 5.0
+"""Seconds that closing waits for calls to stop: a function may refuse to."""
+
 
 class Remotes:
     """The remote models of a bundle: `specs` by the name declared in the policy, `targets` by the name in
@@ -122,7 +125,11 @@ class Remotes:
         self._closed = True
         if self._loop is not asyncio.get_running_loop():
             return
-        await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+        tasks = [task for lane in self._lanes.values() for task in lane.stop()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=PATIENCE)
+        for transport in self._transports.values():
+            await transport.close()
 
     def stats(self) -> dict[str, Figures]:
         """Figures by target, of those that were asked anything since the start."""

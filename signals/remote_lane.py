@@ -17,6 +17,9 @@ from quell.signals.remote_types import Answer, CallError, Figures, RemoteSpec, R
 OnLate = Callable[[RemoteSpec, Request, Any, Any], object]
 
 
+CLOSED = CallError("failed", "the engine was closed")
+
+
 class Transport(Protocol):
     """What carries questions to a target."""
 
@@ -100,9 +103,8 @@ class Lane:
         self._cache = Cache(target.cache / 1e6, target.cache_size)
         self._lines: OrderedDict[str, Line] = OrderedDict()
         self._under_way: dict[bytes, Question] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._calls: set[Call] = set()
         self._waiting = 0
-        self._calls = 0
         self._counts: Counter[str] = Counter()
         self._linger = target.linger / 1e6 if target.batch > 1 else 0.0
 
@@ -145,7 +147,7 @@ class Lane:
         self, line: Line, key: bytes, text: bytes, now: float, future: asyncio.Future[Answer]
     ) -> Question | None:
         """A new question in its line; None where it may not be asked, and the future says why."""
-        if self._waiting >= self.target.queue and self._calls >= self.target.concurrency:
+        if self._waiting >= self.target.queue and len(self._calls) >= self.target.concurrency:
             self._resolve(future, self._answer("busy", f"not asked, {self._waiting:,} questions are waiting"))
             return None
         round_ = self._breaker.enter(now)
@@ -182,21 +184,18 @@ class Lane:
 
     def _pump(self) -> None:
         """Begin calls while there are lines that are full or due, and calls are free."""
-        while self._waiting and self._calls < self.target.concurrency:
-            line = next((x for x in self._lines.values() if self._ready(x)), None)
-            if line is None:
+        while self._waiting and len(self._calls) < self.target.concurrency:
+            for line in self._lines.values():
+                if line.questions and (line.due or len(line.questions) >= self.target.batch):
+                    break
+            else:
                 return
             self._lines.move_to_end(line.spec.name)
             questions = self._take(line)
             if questions:
-                self._calls += 1
                 call = Call(line, questions)
+                self._calls.add(call)
                 call.task = self.loop.create_task(self._call(call))
-                self._tasks.add(call.task)
-                call.task.add_done_callback(self._tasks.discard)
-
-    def _ready(self, line: Line) -> bool:
-        return bool(line.questions) and (line.due or len(line.questions) >= self.target.batch)
 
     def _take(self, line: Line) -> list[Question]:
         batch: list[Question] = []
@@ -241,9 +240,9 @@ class Lane:
             answers = await self._answers(call)
         finally:
             call.timer.cancel()
-            self._calls -= 1
+            self._calls.discard(call)
             if answers is None:  # cancelled, and if not by close then most likely because the loop ends
-                self._failed(call, CallError("failed", "the engine was closed"))
+                self._failed(call, CLOSED)
                 self.loop.call_later(0.1, self._pump)
             else:
                 if isinstance(answers, CallError):
@@ -363,19 +362,21 @@ class Lane:
 
     # ------------------------------------------------------------------ the end
 
-    async def close(self, patience: float = 5.0) -> None:
-        """Stop every call; whoever still waits is told. Waits so many seconds for calls to stop."""
-        self._empty(self._answer("failed", "the engine was closed"))
-        tasks = list(self._tasks)
+    def stop(self) -> list[asyncio.Task[None]]:
+        """Tell whoever still waits and stop every call; gives what is left to end of them."""
+        self._empty(self._answer("failed", CLOSED.reason))
+        calls = list(self._calls)
+        for call in calls:  # told here, as a call that has not begun yet never will
+            self._failed(call, CLOSED)
+        tasks = [call.task for call in calls if call.task is not None]
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=patience)
-        await self.transport.close()
+        self._calls.clear()
+        return tasks
 
     def figures(self) -> Figures:
         """What became of the questions so far."""
         told = ("asked", "answered", "cached", "late", "failed", "invalid", "open", "busy", "calls")
         counts = {name: self._counts[name] for name in told}
         state = self._breaker.state(self.loop.time())
-        return Figures(**counts, in_flight=self._calls, waiting=self._waiting, breaker=state)
+        return Figures(**counts, in_flight=len(self._calls), waiting=self._waiting, breaker=state)

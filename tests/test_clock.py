@@ -62,7 +62,17 @@ def test_it_goes_on_from_what_was_dumped() -> None:
     assert first.dump() == second.dump()
 
 
-@pytest.mark.parametrize("rubbish", [[], [1, 2, 0, None], [1, 2, 4, None], [1.0, 2, 3, 4], [1, 2, None, 4]])
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        [],
+        [1, 2, 0, None, 2],
+        [1, 2, 4, None, 2],
+        [1.0, 2, 3, 4, 2],
+        [1, 2, None, 4, 2],
+        [1, 2, 3, 4],
+    ],
+)
 def test_what_no_clock_dumped_is_refused(rubbish: list[int | None]) -> None:
     with pytest.raises(ValueError, match="no clock"):
         Clock(block=3).load(rubbish)

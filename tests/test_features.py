@@ -63,6 +63,10 @@ let label_old  = label_age(author, "spammer")
 let third      = fired flood
 let nobody     = [o of others where false]
 let half       = score / 2
+let usual      = mean(score of message by author within 1h)
+let gap        = since_last(message by author within 1h)
+let earlier    = last(message by author ever).kind
+let kinds_1h   = values(kind of message by author within 1h)
 let double(x: number) = 2 * x
 
 rule flood on message
@@ -120,6 +124,16 @@ def test_counters_count_the_event_and_labels_are_as_they_were_before_it() -> Non
     ]
 
 
+def test_what_counters_give_beside_counts() -> None:
+    events = [message(0, score=1, kind="b"), message(10, score=2), message(30)]
+    rows = values_of(["usual", "gap", "earlier", "kinds_1h"], events, "message")
+    assert rows == [
+        (1, None, None, ["b"]),
+        (1.5, 10_000_000, "b", ["a", "b"]),
+        (1.5, 20_000_000, "a", ["a", "b"]),
+    ]
+
+
 def test_labels_by_hand_are_part_of_the_history(kinds: Path, tmp_path: Path) -> None:
     by_hand = {"type": "quell.label", "at": "2026-01-01T00:00:05Z", "entity": "User", "id": "ann"}
     by_hand |= {"label": "spammer", "action": "set", "by": "mod"}
@@ -160,6 +174,17 @@ def test_a_bundle_without_rules_gives_values_too() -> None:
         (1,),
         (2,),
     ]
+
+
+def test_a_counted_event_is_no_value_and_does_no_harm() -> None:
+    text = KINDS.replace("let third", "let latest = last(message by author ever)\nlet third")
+    analysis = analysis_of(text)
+    with pytest.raises(NotAValue) as found:
+        tap(analysis, wanted(analysis, ["latest"]), "message")
+    assert "a value is needed here" in found.value.message
+    assert "take something of it" in (found.value.hint or "")
+    assert not analysis.report.found
+    assert rows_of(tap(analysis, wanted(analysis, ["many"]), "message"), [message(0)]) == [(1,)]
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +288,7 @@ def test_the_types_of_the_columns(kinds: Path, tmp_path: Path) -> None:
         people=[{"name": "x", "age": 4}, {"name": "y"}],
     )
     events = write_events(tmp_path / "e.jsonl", [message(0), full])
-    names = "age,joined_at,address,kind,score,half,others,others_1h,people,known,nobody"
+    names = "age,joined_at,address,kind,score,half,others,others_1h,people,known,nobody,gap,kinds_1h"
     out = tmp_path / "f.parquet"
     done = run("features", kinds, "--events", events, "--event", "message", "--values", names, "--out", out)
     assert done.exit_code == 0, done.output
@@ -284,11 +309,14 @@ def test_the_types_of_the_columns(kinds: Path, tmp_path: Path) -> None:
         "people": "list<element: struct<name: string, age: double>>",
         "known": "bool",
         "nobody": "list<element: string>",
+        "gap": "double",
+        "kinds_1h": "list<element: string>",
     }
     empty, filled = table.to_pylist()
     assert [empty[n] for n in ("age", "joined_at", "address", "score", "half")] == [None] * 5
     assert (empty["others"], empty["people"], empty["kind"], empty["known"]) == ([], [], "a", False)
-    assert filled["age"] == 61.5 - 1 + 0.0
+    assert (filled["age"], filled["gap"], empty["gap"]) == (60.5, 1.0, None)
+    assert filled["kinds_1h"] == ["b", "a"]
     assert filled["joined_at"] == datetime(2025, 12, 31, 23, 59, 0, 500_000, tzinfo=UTC)
     assert (filled["address"], filled["kind"], filled["score"], filled["half"]) == ("::1", "b", 3.0, 1.5)
     assert (filled["others"], filled["others_1h"]) == (["bob", "cid"], [1.0, 1.0])

@@ -75,12 +75,14 @@ REACH: dict[str, str] = {
     "engine.cli_group": "io os pathlib sys",  # pipes, interrupts and defects end in one line
     "engine.cli_init": "pathlib",
     "engine.cli_output": "sys time",  # progress for what takes longer than a second
+    "engine.cli_state": "pathlib",
     "engine.compile": "eval",  # a leaf's reader is generated
     "engine.engine": "pathlib",  # opens a bundle for a service
     "engine.stepper": "pathlib",  # opens a bundle for a service
     "engine.event_code": "compile exec",  # the decoder of an event type is generated
     "engine.event_match": "eval",  # so is what tells event types apart
     "engine.link": "compile exec",  # and the function that decides
+    "engine.snapshot": "os pathlib",  # what an engine remembers, in a file that is whole or not there
     "engine.source_streams": "io os pathlib",  # histories are files or standard input
     "engine.source_tables": "io",
     "engine.sources": "pathlib sys",

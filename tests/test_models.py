@@ -212,6 +212,11 @@ def test_predictors_outlive_their_model_and_leave_nothing() -> None:
     assert {p(1.0, 2.0, math.nan) for p in predictors} == {1 / (1 + math.exp(-2.25))}
 
 
+def test_more_trees_cost_more() -> None:
+    costs = [loaded(trained(rounds=rounds)).cost for rounds in (1, 20, 200)]
+    assert costs == sorted(set(costs))
+
+
 def test_the_digest_is_that_of_the_file(tmp_path: Path) -> None:
     import hashlib
 

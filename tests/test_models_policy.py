@@ -236,6 +236,7 @@ class Counted:
     probability: bool = True
     certain: bool = True
     kind: str = "counted"
+    cost: float = 8.0
     digest: str = "0123456789abcdef" * 4
 
     def predictor(self) -> Predictor:
@@ -279,6 +280,17 @@ def test_a_model_is_asked_once_and_only_where_a_rule_is_undecided() -> None:
     alone.decide({**base, "content": "x"})
     assert len(model.asked) == 1
     assert math.isnan(model.asked[0][1])
+
+
+def test_the_cheaper_model_is_asked_first() -> None:
+    inputs = "  length = 1\n  stars = stars\n"
+    text = f'{SCHEMA}\nmodel a from "a.lgb"\n{inputs}model b from "b.lgb"\n{inputs}'
+    text += "rule r on message\n  when a > 60% and b > 60%\n  then flag\n"
+    for dear in ("a", "b"):
+        models = {name: Counted(cost=80.0 if name == dear else 3.0) for name in ("a", "b")}
+        analysis = analyse(Files("t", {"p": Source("p", text)}), lints=False, models=dict(models))
+        Stepper(build(analysis)).decide({"type": "message", "at": START, "author": "a"})
+        assert {name: len(m.asked) for name, m in models.items()} == {"a": 1, "b": 1, dear: 0}
 
 
 def test_decisions_name_the_models_that_their_event_may_ask() -> None:

@@ -646,6 +646,17 @@ async def test_closing_tells_everybody_and_leaves_no_task() -> None:
 
 
 @in_virtual_time
+async def test_closing_before_a_call_has_begun() -> None:
+    service = Service()
+    asked = remotes(service)
+    future = asked.ask(scam("1"))
+    await asked.close()
+    assert future.done()
+    assert (await future).status == "failed"
+    assert service.calls == []
+
+
+@in_virtual_time
 async def test_closing_does_not_wait_for_ever() -> None:
     stubborn = asyncio.Event()
 

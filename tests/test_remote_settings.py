@@ -45,6 +45,7 @@ def test_a_service() -> None:
         cache = "10m"
         cache_size = 5000
         version = "2026-03"
+        late = "scam_answer"
         breaker = { failures = 5, seconds = 30 }
         headers = { Authorization = "Bearer env:SCAM_TOKEN", X-Team = "abuse" }
         """
@@ -62,6 +63,7 @@ def test_a_service() -> None:
             cache=600_000_000,
             cache_size=5_000,
             version="2026-03",
+            late="scam_answer",
             failures=5,
             rest=30_000_000,
             headers=(("Authorization", "Bearer env:SCAM_TOKEN"), ("X-Team", "abuse")),
@@ -100,6 +102,7 @@ def test_what_is_not_said() -> None:
         ("batch = true", "needs a `batch` that is a whole number from 1 to 1000"),
         ("batch = 1.5", "needs a `batch` that is a whole number from 1 to 1000"),
         ("cache_size = '5'", "needs a `cache_size` that is a whole number from 1 to 10000000"),
+        ("late = true", 'has a `late` that is no type of event (write late = "scam_answer")'),
         ("version = 3", 'needs a `version` that is text (write version = "3")'),
         (
             "breaker = 5",
