@@ -97,7 +97,8 @@ def _written(
         word = maker.dice.pick(_EVENT)
     value = ""
     if form.word in ("distinct", "values", *_NUMERIC):
-        value = maker.make(_counted(maker, form), inside, min(depth, 1)) + " of "
+        depth_of = 0 if maker.world.focus == "counters" else min(depth, 1)
+        value = maker.make(_counted(maker, form), inside, depth_of) + " of "
     elif form.word == "at":
         after = ".at"
     elif form.word == "of":
@@ -108,7 +109,8 @@ def _written(
         after = f".{spell(maker.dice.pick(named))}"
     by, reading = _keys(maker, inside, place, depth, form, outer)
     maker.needs = set()
-    where = f" where {maker.make('bool', inside, depth, OR)}" if maker.dice.chance(30) else ""
+    often = 12 if maker.world.focus == "counters" else 30
+    where = f" where {maker.make('bool', inside, depth, OR)}" if maker.dice.chance(often) else ""
     maker.needs = outer
     events = ", ".join(dict.fromkeys(sources))
     return Expr(f"{word}({value}{events}{by}{reading}{_window(maker, form)}{where}){after}", ATOM)
@@ -116,6 +118,8 @@ def _written(
 
 def _counted(maker: Maker, form: Form) -> str:
     """The kind of what is counted."""
+    if maker.world.focus == "counters" and form.word in ("distinct", *_NUMERIC):
+        return form.kind if form.word != "distinct" else maker.dice.pick(("number", "User", "text"))
     if form.word == "values":
         return f"list<{element(form.kind)}>" if maker.dice.chance(20) else element(form.kind)
     if form.word == "distinct":
@@ -137,7 +141,7 @@ def _named(maker: Maker, kind: str, inside: Place) -> list[str]:
 
 
 def _window(maker: Maker, form: Form) -> str:
-    dice, short = maker.dice, maker.world.focus == "state"
+    dice, short = maker.dice, maker.world.short
     per = f" per {dice.pick(('1s', '1h', '7s', '10m'))}" if form.word == "rate" else ""
     if form.word != "rate" and dice.chance(10):
         return f"{per} ever{_before(maker, form, short)}"
@@ -161,8 +165,11 @@ def _keys(
     """The clauses `by` and `as`. A key whose fields the reading event lacks, and a list that is not to
     be read as one, is read under another; `needs` are those of the reading event."""
     dice, lists = maker.dice, form.lists
+    if maker.world.focus == "counters" and not lists and "author" in place.fields and dice.chance(80):
+        needs.add("author")
+        return (" by author", "") if dice.chance(85) else ("", "")
     kinds = ["User"] if lists else []
-    among = ("User", "User", "bool", "number") if maker.world.focus == "state" else KEYS
+    among = ("User", "User", "bool", "number") if maker.world.short else KEYS
     count = dice.pick((0, 0, 1) if lists else (1, 1, 1, 0, 2))
     kinds += [dice.pick(among) for _ in range(count)]
     if not kinds:

@@ -160,7 +160,7 @@ class _Events:
         """A value of a kind, and now and then one that is not."""
         if self.dice.chance(wrong):
             return Raw(self.dice.pick(WRONG_VALUES[kind]))
-        few = self.plan.few and kind in ("User", "Server", "number", "bool", "enum")
+        few = self.plan.few and kind in ("User", "Server", "bool", "enum")
         return Raw(self.dice.lean(JSON_VALUES[kind]) if few else self.dice.pick(JSON_VALUES[kind]))
 
     def _list(self, f: FieldPlan) -> Any:

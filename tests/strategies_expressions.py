@@ -77,6 +77,11 @@ class World:
     rules: dict[str, tuple[str, ...]] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
 
+    @property
+    def short(self) -> bool:
+        """Whether windows are of seconds and values often the same."""
+        return self.focus in ("state", "counters")
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -138,7 +143,7 @@ class Maker:
         options += [
             v for v in self.world.values if v.kind == kind and v.parameters is None and self.fits(v, place)
         ]
-        if self.world.focus == "state" and kind == "User" and self.dice.chance(60):
+        if self.world.short and kind == "User" and self.dice.chance(60):
             return self.use(_AUTHOR)
         if options and not self.dice.chance(12 if self.world.focus == "values" else 25):
             chosen = self.dice.pick(options)
@@ -648,7 +653,7 @@ _REACHING = re.compile(r"(?:count|distinct|sum)\(")
 COUNTED_LISTS = ("list<User>", "list<text>", "list<number>")
 _AUTHOR = Value("author", "User", frozenset(("author",)))
 _CONTENT = Value("content", "text", frozenset(("content",)))
-_COUNTERS = {"any": 12, "values": 0, "state": 25}
+_COUNTERS = {"any": 12, "values": 0, "state": 25, "counters": 25}
 """How many of a hundred values of a kind are counters."""
 _SHORT = {
     "bool": "true",

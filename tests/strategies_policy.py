@@ -47,7 +47,8 @@ FIELD_KINDS = (
     "number", "text", "bool", "time", "duration", "ip", "User", "Server", "enum", "list<text>", "list<number>",
     "list<User>", "list<ip>", "list<time>", "list<bool>", "list<item>",
 )  # fmt: skip
-STATE_KINDS = ("User", "list<User>", "number", "bool", "list<number>")
+STATE_KINDS = ("User", "list<User>", "number", "bool", "list<number>", "duration")
+COUNTED_KINDS = ("number", "number", "duration", "User", "time", "list<number>", "text")
 CORE = (
     ("at", "time", False),
     ("author", "User", False),
@@ -161,7 +162,7 @@ class _Bundle:
         self._item()
         shared = [FieldPlan(name, kind, optional, ("s", name)) for name, kind, optional in CORE]
         names = dice.some(FIELD_NAMES, 1, 6)
-        among = STATE_KINDS if self.world.focus == "state" else FIELD_KINDS
+        among = {"state": STATE_KINDS, "counters": COUNTED_KINDS}.get(self.world.focus, FIELD_KINDS)
         kinds = {n: dice.pick(among) for n in names if n not in {c[0] for c in CORE}}
         settled = {n: self._optional(k) for n, k in kinds.items()}
         self.out.append("shape actor\n" + "\n".join(self._field(f) for f in shared))
@@ -179,7 +180,7 @@ class _Bundle:
                 i if alike else None,
                 (*shared, *own),
                 tuple(self.item),
-                self.world.focus == "state",
+                self.world.short,
             )
             self.plans.append(plan)
             when = f" when $.v == {i}" if alike else ""
@@ -268,7 +269,7 @@ class _Bundle:
         maker = Maker(self.world, self.dice)
         kind = self.dice.pick(("bool", "bool", *LETS_KINDS) if self.world.focus == "values" else LETS_KINDS)
         if self.dice.chance(_COUNTERS[self.world.focus]):
-            kind = self.dice.pick(_COUNTER_KINDS)
+            kind = self.dice.pick(_COUNTER_KINDS if self.world.focus != "counters" else _PLAIN_KINDS)
             if kind == "event":
                 body, value = event_let(maker, place, name)
                 self.out.append(f"let {spell(name)} = {body}")
@@ -420,14 +421,18 @@ _AMOUNTS = {
     "any": (1, 9, _RULES),
     "values": (4, 9, ("let", "let", "let", "let", "function", "rule", "score")),
     "state": (4, 10, ("rule", "let", "rule", "let", "rule", "let", "score")),
+    "counters": (6, 16, ("let", "let", "let", "let", "let", "let", "rule")),
 }
 """How many declarations there are besides the schema, and of which kinds."""
 _COUNTER_KINDS = (
     "number", "number", "list<number>", "event", "duration", "time", "text", "list<text>", "list<User>",
     "list<time>", "User", "bool",
 )  # fmt: skip
-"""What lets that are counters give."""
-_COUNTERS = {"any": 35, "values": 0, "state": 80}
+_PLAIN_KINDS = (
+    *("number",) * 7, *("duration",) * 3, "time", "time", "list<text>", "list<number>", "event", "event", "text",
+)  # fmt: skip
+"""What lets that are counters give, and where there are only those."""
+_COUNTERS = {"any": 35, "values": 0, "state": 80, "counters": 100}
 """How many of a hundred lets are counters."""
 _DEFAULTS = {
     "number": ("0", "2", "-1.5"),
@@ -446,11 +451,11 @@ _DEFAULTS = {
 @st.composite
 def cases(draw: st.DrawFn, focus: str = "any") -> Case:
     """A bundle without errors, and a history of events for it. `focus` is what it is about: `values` of
-    expressions, `state`, or any."""
+    expressions, `state`, `counters` over the events' own fields, or any."""
     dice = Dice(draw)
     bundle = _Bundle(dice, focus)
     case = bundle.build()
-    most = {"any": 16, "values": 8, "state": 30}[focus]
-    steps = SHORT_STEPS if focus == "state" else STEPS
+    most = {"any": 16, "values": 8, "state": 30, "counters": 40}[focus]
+    steps = SHORT_STEPS if bundle.world.short else STEPS
     case.events = history(dice, bundle.plans, most, steps, bundle.world.labels)
     return case

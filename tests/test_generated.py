@@ -87,7 +87,7 @@ _profile = settings.default
 EXAMPLES = max(300, _profile.max_examples if _profile is not None else 0)
 
 
-@pytest.mark.parametrize("focus", ["any", "values", "state"])
+@pytest.mark.parametrize("focus", ["any", "values", "state", "counters"])
 @given(data=st.data())
 @settings(max_examples=EXAMPLES)
 def test_the_engine_decides_what_the_oracle_decides(focus: str, data: st.DataObject) -> None:
