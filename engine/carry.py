@@ -206,7 +206,7 @@ def _wanted(bundle: Build) -> set[str]:
 
 def _alike(a: Store, b: Store) -> bool:
     """Whether a store is what another one would be."""
-    return type(a) is type(b) and a.longest == b.longest and a.holds == b.holds
+    return a.shape == b.shape
 
 
 def _handed_over(old: Stepper, new: Stepper) -> SnapshotReport:

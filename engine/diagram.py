@@ -16,7 +16,7 @@ from quell.engine.compile import Analysis
 from quell.engine.counter_words import word_of
 from quell.engine.graph import Graph, Node
 from quell.engine.lower_stores import total_type
-from quell.engine.lowered import LoweredEffect, LoweredRule, Store, StoreSource
+from quell.engine.lowered import IDENTITY_SHOWN, LoweredEffect, LoweredRule, Store, StoreSource
 from quell.engine.order import effect_nodes
 from quell.grammar import tree
 from quell.grammar.types import Type
@@ -29,8 +29,6 @@ Kind = Literal[
 
 LONGEST_LABEL = 60
 """Characters of an expression that a node shows."""
-IDENTITY_SHOWN = 8
-"""Characters of a counter's identity that a node shows."""
 
 _LISTS = ("list_in", "list_match", "list_found", "list_row")
 _LABELS = ("labelled", "label_age")

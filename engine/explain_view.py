@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 from quell.engine.cli_output import console, utf8, verdict_style, visible, words
-from quell.engine.explanation import EffectResult, Explanation, Part, RuleResult
+from quell.engine.explanation import EffectResult, Explanation, Part, RuleResult, Value
+from quell.engine.lowered import IDENTITY_SHOWN
 from quell.engine.symbols import Ladder
 
 if TYPE_CHECKING:
@@ -270,11 +271,17 @@ def _leaf_values(part: Part) -> Iterator[Part]:
             yield child
 
 
+def _stands_for(value: Value) -> str:
+    """What a named value stands for; of a counter also what it is known by, as `quell graph` shows it."""
+    reading = value.part.reading if value.part is not None else None
+    return value.text if reading is None else f"{value.text}  #{reading.identity[:IDENTITY_SHOWN]}"
+
+
 def _print_values(out: Console, explanation: Explanation, opened: list[RuleResult]) -> None:
     """What the named values that were met stand for."""
     met = {p.text for rule in opened for p in _needed(rule.condition) if p.kind in ("let", "score", "model")}
     rows = [
-        (v.name, visible(v.shown, 60), "magenta" if v.value is None else "", v.text)
+        (v.name, visible(v.shown, 60), "magenta" if v.value is None else "", _stands_for(v))
         for v in explanation.values
         if v.name in met
     ]

@@ -99,6 +99,7 @@ def make_store(spec: StoreSpec, memory: Memory) -> Store:
         spec.oldest > 0,
         spec.resolution or 0,
         memory,
+        spec.recent,
     )
 
 

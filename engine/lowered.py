@@ -13,6 +13,10 @@ StoreKind = Literal["count", "distinct", "number", "event"]
 """What a store keeps of each event: its time; or with it a value, as which it is counted."""
 
 
+IDENTITY_SHOWN = 8
+"""Characters of a counter's identity that a node shows."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoreSource:
     """How one event type feeds a store: nodes of that event's graph. `rule` counts that rule's firings;
@@ -33,8 +37,8 @@ class Store:
     says it in the analyst's words, the same whichever of its readings came first. `resolution` is what the
     start of a window is rounded down to, in microseconds, None where windows are exact. `longest` is the
     longest window read, in microseconds (None: ever); `oldest` how far back a reading's window may end,
-    `words` the words by which it is read. `span` is where its resolution was first written, and `exact` the
-    identity that it would have without one.
+    `recent` how far back readings look that are not for ever, `words` the words by which it is read. `span`
+    is where its resolution was first written, and `exact` the identity that it would have without one.
     """
 
     identity: str
@@ -46,6 +50,7 @@ class Store:
     exact: str = ""
     longest: int | None = 0
     oldest: int = 0
+    recent: int = 0
     words: set[str] = field(default_factory=set)
     shadow: bool = False
 
@@ -57,6 +62,7 @@ class Store:
         else:
             self.longest = max(self.longest, within + before)
         self.oldest = max(self.oldest, before)
+        self.recent = max(self.recent, (within or 0) + before)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ otherwise than it would be.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,7 +31,7 @@ from quell.engine.order import order
 from quell.engine.settle import Hit
 from quell.engine.waves import schedule
 from quell.grammar import tree
-from quell.grammar.diagnostics import did_you_mean
+from quell.grammar.diagnostics import Report, did_you_mean
 from quell.grammar.types import BOOL, Type
 
 TAP = "\U0010ffff values"
@@ -104,25 +105,38 @@ def tap(analysis: Analysis, values: Sequence[Wanted], event: str | None = None) 
     """
     events, without = _events(analysis, values, event)
     low = analysis.lowerer
-    nodes: dict[str, tuple[int, ...]] = {}
-    try:
-        for name in events:
-            nodes[name] = tuple(_lowered(low, value, name) for value in values)
-    except TooLarge as error:
-        raise NotAValue(str(error)) from error
-    types = _types(low, values, events, nodes)
-    rules, stages = dict(analysis.rules), dict(analysis.stages)
-    told = len(low.report.found)
-    for name in analysis.symbols.schemas:
-        if name in nodes:
-            rules[name] = [*rules[name], _rule(low, name, list(types.items()), nodes[name])]
-        # a counter that only the values read is fed by events that have no values of their own, too
-        stages[name] = order(name, low.graph(name), rules[name], low.stores, low.report)
-        schedule(low.graph(name), stages[name], low.report)
-    if len(low.report.found) > told:
-        raise NotAValue(low.report.found[told].message, low.report.found[told].hint)
+    with _reporting(low) as found:
+        nodes = _nodes(low, values, events)
+        types = _types(low, values, events, nodes)
+        rules, stages = dict(analysis.rules), dict(analysis.stages)
+        for name in analysis.symbols.schemas:
+            if name in nodes:
+                rules[name] = [*rules[name], _rule(low, name, list(types.items()), nodes[name])]
+            # a counter that only the values read is fed by events that have no values of their own, too
+            stages[name] = order(name, low.graph(name), rules[name], low.stores, found)
+            schedule(low.graph(name), stages[name], found)
+        if found.found:
+            raise NotAValue(found.found[0].message, found.found[0].hint)
     made = build(replace(analysis, rules=rules, stages=stages))
     return Tapped(made, types, tuple(events), without, nodes)
+
+
+@contextmanager
+def _reporting(low: Lowerer) -> Iterator[Report]:
+    """A report of what is wrong with the values alone: the bundle's own stays as it is."""
+    kept, low.report = low.report, Report()
+    try:
+        yield low.report
+    finally:
+        low.report = kept
+
+
+def _nodes(low: Lowerer, values: Sequence[Wanted], events: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The values' nodes on each event."""
+    try:
+        return {name: tuple(_lowered(low, value, name) for value in values) for name in events}
+    except TooLarge as error:
+        raise NotAValue(str(error)) from error
 
 
 def _events(

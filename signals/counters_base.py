@@ -258,6 +258,11 @@ class BaseStore:
         """Whether a window from `low` was not yet watched whole."""
         return self.began is None or low < self.began
 
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """All that a store was made with but its name: of one shape, one can stand in for the other."""
+        return self.kind, self.longest, self.recent
+
     # ----------------------------------------------------------------------------------------- figures
 
     def keys(self) -> int:
@@ -299,14 +304,6 @@ class BaseStore:
             ],
         }
 
-    def covers(self, dumped: dict[str, Any]) -> bool:
-        """Whether what was dumped goes back as far as the readings of this store do."""
-        if self.longest is None and dumped["longest"] is not None:
-            return False
-        mine = self.longest if self.longest is not None else self.recent
-        theirs = dumped["longest"] if dumped["longest"] is not None else dumped["recent"]
-        return theirs is None or (mine is not None and mine <= theirs)
-
     def _in_order(self) -> Iterable[tuple[Key, Any]]:
         """The keys as they stand in the queue: who loads them looks at the same ones next."""
         held = self._held
@@ -317,9 +314,11 @@ class BaseStore:
 
     def load(self, dumped: dict[str, Any]) -> None:
         """Take over what another store dumped, in the place of all that this one holds; readings give the
-        same as before. Raises ValueError when that store kept something else. Whether it
-        reached back far enough `covers` says."""
-        if dumped["kind"] != self.kind or not self.wants <= {*dumped["holds"]}:
+        same as before. Raises ValueError when that store did not keep what this one needs, or kept it only as
+        a sum. A shorter look-back than this one's is taken as it is: compare `longest`."""
+        summed, back = dumped["recent"], self.longest if self.longest is not None else self.recent
+        short = summed is not None and (back is None or back > summed)
+        if dumped["kind"] != self.kind or short or not self.wants <= {*dumped["holds"]}:
             raise ValueError(f"the counter `{self.name}` cannot be filled from a store of another kind")
         self.memory.left += len(self._held)
         self._held, self._marks = {}, {}

@@ -132,6 +132,11 @@ class CoarseStore(BaseStore):
 
     # ------------------------------------------------------------------------------------ for the base
 
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """All that a store was made with but its name."""
+        return *super().shape, self.resolution
+
     def _newest(self, held: Stretches) -> int:
         return held.newest
 

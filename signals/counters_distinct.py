@@ -238,6 +238,11 @@ class DistinctStore(BaseStore):
 
     # ------------------------------------------------------------------------------------ for the base
 
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """All that a store was made with but its name."""
+        return *super().shape, self.log, self._bits
+
     def _newest(self, held: Any) -> int:
         newest: int = held[next(reversed(held))]
         return newest >> self._bits

@@ -191,6 +191,11 @@ class NumberStore(BaseStore):
 
     # ------------------------------------------------------------------------------------ for the base
 
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """All that a store was made with but its name."""
+        return *super().shape, self._needs, self.log
+
     def _newest(self, held: Any) -> int:
         newest: int = held.newest
         return newest

@@ -84,6 +84,7 @@ let h = any x in y and all x not in y or none x > 3 and not fired link_flood
 let i = 1 < a <= 2 and b is not missing and c is present and d not contains "e"
 let j = geo[ip].country == "de" and {} == { a: [], `b c`: missing }
 let k = count(message, fired link_flood by author as target ever before this where a reaches 3)
+let n = rate(message by author per 1h within 30d resolution 1m before 1d ago)
 let l = "a\\n\\u{1f600}\\\\ {x + f("}", "{y}")} {{}}" + "" + "\\"" + `odd name`
 let m = true and false and author not labelled "x" and label_age(author, "x") > 2w
 rule all on message, click

@@ -109,6 +109,12 @@ def test_the_explanation_names_what_decided(bundle: Path, events: Path) -> None:
     assert "burst >= 3" not in one
 
 
+def test_a_counter_is_known_by_the_same_identity_everywhere(bundle: Path, events: Path) -> None:
+    shown = run("explain", bundle, "--events", events, "--event", "m5").stdout
+    (known,) = re.findall(r"count\(message by author within 1m\)\s+#([0-9a-f]{8})", shown)
+    assert known in run("graph", bundle).stdout
+
+
 def test_the_source_is_the_function_that_decides(bundle: Path) -> None:
     shown = run("explain", bundle, "--source").stdout
     program = Stepper.load(bundle).bundle.programs["message"].program

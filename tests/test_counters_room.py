@@ -275,3 +275,61 @@ def test_keys_of_parts() -> None:
     assert keys_of("a", None) == []
     assert keys_of(["a", "b", "a"], 1) == [("a", 1), ("b", 1)]
     assert keys_of(["a", "a"]) == ["a"]
+
+
+def test_stores_of_one_shape_can_stand_in_for_each_other() -> None:
+    memory = Memory()
+    shapes = [
+        make_store(kind, "a", longest, needs, log, resolution, memory, recent)
+        for kind, longest, needs, log, resolution, recent in (
+            ("count", HOUR, (), False, 0, None),
+            ("count", None, (), False, 0, None),
+            ("count", None, (), False, 0, HOUR),
+            ("count", HOUR, (), False, 60_000_000, None),
+            ("count", HOUR, (), False, 1_000_000, None),
+            ("distinct", HOUR, (), False, 0, None),
+            ("distinct", HOUR, (), True, 0, None),
+            ("distinct", HOUR, ("values",), True, 0, None),
+            ("number", HOUR, ("sum",), False, 0, None),
+            ("number", HOUR, ("sum", "max"), False, 0, None),
+            ("number", HOUR, ("sum", "max"), True, 0, None),
+            ("number", None, ("sum",), False, 0, HOUR),
+            ("event", HOUR, (), False, 0, None),
+        )
+    ]
+    assert len({s.shape for s in shapes}) == len(shapes)
+    assert make_store("count", "b", HOUR, memory=memory).shape == shapes[0].shape
+
+
+def test_what_was_summed_up_does_not_fill_a_store_that_looks_further_back() -> None:
+    for kind, needs in (("count", ()), ("number", ("sum",))):
+        near, far, all_of_it = (
+            make_store(kind, "it", None, needs, memory=Memory(), recent=r) for r in (HOUR, 2 * HOUR, None)
+        )
+        windowed = make_store(kind, "it", 2 * HOUR, needs, memory=Memory())
+        for store in (far, all_of_it, windowed):
+            with pytest.raises(ValueError, match="the counter `it` cannot be filled"):
+                store.load(near.dump())
+        near.load(far.dump())
+        far.load(all_of_it.dump())
+        make_store(kind, "it", HOUR, needs, memory=Memory()).load(far.dump())
+
+
+def test_a_count_for_ever_is_bounded_by_what_is_recent() -> None:
+    store = make_store("count", "it", None, memory=Memory(), recent=100)
+    sums: Any = make_store("number", "it", None, ("sum", "mean"), memory=Memory(), recent=100)
+    store.began = 0
+    assert isinstance(store, CountStore)
+    for n in range(10_000):
+        store.add("a", n)
+        sums.add("a", n, n)
+    assert store.entries() < 500
+    assert sums.entries() < 500
+    assert store.total("a") == 10_000
+    assert store.count("a", 9_999, 100) == 100
+    assert store.count_ago("a", 9_999, None, 50) == 9_950
+    assert store.first_at("a", 9_999, None, 1) == 0
+    assert store.last_at("a", 9_999, None, 1) == 9_998
+    assert store.last_at_ago("a", 50_000, None, 100) == 9_999
+    assert sums.sum("a", 9_999, None, False) == sum(range(10_000))
+    assert sums.mean("a", 9_999, None, True) == sum(range(9_999)) / 9_999

@@ -176,6 +176,17 @@ def test_a_bundle_without_rules_gives_values_too() -> None:
     ]
 
 
+def test_a_counted_event_is_no_value_and_does_no_harm() -> None:
+    text = KINDS.replace("let third", "let latest = last(message by author ever)\nlet third")
+    analysis = analysis_of(text)
+    with pytest.raises(NotAValue) as found:
+        tap(analysis, wanted(analysis, ["latest"]), "message")
+    assert "a value is needed here" in found.value.message
+    assert "take something of it" in (found.value.hint or "")
+    assert not analysis.report.found
+    assert rows_of(tap(analysis, wanted(analysis, ["many"]), "message"), [message(0)]) == [(1,)]
+
+
 @pytest.fixture(scope="module")
 def day() -> list[bytes]:
     encode = msgspec.json.Encoder().encode

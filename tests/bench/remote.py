@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=9)
     parser.add_argument("--others", action="store_true", help="also through httpx and aiohttp")
     options = parser.parse_args()
-    table = Table("1,000 questions, 50 ms each", "first", "then", "best", "ratio", "goal", "work for each")
+    table = Table("1,000 at once", "first", "then", "best", "ratio", "goal", "work")
 
     def row(what: str, timed: Timed, goal: str = f"≤ {GOAL:g}") -> None:
         usual = statistics.median(seconds for seconds, _ in timed[1:])
@@ -151,11 +151,11 @@ def main() -> None:
         ratio = f"{usual / SECONDS:.2f}× ({best / SECONDS:.2f}×)"
         table.add_row(what, *cells, ratio, goal, f"{work * 1e6:.0f} µs")
 
-    row("a function", ask_all("", 1, options.turns))
-    row("a function, batches of 64", ask_all("", 64, options.turns))
+    row("function", ask_all("", 1, options.turns))
+    row("function, by 64", ask_all("", 64, options.turns))
     with server() as url:
         row("HTTP", ask_all(url, 1, options.turns))
-        row("HTTP, batches of 64", ask_all(url, 64, options.turns))
+        row("HTTP, by 64", ask_all(url, 64, options.turns))
         for name, through in {"aiohttp": through_aiohttp, "httpx": through_httpx}.items():
             if options.others and importlib.util.find_spec(name) is not None:
                 row(f"HTTP through {name}", through(url, min(options.turns, 5)), "")
