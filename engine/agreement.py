@@ -16,7 +16,7 @@ from quell.engine.compile import Analysis, Build, build
 from quell.engine.graph import Graph, Node
 from quell.engine.interpret import Interpreter
 from quell.engine.lowered import LoweredEffect, LoweredRule
-from quell.engine.order import Stage, effect_nodes
+from quell.engine.order import Stage, stage_nodes
 from quell.engine.settle import Hit
 from quell.grammar import tree
 from quell.grammar.types import BOOL, Type, is_textual
@@ -113,13 +113,7 @@ def build_probed(analysis: Analysis) -> Build:
 def probed_nodes(analysis: Analysis, event: str) -> list[Node]:
     """The nodes of an event that can be handed over: all but those about one element of a list."""
     graph = analysis.lowerer.graph(event)
-    roots = [v.node for v in analysis.values[event]]
-    for stage in analysis.stages[event]:
-        for write in stage.writes:
-            s = write.source
-            roots += [*s.keys, *(n for n in (s.value, s.where) if n is not None)]
-        for rule in stage.rules:
-            roots += [rule.condition, *effect_nodes(rule)]
+    roots = [*(v.node for v in analysis.values[event]), *stage_nodes(analysis.stages[event])]
     return [graph[n] for n in graph.reach(roots) if not graph[n].binders and graph[n].type.kind != "regex"]
 
 

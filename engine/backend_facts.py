@@ -132,8 +132,7 @@ def gather(
 def _roots(stages: Iterable[tuple[Stage, tuple[Block, ...]]]) -> Iterable[int]:
     for stage, blocks in stages:
         for write in stage.writes:
-            s = write.source
-            yield from (*s.keys, *(n for n in (s.value, s.where) if n is not None))
+            yield from write.source.nodes
         for rule in stage.rules:
             yield from effect_nodes(rule)
         yield from _asked(blocks)

@@ -189,7 +189,7 @@ def carry(
     given = State(memory=state.memory, clock=state.clock, began=state.began, limits=dict(state.limits))
     for identity, store in state.stores.items():
         spec = bundle.analysis.lowerer.stores.get(identity) if identity in wanted else None
-        if spec is not None and _alike(store, fresh := make_store(spec, Memory())):
+        if spec is not None and store.shape == (fresh := make_store(spec, Memory())).shape:
             store.name = fresh.name
             given.stores[identity] = store
     symbols = bundle.analysis.symbols
@@ -202,11 +202,6 @@ def carry(
 def _wanted(bundle: Build) -> set[str]:
     needs = (need for linked in bundle.programs.values() for need in linked.program.needs.values())
     return {what for kind, what in needs if kind == "store"}
-
-
-def _alike(a: Store, b: Store) -> bool:
-    """Whether a store is what another one would be."""
-    return a.shape == b.shape
 
 
 def _handed_over(old: Stepper, new: Stepper) -> SnapshotReport:

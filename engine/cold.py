@@ -4,7 +4,7 @@ window."""
 from __future__ import annotations
 
 from quell.engine.compile import Analysis, Build
-from quell.engine.order import effect_nodes
+from quell.engine.order import stage_nodes
 from quell.signals.state import State
 from quell.signals.stores import Store
 
@@ -40,12 +40,6 @@ class Cold:
 def counters_read(analysis: Analysis, event: str) -> tuple[str, ...]:
     """The identities of the counters that rules and counters of an event type read, in order."""
     graph = analysis.lowerer.graph(event)
-    roots: list[int] = []
-    for stage in analysis.stages[event]:
-        for write in stage.writes:
-            s = write.source
-            roots += [*s.keys, *(n for n in (s.value, s.where) if n is not None)]
-        for rule in stage.rules:
-            roots += [rule.condition, *effect_nodes(rule)]
+    roots = list(stage_nodes(analysis.stages[event]))
     read = (graph[n] for n in graph.reach(roots))
     return tuple(sorted({node.data[0] for node in read if node.op in ("counter", "reaches")}))

@@ -28,7 +28,7 @@ from quell.engine.lower_remote import declare_remotes
 from quell.engine.lower_rules import lower_rules
 from quell.engine.lowered import LoweredRule, NamedValue
 from quell.engine.models import load_models, used_models
-from quell.engine.order import Stage, effect_nodes, order
+from quell.engine.order import Stage, order, stage_nodes
 from quell.engine.policy_test_checks import check_tests
 from quell.engine.python_backend import Program, generate
 from quell.engine.resolve import resolve
@@ -230,13 +230,7 @@ def _rolled_out(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
 def used_fields(analysis: Analysis, event: str) -> set[str]:
     """The fields that rules and counters of an event read, and its id."""
     graph = analysis.lowerer.graph(event)
-    roots: list[int] = []
-    for stage in analysis.stages[event]:
-        for write in stage.writes:
-            s = write.source
-            roots += [*s.keys, *(n for n in (s.value, s.where) if n is not None)]
-        for rule in stage.rules:
-            roots += [rule.condition, *effect_nodes(rule)]
+    roots = list(stage_nodes(analysis.stages[event]))
     found = {graph[n].data[0] for n in graph.reach(roots) if graph[n].op == "field"}
     schema = analysis.symbols.schemas[event]
     return found | {schema.at} | ({"id"} if schema.field("id") is not None else set())

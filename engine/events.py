@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from quell.engine.event_code import LeafCode
-from quell.engine.event_match import Matcher, Path, look
+from quell.engine.event_match import Matcher, Path, look, tag_text
 from quell.engine.event_pick import (
     MAX_DEPTH,
     pick_object,
@@ -217,15 +217,17 @@ class Decoder:
         refusal. Never raises for what is in `event`."""
         if refused.kind != "unmatched":
             return refused
-        if isinstance(event, Mapping):
-            record: Any = event
-        else:
-            data = event.encode() if isinstance(event, str) else event
-            record = pick_object(data.removeprefix(codecs.BOM_UTF8), self._hand_want)
-        kind = None if isinstance(record, Refusal) else look(record, self._type_path)
-        if not isinstance(kind, str) or not str.__eq__(kind, HAND):
+        try:
+            if isinstance(event, Mapping):
+                record: Any = event
+            else:
+                data = event.encode() if isinstance(event, str) else event
+                record = pick_object(data.removeprefix(codecs.BOM_UTF8), self._hand_want)
+            if isinstance(record, Refusal) or tag_text(look(record, self._type_path)) != HAND:
+                return refused
+            return read_hand(record)
+        except Exception:  # the caller's own classes may raise whatever is asked of them
             return refused
-        return read_hand(record)
 
     # -- what the compiler needs -------------------------------------------------------------------
 

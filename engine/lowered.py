@@ -28,6 +28,16 @@ class StoreSource:
     value: int | None
     where: int | None
 
+    @property
+    def counted(self) -> tuple[int, ...]:
+        """What is counted: the keys, and the value if there is one."""
+        return self.keys if self.value is None else (*self.keys, self.value)
+
+    @property
+    def nodes(self) -> tuple[int, ...]:
+        """Every node that the counting needs."""
+        return self.counted if self.where is None else (*self.counted, self.where)
+
 
 @dataclass(slots=True)
 class Store:

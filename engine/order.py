@@ -6,7 +6,7 @@ counters it reads, after the rules whose firing it looks at, and after those tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from quell.engine.graph import Graph, Node
@@ -47,6 +47,15 @@ def effect_nodes(rule: LoweredRule) -> list[int]:
     return out
 
 
+def stage_nodes(stages: Iterable[Stage]) -> Iterator[int]:
+    """Every node that the counters and rules of stages need."""
+    for stage in stages:
+        for write in stage.writes:
+            yield from write.source.nodes
+        for rule in stage.rules:
+            yield from (rule.condition, *effect_nodes(rule))
+
+
 def order(
     event: str, graph: Graph, rules: Iterable[LoweredRule], stores: Mapping[str, Store], report: Report
 ) -> tuple[Stage, ...]:
@@ -63,8 +72,7 @@ def order(
     needs: dict[Step, list[Step]] = {}
     for step, write in writes.items():
         s = write.source
-        roots = [*s.keys, *(n for n in (s.value, s.where) if n is not None)]
-        needs[step] = _needed(graph, roots, of_store, by_name)
+        needs[step] = _needed(graph, list(s.nodes), of_store, by_name)
         if s.rule is not None and s.rule in by_name:
             needs[step].append(("rule", s.rule, ""))
     for name, rule in by_name.items():

@@ -344,7 +344,7 @@ class _Writer:
             if rule is None or not (rule.live or store.shadow):
                 return
         self.line(_comment(store.text))
-        parts = [*source.keys, *((source.value,) if source.value is not None else ())]
+        parts = list(source.counted)
         needed = parts if store.kind != "event" else list(source.keys)  # an event has a value or it has none
         tests = [self.flags[source.rule]] if source.rule is not None else []
         with_where = [source.where] if source.where is not None else []

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from quell.engine.graph import Graph, Node
 from quell.engine.lowered import LoweredRule
-from quell.engine.order import Stage, Write, effect_nodes, reads_present
+from quell.engine.order import Stage, Write, effect_nodes, reads_present, stage_nodes
 from quell.engine.plan import conjuncts
 from quell.grammar.diagnostics import Report
 
@@ -89,7 +89,7 @@ def schedule(graph: Graph, stages: tuple[Stage, ...], report: Report | None = No
         split.stage(stage)
     if not split.late:
         return Schedule(stages)
-    roots = list(_late_roots(split.late))
+    roots = list(stage_nodes(split.late))
     asked = sorted(frozenset().union(*(remote.of(r) for r in roots)))
     held = _held(graph, remote, split, [*roots, *asked])
     if report is not None:
@@ -137,25 +137,12 @@ class _Split:
         return reads_present(node) and node.data[0] in self.stores
 
     def _write_waits(self, write: Write) -> bool:
-        return write.source.rule in self.rules or self.waits(_write_roots(write))
+        return write.source.rule in self.rules or self.waits(write.source.nodes)
 
     def _rule_waits(self, rule: LoweredRule) -> bool:
         return any(e in self.rules for e in rule.exempt_by) or self.waits(
             [rule.condition, *effect_nodes(rule)]
         )
-
-
-def _write_roots(write: Write) -> list[int]:
-    s = write.source
-    return [*s.keys, *(n for n in (s.value, s.where) if n is not None)]
-
-
-def _late_roots(stages: Iterable[Stage]) -> Iterator[int]:
-    for stage in stages:
-        for write in stage.writes:
-            yield from _write_roots(write)
-        for rule in stage.rules:
-            yield from (rule.condition, *effect_nodes(rule))
 
 
 # ------------------------------------------------------------ what is held
@@ -234,7 +221,7 @@ def _waves(graph: Graph, split: _Split, asked: list[int]) -> tuple[tuple[Ask, ..
     level: dict[int, int] = {}
     for n in asked:  # in order of number, so that what a model needs comes first
         level[n] = 1 + max((level[a] for a in split.remote.of(n) if a != n), default=-1)
-    steps = list(_steps(split.late))
+    steps = list(_steps(split))
     out = []
     for at in range(max(level.values()) + 1):
         asks = []
@@ -247,24 +234,24 @@ def _waves(graph: Graph, split: _Split, asked: list[int]) -> tuple[tuple[Ask, ..
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    condition: int | None
+    conditions: tuple[int, ...]
     rest: tuple[int, ...]
 
 
-def _steps(late: list[Stage]) -> Iterator[_Step]:
-    for stage in late:
-        for write in stage.writes:
-            source = write.source
-            if source.rule is None:
-                keys = (*source.keys, *((source.value,) if source.value is not None else ()))
-                yield _Step(source.where, keys)
+def _steps(split: _Split) -> Iterator[_Step]:
+    """What late steps need: their conditions, and what they are about once those hold."""
+    conditions = {r.name: r.condition for stage in (*split.early, *split.late) for r in stage.rules}
+    for stage in split.late:
+        for source in (w.source for w in stage.writes):
+            found = (source.where, conditions.get(source.rule or ""))
+            yield _Step(tuple(c for c in found if c is not None), source.counted)
         for rule in stage.rules:
-            yield _Step(rule.condition, tuple(effect_nodes(rule)))
+            yield _Step((rule.condition,), tuple(effect_nodes(rule)))
 
 
 def _need(graph: Graph, split: _Split, step: _Step, asked: int) -> Need | None:
     remote = split.remote
-    parts = conjuncts(graph, step.condition) if step.condition is not None else []
+    parts = [p for c in step.conditions for p in conjuncts(graph, c)]
     using = [p for p in parts if asked in remote.of(p)]
     shown = any(asked in remote.of(r) for r in step.rest)
     if not using and not shown:

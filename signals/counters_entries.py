@@ -184,11 +184,11 @@ class Entries:
 
     def sum_whole(self, low: int, high: int) -> int | None:
         """The sum of values that are whole, as a whole number."""
-        return whole_sum(_between(self.sums, low, high), self.scale) if low < high else 0
+        return whole_sum(_between(self.sums, low, high), self.scale)
 
     def mean_whole(self, low: int, high: int) -> int | None:
         """The mean of values that are whole, to the nearest whole number, halves to even."""
-        return whole_mean(_between(self.sums, low, high), self.scale, high - low) if low < high else None
+        return whole_mean(_between(self.sums, low, high), self.scale, high - low)
 
     def stddev(self, low: int, high: int) -> float | None:
         """Their sample standard deviation."""

@@ -5,7 +5,7 @@
 
 `.ci/run` runs the first under several versions and seeds and compares what they print to the byte, and
 tests/test_generated.py the second. Where two differ, the line says which part did: the starter bundle's
-decisions, one function of the language, lists, diagnostics, or generated code.
+decisions, one function of the language, lists, diagnostics, decisions that wait, or generated code.
 """
 
 from __future__ import annotations
@@ -23,15 +23,19 @@ from typing import Any
 import msgspec
 
 from quell.engine.bundle import Files
+from quell.engine.carry import sections
 from quell.engine.compile import Build, analyse, build
 from quell.engine.decision import Decision, Reply
+from quell.engine.events import Decoded
 from quell.engine.stepper import Stepper
+from quell.engine.waiting import Waiting
 from quell.grammar.diagnostics import plain
 from quell.grammar.source import Source
 from quell.grammar.types import Type
 from quell.replay.simulate import simulate
 from quell.signals.functions import REGISTRY
 from quell.signals.registry import Function
+from quell.signals.remote_types import Answer, Request
 
 EVENTS = 20_000
 SEED = 11
@@ -305,6 +309,18 @@ EXTRA = (
     "count(note by author within 10m before 1m ago)",
     "distinct(y of note by texts as texts within 1h before this)",
     "count(fired seen by author within 1d)",
+    "sum(n of note by author within 10m)",
+    "mean(m of note by author within 1h before this)",
+    "stddev(n of note by author, addr within 1h)",
+    "min(m of note by author within 10m)",
+    "max(span of note by texts as texts within 1h before 1m ago)",
+    "values(y of note by author within 1h)",
+    "first(note by author within 1h where n > 0).x",
+    "last(note by author ever).when_",
+    "since_last(note by author within 1d)",
+    "rate(note by author per 1m within 1h)",
+    "sum(m of note by author within 1h resolution 1m)",
+    "count(note by author ever)",
     'label_age(author, "seen")',
     '"{x} {n} {when_} {span} {texts}"',
     "hash(x) * hash(y) + n",
@@ -395,6 +411,75 @@ def findings() -> Iterator[str]:
         yield f"findings: {plain(found, schema.sources)}"
 
 
+# ------------------------------------------------------------ a run that waits
+
+WAITING = """
+entity User labels "seen"
+
+event note from "note"
+  id       text = $.id
+  at       time = $.at
+  author   User = $.author
+  x        text? = $.x
+  n        number? = $.n
+
+let spread = stddev(n of note by author within 1h)
+
+model echo from remote "echo"
+  value  = n
+  text   = x
+  spread = spread
+  when not (author labelled "seen") or n > 0
+  gives value number, text text, spread number
+
+rule far on note
+  when echo.value > 3 * (echo.spread ?? 1)
+  then label author "seen" for 1m
+       flag limit 2 per author every 5m
+  because "{echo.value} {echo.text} {count(fired far by author within 1h before this)}"
+
+rule again on note
+  when count(note by author within 10m where echo.value > 0) >= 3 and since_last(note by author ever) < 1m
+  then review
+  because "{first(note by author within 1h).x} {max(n of note by author within 1h)}"
+"""
+
+
+def waiting() -> Iterator[str]:
+    """Decisions that wait for answers while others pass them and people label, and the state they leave."""
+    made = build(analyse(Files("waiting", {"w.quell": Source("w.quell", WAITING)}), lints=False))
+    stepper, dice = Stepper(made), Numbers(5)
+    under_way: list[Waiting] = []
+    replies: list[Reply] = []
+    for i, event in enumerate(notes()):
+        told = dict(event)
+        if i % 97 == 0:
+            told = {"type": "quell.label", "entity": "User", "id": "u1", "label": "seen", "by": "ana"}
+            told |= {"at": event["at"], "action": ("set", "remove", "release")[i // 97 % 3]}
+        entry = stepper.decode(encode(told))
+        reply = stepper.admit(entry) if isinstance(entry, Decoded) else stepper.reply(entry)
+        take(reply, under_way, replies)
+        while under_way and dice.below(3):
+            waits = under_way.pop(dice.below(len(under_way)))
+            take(stepper.resume(waits, [answered(r) for r in waits.requests]), under_way, replies)
+    yield f"waiting: generated code {digest(sources_of(made))}"
+    yield f"waiting: {len(replies)} replies {digest(encode(r) for r in replies)} {len(under_way)} under way"
+    yield f"waiting: state {digest(encode(section) for section in sections(stepper))}"
+
+
+def take(reply: Reply | Waiting, under_way: list[Waiting], replies: list[Reply]) -> None:
+    """Note a reply, or that it waits."""
+    if isinstance(reply, Waiting):
+        under_way.append(reply)
+    else:
+        replies.append(reply)
+
+
+def answered(request: Request) -> Answer:
+    """What was asked, as the answer."""
+    return Answer("answered", dict(zip(("value", "text", "spread"), request.inputs, strict=True)))
+
+
 # ------------------------------------------------------------ given cases
 
 
@@ -411,7 +496,7 @@ def cases(path: Path) -> Iterator[str]:
 
 def main(arguments: list[str]) -> None:
     """Print every line."""
-    parts = [cases(Path(a)) for a in arguments] or [starter(), functions(), findings()]
+    parts = [cases(Path(a)) for a in arguments] or [starter(), functions(), findings(), waiting()]
     for part in parts:
         for line in part:
             sys.stdout.write(line + "\n")

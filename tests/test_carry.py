@@ -232,6 +232,27 @@ def test_what_needs_more_than_was_kept_begins_anew(way: Way) -> None:
     assert (report.cold, report.kept, report.longer) == ((DISTINCT,), (), ())
 
 
+@WAYS
+@pytest.mark.parametrize(
+    ("before", "after", "kept"), [("5m", "20m", False), ("20m", "5m", True), ("5m", "5m", True)]
+)
+def test_a_counter_for_ever_keeps_the_times_that_its_windows_need(
+    way: Way, before: str, after: str, kept: bool
+) -> None:
+    """What lies further back is a number only, which no longer window can be told from."""
+    policy = SCHEMA.format(more="") + "let all_time = count(message by author ever)\n"
+    policy += "let window = count(message by author within {0})\n"
+    policy += 'rule r on message\n  when true\n  then send "probe" {{ a: all_time, w: window }}\n'
+    first = fresh(built(policy.format(before)), 3)
+    for minute in range(30):
+        first.decide(message(minute))
+    second, report = way(first, built(policy.format(after)), 3)
+    assert (report.kept, report.cold) == (((COUNT,), ()) if kept else ((), (COUNT,)))
+    values, cold = probe(second, message(30))
+    assert cold == report.cold
+    assert values == ({"a": 31, "w": 5} if kept else {"a": 1, "w": 1})
+
+
 STEPS = st.lists(
     st.tuples(st.integers(-9, 14), st.sampled_from("ab"), st.sampled_from("xyz")), min_size=2, max_size=60
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -333,3 +334,14 @@ def test_a_count_for_ever_is_bounded_by_what_is_recent() -> None:
     assert store.last_at_ago("a", 50_000, None, 100) == 9_999
     assert sums.sum("a", 9_999, None, False) == sum(range(10_000))
     assert sums.mean("a", 9_999, None, True) == sum(range(9_999)) / 9_999
+
+
+def test_durations_for_ever_keep_what_was_let_go() -> None:
+    """Nothing else is read, so that no time is recent."""
+    store: Any = make_store("number", "it", None, ("sum", "mean"), memory=Memory(), recent=0)
+    for n in range(1, 50):
+        store.add("u", n, 10 * n)
+        total = n * (n + 1) // 2
+        assert store.sum_whole("u", 10 * n, None, False) == total
+        assert store.sum_whole("u", 10 * n, None, True) == total - n
+        assert store.mean_whole("u", 10 * n, None, False) == round(Fraction(total, n))

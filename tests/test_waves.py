@@ -244,6 +244,16 @@ def test_a_counter_whose_condition_is_an_answer_counts_for_every_event() -> None
     assert run.asked == ["scam"] * 3
 
 
+def test_strikes_under_an_answer_ask_for_it_when_their_rule_fires() -> None:
+    text = rule('content == "hi"') + rule("count(fired r by scam.reason within 1d) >= 2", "", "s")
+    text = text.replace("by scam.reason", "by scam.reason as content")
+    run = Asked(text, {"scam": {"likely": 0.9, "reason": "hi"}})
+    assert [[f.rule for f in run.decide(i).fired] for i in range(3)] == [["r"], ["r", "s"], ["r", "s"]]
+    assert run.asked == ["scam"] * 3
+    run.decide(9, content="no")
+    assert run.asked == ["scam"] * 3
+
+
 def test_sequence_numbers_tell_the_order_of_all_steps() -> None:
     run = Asked(rule("scam.likely > 0.8 and cheap"), {"scam": LIKELY})
     first = run.waits(0, cheap=True)
