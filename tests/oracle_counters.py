@@ -114,12 +114,8 @@ def start_of(window: int | None, resolution: int | None, end: int) -> int | None
 
 def counts_spans(node: tree.Counter, symbols: Symbols) -> bool:
     """Whether a counter's values are durations: of an empty sum that cannot be seen from the values."""
-    source = node.events[0]
-    named = source.name if isinstance(source, tree.Name) else ""
-    if isinstance(source, tree.Fired):
-        named = symbols.rules[source.rule.name].events[0].name
     assert node.value is not None
-    return kind_of(node.value, symbols.members[named][0], {}, symbols) == "duration"
+    return kind_of(node.value, _counted(node, symbols), {}, symbols) == "duration"
 
 
 def kind_of(node: tree.Expr, event: str, names: dict[str, str], symbols: Symbols) -> str:
@@ -150,9 +146,38 @@ def kind_of(node: tree.Expr, event: str, names: dict[str, str], symbols: Symbols
             return _of_counter(node, symbols)
         case tree.Call():
             return _of_call(node, event, names, symbols)
+        case tree.Attribute():
+            return _of_attribute(node, symbols)
         case tree.Missing():
             return "missing"
     return "other"
+
+
+def _of_attribute(node: tree.Attribute, symbols: Symbols) -> str:
+    """That of a field or let of a counted event, or of a field of a record or column of a table, which no
+    two have in different kinds."""
+    name, target = node.name.name, node.target
+    while not isinstance(target, tree.Counter):
+        if isinstance(target, tree.Group):
+            target = target.inner
+        elif isinstance(target, tree.Name) and target.name in symbols.lets:
+            target = symbols.lets[target.name].body
+        else:
+            break
+    if isinstance(target, tree.Counter) and target.function.name in EVENTS:
+        return "time" if name == "at" else kind_of(tree.Name(name), _counted(target, symbols), {}, symbols)
+    fields = [f for fields in symbols.shape_fields.values() for f in fields if f.name == name]
+    columns = [c for listed in symbols.lists.values() for c in listed.columns if c.name.name == name]
+    return _plain(fields[0].type) if fields else columns[0].type.name if columns else "other"
+
+
+def _counted(node: tree.Counter, symbols: Symbols) -> str:
+    """One of the events that a counter counts."""
+    source = node.events[0]
+    named = source.name if isinstance(source, tree.Name) else ""
+    if isinstance(source, tree.Fired):
+        named = symbols.rules[source.rule.name].events[0].name
+    return symbols.members[named][0]
 
 
 def _of_binary(op: str, left: str, right: str) -> str:
