@@ -227,8 +227,10 @@ class Stepper(HandCalls):
             late.extend(waiting.late)
             self.state.memory.full.extend(waiting.full)
             self.asked = waiting.asked
-            decision = self._settle(decoded, end.value, waiting.seq, waiting.now, observe)
-            self.asked = {}
+            try:
+                decision = self._settle(decoded, end.value, waiting.seq, waiting.now, observe)
+            finally:
+                self.asked = {}
             decision.asked = tuple(waiting.asked.values())
             return decision
         questions = self.bundle.programs[decoded.event].program.asked
