@@ -38,6 +38,7 @@ IN_FLIGHT = 10_000
 """Decisions that may wait at once; beyond them an event is refused before anything counts it."""
 _LONGEST = 1e9
 """Seconds: a longer deadline is none."""
+BUSY = "the engine has too much under way"
 CLOSING = "the engine is closing"
 _STEP = 256
 """Decisions made at once before others on the event loop get their turn."""
@@ -169,7 +170,9 @@ class Engine(HandCalls):
                 return self._told(stepper.refuse(Refusal("closing", CLOSING, event=HAND)))
             return self._told(stepper.act(decoded))
         if self._closing or self._open >= self.in_flight:
-            kind, why = ("closing", CLOSING) if self._closing else ("busy", "the engine has too much under way")
+            kind, why = (
+                ("closing", CLOSING) if self._closing else ("busy", "the engine has too much under way")
+            )
             ladder = stepper.bundle.analysis.symbols.ladders[decoded.event]
             return self._told(Refused(kind, why, ladder.failure, "", decoded.event))
         answer = stepper.admit(decoded)
