@@ -185,6 +185,7 @@ def carry(
     settings, state = bundle.analysis.files.settings, old.state
     wanted = _wanted(bundle)
     state.clock.lateness = settings.lateness
+    state.clock.let_all_go()  # what waits is lost with the old one
     state.memory.left += settings.max_keys - old.bundle.analysis.files.settings.max_keys
     given = State(memory=state.memory, clock=state.clock, began=state.began, limits=dict(state.limits))
     for identity, store in state.stores.items():

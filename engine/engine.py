@@ -13,6 +13,8 @@ run can be made again one event at a time (recorded.py). An engine is for one ev
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
@@ -25,7 +27,7 @@ from quell.engine.asking import late_event, remotes_of
 from quell.engine.decision import Acted, Refused, Reply
 from quell.engine.events import Refusal
 from quell.engine.figures import Figures
-from quell.engine.hand import Carried, HandAction
+from quell.engine.hand import HAND, Carried, HandAction, LabelError
 from quell.engine.hand_calls import HandCalls, Time
 from quell.engine.stepper import Event, Stepper
 from quell.engine.waiting import Waiting
@@ -34,6 +36,12 @@ from quell.signals.remote_types import Figures as RemoteFigures
 
 IN_FLIGHT = 10_000
 """Decisions that may wait at once; beyond them an event is refused before anything counts it."""
+MOST_ECHOES = 4
+"""Late answers that may lead to one another: each is an event, which may ask, and be answered late."""
+_LONGEST = 1e9
+"""Seconds: a longer deadline is none."""
+BUSY = "the engine has too much under way"
+CLOSING = "the engine is closing"
 _STEP = 256
 """Decisions made at once before others on the event loop get their turn."""
 
@@ -63,7 +71,8 @@ class Engine(HandCalls):
 
     `deadline` is how long a decision may take at most, in seconds: what has not answered by then is missing.
     `in_flight` is how many decisions may wait at once. `on_decision` sees every decision, label by hand and
-    refusal in the order in which they are made.
+    refusal in the order in which they are made; what it raises goes to the event loop's exception handler, as
+    the decision holds all the same. Raises ValueError for a deadline that is no number.
     """
 
     def __init__(
@@ -77,10 +86,11 @@ class Engine(HandCalls):
     ) -> None:
         self.stepper = stepper
         self.remotes = remotes
-        self.deadline = deadline
+        self.deadline = None if deadline is None else _seconds(deadline)
         self.in_flight = in_flight
         self.on_decision = on_decision
         self._open = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: asyncio.Future[None] | None = None
         self._closing = False
 
@@ -128,7 +138,8 @@ class Engine(HandCalls):
         """The decision for one event, given as JSON or as a mapping.
 
         The event is counted when this is first awaited. If the caller gives up, the decision is made all the
-        same and its effects hold. Never raises for what is in the event.
+        same and its effects hold. Never raises for what is in the event; raises ValueError, before the event
+        is counted, for a deadline that is no number.
         """
         answer = self._begin(event, deadline)
         return await answer if isinstance(answer, asyncio.Future) else answer
@@ -149,31 +160,40 @@ class Engine(HandCalls):
         while under_way:
             yield await _settled(under_way.popleft())
 
-    def _begin(self, event: Event, deadline: float | None) -> Reply | asyncio.Future[Reply]:
+    def _begin(self, event: Event, deadline: float | None, echoes: int = 0) -> Reply | asyncio.Future[Reply]:
         """Admit an event; gives its decision, or a future of it."""
         stepper = self.stepper
+        within = self.deadline if deadline is None else _seconds(deadline)
         decoded = stepper.decode(event)
         if isinstance(decoded, Refusal):
             return self._told(stepper.refuse(decoded))
         if isinstance(decoded, HandAction):
+            if self._closing:
+                return self._told(stepper.refuse(Refusal("closing", CLOSING, event=HAND)))
             return self._told(stepper.act(decoded))
         if self._closing or self._open >= self.in_flight:
-            kind, why = ("closing", "is closing") if self._closing else ("busy", "has too much under way")
+            kind, why = (
+                ("closing", CLOSING) if self._closing else ("busy", "the engine has too much under way")
+            )
             ladder = stepper.bundle.analysis.symbols.ladders[decoded.event]
-            return self._told(Refused(kind, f"the engine {why}", ladder.failure, "", decoded.event))
+            return self._told(Refused(kind, why, ladder.failure, "", decoded.event))
         answer = stepper.admit(decoded)
         if not isinstance(answer, Waiting):
             return self._told(answer)
+        answer.echoes = echoes
         loop = asyncio.get_running_loop()
-        within = self.deadline if deadline is None else deadline
         made: asyncio.Future[Reply] = loop.create_future()
         self._open += 1
+        self._loop = loop
         _Pending(self, answer, None if within is None else loop.time() + within, made).ask()
         return made
 
     def _told(self, answer: Reply) -> Reply:
         if self.on_decision is not None:
-            self.on_decision(answer)
+            try:
+                self.on_decision(answer)
+            except Exception as error:  # it holds, and whoever asked must have it
+                _report("what sees the decisions failed", error)
         return answer
 
     def finish(self, made: asyncio.Future[Reply], answer: Reply) -> None:
@@ -188,7 +208,10 @@ class Engine(HandCalls):
     # --------------------------------------------------------------- by hand
 
     def carry_out(self, action: HandAction) -> Acted:
-        """Carry out a label by hand, at once. Raises LabelError where its label is not declared."""
+        """Carry out a label by hand, at once. Raises LabelError where its label is not declared, and once the
+        engine closes: whoever keeps its state may have done so."""
+        if self._closing:
+            raise LabelError(CLOSING)
         acted = self.stepper.carry_out(action)
         self._told(acted)
         return acted
@@ -200,21 +223,26 @@ class Engine(HandCalls):
 
     def take_late(self, spec: RemoteSpec, request: Request, value: Any, token: Any) -> None:
         """Take an answer that came too late for its decision into the history, as an event of its own, of the
-        type that quell.toml gives the target's late answers; without one it is dropped."""
+        type that quell.toml gives the target's late answers; without one it is dropped. So is one that such
+        events have led to over and over, else an answer that is always late would ask for itself for ever."""
+        if token.echoes >= MOST_ECHOES:
+            return
         settings = self.stepper.bundle.analysis.files.settings
         target = settings.remote.get(spec.target)
         if target is not None and target.late:
             event = late_event(spec, request, value, token, target.late, settings.type_path)
-            self._begin(event, None)
+            self._begin(event, None, token.echoes + 1)
 
     # --------------------------------------------------------------- closing
 
     async def close(self) -> None:
-        """Take no more events, make the decisions that wait, and end what remote models still do."""
+        """Take no more events, make the decisions that wait, and end what remote models still do. In another
+        event loop than the one that decided, what waits there is given up."""
         self._closing = True
-        if self._open:
-            self._idle = asyncio.get_running_loop().create_future()
-            await self._idle
+        if self._open and self._loop is asyncio.get_running_loop():
+            if self._idle is None:
+                self._idle = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._idle)  # several may close, and one of them give up
         if self.remotes is not None:
             await self.remotes.close()
 
@@ -254,7 +282,12 @@ class _Pending:
             return
         token = self._waiting
         for place, request in enumerate(requests):
-            asked = engine.remotes.ask(request, self._until, token)
+            try:
+                asked = engine.remotes.ask(request, self._until, token)
+            except Exception as error:  # a stand-in's: the decision must be made all the same
+                _report(f"asking `{request.model}` failed", error)
+                asked = asyncio.get_running_loop().create_future()
+                asked.set_result(UNASKED_FAILED)
             asked.add_done_callback(partial(self._take, place))
 
     def _take(self, place: int, done: asyncio.Future[Answer]) -> None:
@@ -273,6 +306,25 @@ class _Pending:
 
 NO_REMOTES = Answer("unasked", None, "no remote models are configured")
 UNASKED_CLOSED = Answer("failed", None, "the question was given up")
+UNASKED_FAILED = Answer("failed", None, "the question could not be asked")
+
+
+def _seconds(deadline: float) -> float:
+    """A deadline as seconds that a loop's clock can be put forward by. Raises ValueError."""
+    no_number = isinstance(deadline, bool) or not isinstance(deadline, int | float)
+    if no_number or (isinstance(deadline, float) and math.isnan(deadline)):
+        raise ValueError("a deadline is a number of seconds")
+    return float(max(0.0, min(deadline, _LONGEST)))
+
+
+def _report(what: str, error: Exception) -> None:
+    """Tell of an exception in code that is not Quell's, where nobody can be given it."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # a label by hand needs no loop
+        logging.getLogger("quell").error(what, exc_info=error)
+    else:
+        loop.call_exception_handler({"message": what, "exception": error})
 
 
 async def _each(events: Iterable[Event] | AsyncIterable[Event]) -> AsyncIterator[Event]:

@@ -182,6 +182,8 @@ _PYTHON = frozenset(
         "max",
         "abs",
         "held",
+        "wanted",
+        "answers",
         "UNSET",
         "bool",
         "set",

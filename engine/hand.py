@@ -13,6 +13,7 @@ whoever may send events of any type may label: check that before the engine.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
@@ -117,11 +118,9 @@ def made(
     """An action whose parts fit together. Raises LabelError."""
     if action not in get_args(Action):
         raise LabelError(f"there is no action {_shown(action)}: it is set, remove or release")
-    for name, value, most in (("entity", entity, MAX_NAME), ("label", label, MAX_NAME), ("by", by, MAX_NAME)):
-        _text(name, value, most)
-    _text("id", id, None)
-    if why is not None:
-        _text("why", why, MAX_WHY)
+    entity, label = text_of("entity", entity, MAX_NAME), text_of("label", label, MAX_NAME)
+    by, id = text_of("by", by, MAX_NAME), text_of("id", id, None)
+    why = None if why is None else text_of("why", why, MAX_WHY)
     if until is not None and lasts is not None:
         raise LabelError("say until when or for how long, not both")
     if action == "release" and (until is not None or lasts is not None):
@@ -135,7 +134,8 @@ def made(
     return HandAction(at, entity, id, label, action, by, until, why)
 
 
-def _text(name: str, value: object, most: int | None) -> None:
+def text_of(name: str, value: object, most: int | None) -> str:
+    """A text that a caller gave, as one of Python's own: a snapshot holds no other. Raises LabelError."""
     if not isinstance(value, str):
         raise LabelError(f"`{name}` must be text")
     if not value.strip():
@@ -146,6 +146,7 @@ def _text(name: str, value: object, most: int | None) -> None:
         value.encode()
     except UnicodeEncodeError:
         raise LabelError(f"`{name}` holds half of a surrogate pair, which no text may") from None
+    return str.__str__(value)
 
 
 def _shown(value: object) -> str:
@@ -156,9 +157,10 @@ def _shown(value: object) -> str:
 def time_of(name: str, value: object) -> int:
     """A time that a caller gave: microseconds, or a datetime (UTC when it has no zone). Raises LabelError."""
     if isinstance(value, datetime):
-        return micros(value)
-    if isinstance(value, int) and not isinstance(value, bool) and EARLIEST <= value <= LATEST:
-        return value
+        with suppress(Unfit, OverflowError):
+            return micros(value)
+    elif isinstance(value, int) and not isinstance(value, bool) and EARLIEST <= value <= LATEST:
+        return int(value)
     raise LabelError(f"`{name}` must be a datetime, or microseconds since 1970")
 
 
@@ -166,7 +168,7 @@ def span_of(name: str, value: object) -> int:
     """A duration that a caller gave: microseconds, a timedelta, or text such as 30d. Raises LabelError."""
     try:
         if isinstance(value, int) and not isinstance(value, bool):
-            return value
+            return int(value)
         if isinstance(value, timedelta | str):
             return span(value)
     except Unfit:

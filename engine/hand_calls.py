@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from datetime import datetime, timedelta
 
 from quell.engine.decision import Acted
-from quell.engine.hand import Action, Carried, HandAction, carried, check, made, span_of, time_of
+from quell.engine.hand import Action, Carried, HandAction, carried, check, made, span_of, text_of, time_of
 from quell.engine.symbols import Symbols
 from quell.signals.state import State
 
@@ -86,6 +86,7 @@ class HandCalls(ABC):
 
 def labels_of(symbols: Symbols, state: State, entity: str, id: str, at: Time) -> list[Carried]:
     """The labels of an entity at a time, with their reasons. Raises LabelError for an entity that is not
-    declared."""
+    declared, and for what is no text."""
+    entity, id = text_of("entity", entity, None), text_of("id", id, None)
     check(symbols, entity, None)
     return carried(state, entity, id, symbols.labels(entity), time_of("at", at))

@@ -39,6 +39,8 @@ def replay(stepper: Stepper, records: Iterable[Record]) -> Iterator[tuple[Decisi
         if isinstance(then, Acted):
             yield then, stepper.decide(event)
             continue
+        if number != then.seq and then.seq not in waiting:  # what waited then was decided at once now
+            continue
         answer = _admit(stepper, event) if number == then.seq else waiting.pop(then.seq)
         if isinstance(answer, Waiting) and number != then.decided:
             waiting[then.seq] = answer

@@ -32,7 +32,16 @@ _HEAD = Struct(">8sII")
 _FRAME = Struct(">QI")
 _LENGTH = Struct(">Q")
 _CHUNK = 1 << 20
-_NOT_READ = (ValueError, TypeError, LookupError, msgspec.MsgspecError)
+_NOT_READ = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RecursionError,
+    msgspec.MsgspecError,
+)
+"""What reading sections that are none raises."""
 
 
 class SnapshotError(Exception):

@@ -213,6 +213,7 @@ class Stepper(HandCalls):
         try:
             return self._go_on(waiting, sent, observe)
         except Exception as error:  # as above
+            self._let_go(waiting)
             return self._failed(waiting.decoded, error)
 
     def _go_on(
@@ -222,13 +223,16 @@ class Stepper(HandCalls):
         try:
             waiting.wanted = waiting.steps.send(sent)
         except StopIteration as end:
+            self._let_go(waiting)
             if self.seq != waiting.seq:  # something happened since: it is a step of its own
                 self.seq += 1
             late.extend(waiting.late)
             self.state.memory.full.extend(waiting.full)
             self.asked = waiting.asked
-            decision = self._settle(decoded, end.value, waiting.seq, waiting.now, observe)
-            self.asked = {}
+            try:
+                decision = self._settle(decoded, end.value, waiting.seq, waiting.now, observe)
+            finally:
+                self.asked = {}
             decision.asked = tuple(waiting.asked.values())
             return decision
         questions = self.bundle.programs[decoded.event].program.asked
@@ -243,7 +247,15 @@ class Stepper(HandCalls):
         late.clear()
         waiting.full.extend(self.state.memory.full)
         self.state.memory.full.clear()
+        if not waiting.held:
+            waiting.held = True
+            self.state.clock.hold(waiting.now)
         return waiting
+
+    def _let_go(self, waiting: Waiting) -> None:
+        if waiting.held:
+            waiting.held = False
+            self.state.clock.let_go(waiting.now)
 
     def _settle(
         self, decoded: Decoded, hits: list[Hit], seq: int, now: int, observe: Observer | None

@@ -67,12 +67,17 @@ class Untrained:
 
 def untrained(model: str, *, only_if_absent: bool = False) -> Callable[[Files, Report], Analysis]:
     """How a bundle is read with a stand-in for one model; with `only_if_absent` only where its file cannot be
-    read. Raises NotAValue for a model that the bundle does not have, or whose answers come from elsewhere."""
+    read. A file outside the bundle is an error all the same: a model may be written there. Raises NotAValue
+    for a model that the bundle does not have, or whose answers come from elsewhere."""
 
     def read(files: Files, report: Report) -> Analysis:
         symbols = analyse(files, Report(), lints=False, models={}).symbols
         declared = local_model(symbols, model)
-        absent = files.read(declared.source.plain or "", declared.source.span, Report()) is None
+        place = Report()
+        absent = files.read(declared.source.plain or "", declared.source.span, place) is None
+        for found in place.found:  # a file that is not there yet is no error, a place outside the bundle is
+            if found.code == "outside-bundle":
+                report.add(found.code, found.message, found.span, hint=found.hint)
         if only_if_absent and not absent:
             return analyse(files, report, lints=False)
         others = {name: m for name, m in symbols.models.items() if name != model}

@@ -6,6 +6,8 @@ without any answer changing.
 
 The watermark is the greatest of the least times of successive blocks of events. One wrong clock, or a
 burst of them, cannot move it: every event of a whole block would have to be ahead.
+
+The horizon stops at the time of a decision that still waits: what that will read and write must be there.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ class Clock:
     """The time of a history, in microseconds. `horizon` is the oldest `now` that can still come, None
     until the first block is full; `newest` the time of the last event, `greatest` that of any."""
 
-    __slots__ = ("_left", "_low", "block", "greatest", "horizon", "lateness", "newest")
+    __slots__ = ("_held", "_left", "_low", "block", "greatest", "horizon", "lateness", "newest")
 
     def __init__(self, lateness: int = LATENESS, block: int = BLOCK) -> None:
         self.lateness = lateness
@@ -30,6 +32,7 @@ class Clock:
         self.greatest: int | None = None
         self._left = block
         self._low: int | None = None
+        self._held: dict[int, int] = {}
 
     def see(self, at: int) -> int:
         """Take in the time of an admitted event; gives the time at which it counts."""
@@ -40,7 +43,7 @@ class Clock:
             self._low = at
         self._left -= 1
         if not self._left:
-            horizon = self._low - self.lateness
+            horizon = min([self._low - self.lateness, *self._held])
             if self.horizon is None or horizon > self.horizon:
                 self.horizon = horizon
             self._left, self._low = self.block, None
@@ -50,6 +53,20 @@ class Clock:
         """The time at which something dated `at` counts. Moves nothing."""
         horizon = self.horizon
         return at if horizon is None or at >= horizon else horizon
+
+    def hold(self, now: int) -> None:
+        """Stop the horizon at a time, until that is let go as often as it was held."""
+        self._held[now] = self._held.get(now, 0) + 1
+
+    def let_go(self, now: int) -> None:
+        """No longer stop the horizon at a time."""
+        left = self._held.pop(now, 0) - 1
+        if left > 0:
+            self._held[now] = left
+
+    def let_all_go(self) -> None:
+        """Stop the horizon nowhere."""
+        self._held.clear()
 
     def dump(self) -> list[int | None]:
         """What `load` needs to go on from here."""

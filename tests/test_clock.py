@@ -51,6 +51,21 @@ def test_a_wrong_clock_moves_nothing() -> None:
     assert clock.horizon == 1
 
 
+def test_the_horizon_stops_where_it_is_held() -> None:
+    clock = Clock(lateness=10, block=2)
+    clock.see(100)
+    for _ in range(2):
+        clock.hold(95)
+    clock.see(120)
+    assert clock.horizon == 90
+    for let_go, horizon in ((False, 95), (True, 95), (True, 190), (True, 190)):
+        if let_go:
+            clock.let_go(95)
+        clock.see(200)
+        clock.see(210)
+        assert clock.horizon == horizon
+
+
 def test_it_goes_on_from_what_was_dumped() -> None:
     first = Clock(lateness=10, block=3)
     for at in (5, 7, 30, 8):

@@ -14,7 +14,7 @@ import pytest
 from quell.engine.compile import Build, build
 from quell.engine.decision import Acted, Decision, Refused, Reply
 from quell.engine.engine import Engine
-from quell.engine.hand import entry_of
+from quell.engine.hand import LabelError, entry_of
 from quell.engine.recorded import replay
 from quell.engine.stepper import Stepper
 from quell.signals.counters import CountStore
@@ -275,6 +275,132 @@ def test_an_engine_that_closes_makes_what_waits_and_takes_nothing_more(bundle: B
         assert len({decided(w.result()).decided for w in waiting}) == 20
 
     run(work)
+
+
+def test_what_sees_the_decisions_may_fail_and_they_hold_all_the_same(bundle: Build) -> None:
+    """Else whoever asked would wait for ever, or not know that the event was counted."""
+
+    def fail(reply: Reply) -> None:
+        raise RuntimeError("the disk is full")
+
+    async def work() -> None:
+        told: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, about: told.append(about))
+        async with Engine(Stepper(bundle), Later(), on_decision=fail) as engine:
+            at_once = await engine.decide(event(1, content="x"))
+            waited = await engine.decide(event(2))
+            assert (decided(at_once).seq, decided(waited).seq) == (1, 2)
+            assert engine.label("User", "a", "spammer", at=START, by="ana").on
+        assert [str(about["exception"]) for about in told] == ["the disk is full"] * 3
+
+    run(work)
+    engine = Engine(Stepper(bundle), on_decision=fail)
+    assert engine.label("User", "a", "spammer", at=START, by="ana").on  # without an event loop as well
+
+
+def test_several_may_close_an_engine_and_one_of_them_give_up(bundle: Build) -> None:
+    async def work() -> None:
+        engine = Engine(Stepper(bundle), Later(most=0.05))
+        waiting = asyncio.ensure_future(engine.decide(event(1)))
+        await asyncio.sleep(0)
+        closing = [asyncio.ensure_future(engine.close()) for _ in range(3)]
+        await asyncio.sleep(0)
+        closing.pop().cancel()
+        await asyncio.gather(*closing)
+        await engine.close()
+        assert waiting.done()
+
+    run(work)
+
+
+def test_an_engine_that_closes_takes_no_label_by_hand_either(bundle: Build) -> None:
+    """Its state may have been written already, and the label would be lost."""
+
+    async def work() -> None:
+        engine = Engine(Stepper(bundle), Later())
+        await engine.close()
+        entry = {"type": "quell.label", "at": START, "entity": "User", "id": "a", "label": "spammer"}
+        refused = await engine.decide({**entry, "action": "set", "by": "ana"})
+        assert isinstance(refused, Refused)
+        assert refused.kind == "closing"
+        with pytest.raises(LabelError, match="is closing"):
+            engine.label("User", "a", "spammer", at=START, by="ana")
+        assert engine.labels_of("User", "a", START) == []
+
+    run(work)
+
+
+def test_an_engine_whose_event_loop_has_ended_still_closes(bundle: Build) -> None:
+    engine = Engine(Stepper(bundle), Later(most=30))
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(engine.decide(event(1)), 0.01))
+    asyncio.run(asyncio.wait_for(engine.close(), 5))
+
+
+@pytest.mark.parametrize("deadline", [float("nan"), "1s", True])
+def test_a_deadline_that_is_no_number_is_an_error_before_anything_is_counted(
+    bundle: Build, deadline: Any
+) -> None:
+    async def work() -> None:
+        async with Engine(Stepper(bundle), Later()) as engine:
+            with pytest.raises(ValueError, match="number of seconds"):
+                await engine.decide(event(1), deadline)
+            assert engine.stepper.seq == 0
+            assert decided(await engine.decide(event(1), 10**400)).seq == 1
+        with pytest.raises(ValueError, match="number of seconds"):
+            Engine(Stepper(bundle), deadline=deadline)
+
+    run(work)
+
+
+@pytest.mark.parametrize("said", [None, 5, 10**12, True, 1.5, object(), [], ["{}"], {"type"}])
+def test_what_is_no_event_at_all_is_refused(bundle: Build, said: Any) -> None:
+    made = Stepper(bundle).decide(said)
+    assert isinstance(made, Refused)
+    assert made.kind == "not-object"
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_events_may_come_in_any_buffer(bundle: Build, kind: Callable[[bytes], Any]) -> None:
+    label = {"type": "quell.label", "at": START, "entity": "User", "id": "a", "label": "spammer"}
+    stepper = Stepper(bundle)
+    assert decided(stepper.decide(kind(event(1)))).seq == 1
+    assert isinstance(stepper.decide(kind(json.dumps({**label, "action": "set", "by": "x"}).encode())), Acted)
+    made = stepper.decide(kind(b'{"type": "other"}'))
+    assert isinstance(made, Refused)
+    assert made.kind == "unmatched"
+
+
+def test_a_stand_in_that_cannot_ask_leaves_the_answer_missing(bundle: Build) -> None:
+    class Broken(Later):
+        def ask(self, request: Request, *about: Any) -> asyncio.Future[Answer]:
+            raise RuntimeError("no")
+
+    async def work() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda *about: None)
+        async with Engine(Stepper(bundle), Broken()) as engine:
+            made = decided(await engine.decide(event(1)))
+        assert [a.status for a in made.asked] == ["failed"]
+
+    run(work)
+
+
+def test_a_run_is_made_again_by_a_bundle_that_asks_nobody(bundle: Build) -> None:
+    """What waited then is decided where its event came in."""
+    plain = build(sound(POLICY.replace("when scam > 0.5 and", "when burst > 1 and").replace("{scam}", "")))
+    seen: list[Reply] = []
+
+    async def work() -> None:
+        async with Engine(Stepper(bundle), Later(), on_decision=seen.append) as engine:
+            await asyncio.gather(*(engine.decide(event(i)) for i in range(1, 6)))
+
+    run(work)
+    then = [decided(d) for d in seen]
+    assert any(d.decided != d.seq for d in then)
+    events = {d.seq: event(d.seq) for d in then}
+    again = [decided(now) for _, now in replay(Stepper(plain), [(events[d.seq], d) for d in then])]
+    assert [d.seq for d in again] == sorted(events)
+    assert all(not d.asked for d in again)
 
 
 def test_records_that_are_no_run_are_told(bundle: Build) -> None:

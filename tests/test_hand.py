@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +147,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("label", {"at": "now"}, f"`at` {TIMES}"),
     ("label", {"at": 2**62}, f"`at` {TIMES}"),
     ("label", {"at": True}, f"`at` {TIMES}"),
+    ("label", {"at": datetime.max.replace(tzinfo=timezone(timedelta(hours=-12)))}, f"`at` {TIMES}"),
     ("unlabel", {"until": 1.5}, f"`until` {TIMES}"),
     ("unlabel", {"until": NOON}, "`until` lies before the action itself"),
     ("label", {"for_": 0}, "`for` must be longer than nothing"),
@@ -170,6 +171,30 @@ def test_what_cannot_be_is_an_error_and_changes_nothing(
 def test_labels_of_an_entity_that_there_is_not_is_an_error(engine: Stepper) -> None:
     with pytest.raises(LabelError, match="did you mean `User`"):
         engine.labels_of("user", "u1", NOON)
+
+
+@pytest.mark.parametrize("who", [("User", 7), ("User", []), (None, "u1"), ([], "u1"), ("User", "\ud800")])
+def test_what_is_no_text_has_no_labels_and_says_so(engine: Stepper, who: Any) -> None:
+    with pytest.raises(LabelError):
+        engine.labels_of(*who, NOON)
+
+
+def test_texts_and_numbers_of_other_classes_become_pythons_own(engine: Stepper) -> None:
+    """A snapshot can hold no others."""
+
+    class Id(str):
+        pass
+
+    class Micros(int):
+        pass
+
+    made = engine.label(
+        Id("User"), Id("u1"), Id("spammer"), at=Micros(NOON), by=Id("ana"), for_=Micros(10), why=Id("so")
+    )
+    parts = (made.entity, made.id, made.label, made.by, made.why, made.at)
+    assert {type(part) for part in parts} == {str, int}
+    (held,) = (labels.dump() for labels in engine.state.labels.values() if labels.keys())
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(held)) == held
 
 
 SAID = {

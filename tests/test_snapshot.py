@@ -245,7 +245,12 @@ def test_a_snapshot_of_a_newer_quell_is_refused(bundle: Build, tmp_path: Path) -
         read_snapshot(path, lambda: Stepper(bundle))
 
 
-BEGUN = {"version": "v", "seq": 1, "began": None, "clock": [None, None, 256, None]}
+BEGUN = {"version": "v", "seq": 1, "began": None, "clock": [None, None, 256, None, None]}
+
+STORED: dict[str, Any] = {
+    "kind": "count", "holds": [], "longest": 60_000_000, "recent": None, "began": None, "refused": None,
+    "keys": [],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -257,11 +262,20 @@ BEGUN = {"version": "v", "seq": 1, "began": None, "clock": [None, None, 256, Non
         [["state", "b", {**BEGUN, "seq": "many"}]],
         [["state", "b", {**BEGUN, "clock": []}]],
         [["state", "b", BEGUN], ["x", "", 1]],
+        [["state", "b", {**BEGUN, "seq": float("inf")}]],
+        [["state", "b", {**BEGUN, "clock": None}]],
+        [["state", "b", BEGUN], ["labels", "User", ["spammer", [["u", 2**63, [], float("inf")]]]]],
+        [["state", "b", BEGUN], ["store", "STORE", ["x", "x"]]],
+        [["state", "b", BEGUN], ["store", "STORE", ["x", {**STORED, "keys": [["u", [[2**63] * 9, None]]]}]]],
+        [["state", "b", BEGUN], ["store", "STORE", ["x", {**STORED, "holds": None}]]],
         [["state", 1, 2]],
     ],
 )
 def test_whole_sections_that_are_no_state_are_damage(bundle: Build, tmp_path: Path, told: list[Any]) -> None:
     path = tmp_path / "state"
+    stores = Stepper(bundle).state.stores
+    burst = next(identity for identity, store in stores.items() if store.longest == 60_000_000)
+    told = [[kind, burst if name == "STORE" else name, what] for kind, name, what in told]
     with path.open("wb") as file:
         module._write(file, iter(told))
     with pytest.raises(SnapshotError, match="damaged: what it holds is no state"):

@@ -545,6 +545,24 @@ def test_a_declared_model_is_trained_where_the_policies_look_for_it(
     assert pq.read_table(table).equals(before)
 
 
+@pytest.mark.parametrize("place", ["../spam.lgb", "ABSOLUTE", "models/../../spam.lgb", "elsewhere/spam.lgb"])
+def test_no_policy_names_a_place_outside_its_bundle_to_write_to(
+    bundle: Path, events: Path, tmp_path: Path, place: str
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (bundle / "elsewhere").symlink_to(outside)
+    place = place.replace("ABSOLUTE", str(outside / "spam.lgb"))
+    (bundle / "spam.quell").write_text(DECLARED.replace("models/spam.lgb", place), encoding="utf-8")
+    before = sorted(tmp_path.rglob("*"))
+    done = run("train", bundle, "--events", events, "--label", ABUSE, "--model", "spam")
+    assert done.exit_code == 1, done.output
+    assert "outside the bundle" in done.stderr
+    done = run("features", bundle, "--events", events, "--model", "spam", "--out", tmp_path / "f.parquet")
+    assert done.exit_code == 1, done.output
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_models_that_cannot_be_trained_here(bundle: Path, events: Path) -> None:
     (bundle / "spam.quell").write_text(
         DECLARED + '\nmodel bare from "models/bare.lgb"\n'

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from quell.engine.compile import build
-from quell.engine.decision import Decision, Refused
+from quell.engine.decision import Decision, Refused, Reply
+from quell.engine.events import Decoded
 from quell.engine.stepper import Stepper
 from quell.engine.waiting import Waiting
 from quell.signals.remote_types import Answer
@@ -326,3 +327,81 @@ rule mark on message
     run.decide(1, content="mark")
     waiting = run.waits(2, friends=["u"])
     assert run.resume(waiting).verdict == "flag"
+
+
+def test_what_a_waiting_decision_will_read_is_not_forgotten_meanwhile() -> None:
+    """However far events run ahead: here by 20 hours, with windows of one and a lateness of one."""
+    stepper = Stepper(
+        build(
+            sound(
+                """
+entity User
+event message from "message"
+  at      time = $.at
+  author  User = $.author
+  content text = $.content
+model scam from remote "scam-classifier"
+  content = content
+  when length(content) > 1
+rule slow on message
+  when scam > 0.5
+  then send "queue" { n: count(fired slow by author within 1h before this) } limit 1 per author every 1h
+rule strikes on message
+  when count(fired slow by author within 1h) == 2
+  then flag
+"""
+            )
+        )
+    )
+    minute, start = 60_000_000, 1_772_323_200_000_000
+
+    def admitted(at: int, author: str, content: str) -> Waiting | Reply:
+        said = {"type": "message", "at": at, "author": author, "content": content}
+        decoded = stepper.decode(said)
+        assert isinstance(decoded, Decoded)
+        return stepper.admit(decoded)
+
+    def answered(waiting: Waiting | Reply) -> Decision:
+        assert isinstance(waiting, Waiting)
+        made = stepper.resume(waiting, [Answer("answered", 0.9)])
+        assert isinstance(made, Decision)
+        return made
+
+    assert len(answered(admitted(start, "u", "hello")).sends) == 1
+    waiting = admitted(start + 10 * minute, "u", "hello")
+    for i in range(1_200):
+        admitted(start + i * minute, f"other {i}", "x")
+    made = answered(waiting)
+    assert [f.rule for f in made.fired] == ["slow", "strikes"]
+    assert made.sends == ()
+    for i in range(1_200, 1_800):
+        admitted(start + i * minute, f"other {i}", "x")
+    assert (stepper.state.clock.horizon or 0) > start + 1_000 * minute
+
+
+FIELD_OR_MODEL = """
+entity User
+event message from "message"
+  at      time = $.at
+  author  User = $.author
+  `FIELD` number = $.value
+model `MODEL` from remote "scam-classifier"
+  value = `FIELD`
+  when `FIELD` > 1
+rule slow on message
+  when `FIELD` > 2 and `MODEL` > 0.5 and `FIELD` < 9
+  then flag
+  because "{`FIELD`} at {`MODEL`}"
+"""
+SPELLED = ["wanted", "answers", "answers_2", "ask_scam", "held", "hits", "e", "k", "x0"]
+
+
+@pytest.mark.parametrize("name", SPELLED)
+def test_fields_and_models_may_be_called_as_anything_in_generated_code(name: str) -> None:
+    for field, model in ((name, "scam"), ("value", name)):
+        text = FIELD_OR_MODEL.replace("FIELD", field).replace("MODEL", model)
+        stepper = Stepper(build(sound(text)))
+        stepper.answering = lambda waiting: [Answer("answered", 0.9)] * len(waiting.requests)
+        made = stepper.decide({"type": "message", "at": 1_772_323_200_000_000, "author": "u", "value": 5})
+        assert isinstance(made, Decision), made
+        assert [f.message for f in made.fired] == ["5 at 0.9"]
