@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
@@ -311,8 +310,8 @@ UNASKED_FAILED = Answer("failed", None, "the question could not be asked")
 
 def _seconds(deadline: float) -> float:
     """A deadline as seconds that a loop's clock can be put forward by. Raises ValueError."""
-    no_number = isinstance(deadline, bool) or not isinstance(deadline, int | float)
-    if no_number or (isinstance(deadline, float) and math.isnan(deadline)):
+    given: object = deadline  # whatever a caller makes of the type
+    if isinstance(given, bool) or not isinstance(given, int | float) or given != given:
         raise ValueError("a deadline is a number of seconds")
     return float(max(0.0, min(deadline, _LONGEST)))
 

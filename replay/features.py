@@ -135,7 +135,7 @@ class Profile:
         self.missing += column.null_count
         if self.type.kind not in ("number", "duration") or column.null_count == len(column):
             return
-        found = pc.min_max(column).as_py()
+        found = pc.call_function("min_max", [column]).as_py()
         self.least = found["min"] if self.least is None else min(self.least, found["min"])
         self.most = found["max"] if self.most is None else max(self.most, found["max"])
 

@@ -141,8 +141,8 @@ def follow(record: Any, path: tuple[str | int | None, ...]) -> Any:
         if isinstance(step, str):
             record = record.get(step) if isinstance(record, dict) else None
         else:
-            inside = isinstance(record, list) and step is not None and -len(record) <= step < len(record)
-            record = record[step] if inside else None
+            inside = isinstance(record, list) and -len(record) <= (step or 0) < len(record)
+            record = record[step] if inside and step is not None else None
     return record
 
 

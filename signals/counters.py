@@ -59,7 +59,7 @@ class CountStore(BaseStore):
 
     def add(self, key: Key, at: int) -> None:
         """Count one event under a key."""
-        times = self._held.get(key)
+        times: Any = self._held.get(key)
         if times.__class__ is array:
             self._at = at
             if at >= self._top:
@@ -168,7 +168,7 @@ class CountStore(BaseStore):
         """Events under the key in (at − within, at]."""
         if key is self._key and at is self._at and within is self._within:
             return self._number
-        times = self._held.get(key)
+        times: Any = self._held.get(key)
         if within == self.longest:
             self._within = within  # the same object next time, from the same code
         if times.__class__ is array:

@@ -119,5 +119,5 @@ class CallError(Exception):
 
     def __init__(self, status: Literal["failed", "invalid"], reason: str) -> None:
         super().__init__(status, reason)
-        self.status = status
+        self.status: Literal["failed", "invalid"] = status
         self.reason = reason

@@ -373,7 +373,9 @@ def test_events_may_come_in_any_buffer(bundle: Build, kind: Callable[[bytes], An
 
 def test_a_stand_in_that_cannot_ask_leaves_the_answer_missing(bundle: Build) -> None:
     class Broken(Later):
-        def ask(self, request: Request, *about: Any) -> asyncio.Future[Answer]:
+        def ask(
+            self, request: Request, deadline: float | None = None, token: Any = None
+        ) -> asyncio.Future[Answer]:
             raise RuntimeError("no")
 
     async def work() -> None:

@@ -103,7 +103,7 @@ def plain(row: Row) -> list[float | None]:
 def test_the_same_bits_alone_among_many_and_from_the_library(kind: str) -> None:
     data, x = trained(**KINDS[kind]), rows(2, 1_500)
     model = loaded(data)
-    library = lightgbm.Booster(model_str=data.decode()).predict(x, num_threads=1)
+    library = np.asarray(lightgbm.Booster(model_str=data.decode()).predict(x, num_threads=1))
     library = np.where(np.isfinite(library), library, math.nan)
     many, one = model.predict_rows(x), model.predictor()
     alone = [model.predict(plain(row)) for row in x.tolist()]
@@ -179,7 +179,7 @@ def test_what_is_not_finite_is_missing() -> None:
 def test_contributions_add_up_to_the_raw_score() -> None:
     data = trained("regression")
     model, x = loaded(data), rows(4, 20)
-    library = lightgbm.Booster(model_str=data.decode()).predict(x, pred_contrib=True)
+    library = np.asarray(lightgbm.Booster(model_str=data.decode()).predict(x, pred_contrib=True))
     for row, expected in zip(x.tolist(), library, strict=True):
         parts = model.contributions(plain(row))
         assert parts is not None

@@ -249,7 +249,7 @@ class Trap:
     """A value that does harm when looked at."""
 
     @property  # type: ignore[misc]  # on purpose
-    def __class__(self) -> Any:
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # as above
         raise KeyError("trap")
 
 
