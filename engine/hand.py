@@ -85,7 +85,7 @@ def read_hand(record: Mapping[str, Any]) -> HandAction | Refusal:
     """The action that a record says, or why it says none. Whether what it names is declared is not asked."""
     values, fatal, wrong = _reader.read(record)
     if fatal or wrong:  # a wrong expiry must not become a label for good
-        return refuse_fields(HAND, [*fatal, *wrong])
+        return refuse_fields(HAND, [*fatal, *wrong], declared=False)
     try:
         return made(
             values["action"],

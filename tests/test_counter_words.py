@@ -227,12 +227,12 @@ def test_what_does_not_fit_together_is_told(condition: str, told: str) -> None:
 def test_a_counter_says_that_it_sees_no_parameter() -> None:
     text = "let f(x: number) = count(payment by card within 1d where amount > x)\n"
     found = analysed(f"{text}rule r on payment when f(5) > 1 then flag\n").report.errors
-    assert [(d.message, d.hint) for d in found] == [
+    assert {(d.message, d.hint) for d in found} == {
         (
             "`x` is a parameter, and a counter counts the same whoever reads it",
             "write it out; only the key it is read under may differ: by … as …",
         )
-    ]
+    }
 
 
 def test_the_fields_that_a_counter_can_be_read_under_are_named() -> None:

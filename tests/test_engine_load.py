@@ -118,6 +118,14 @@ def test_a_late_answer_is_dropped_where_no_event_is_named(folder: Path) -> None:
     run(work)
 
 
+def test_what_is_registered_amiss_is_told_at_the_start(folder: Path) -> None:
+    told = "classifier: no function is registered under this name, only under `clasifier`"
+    with pytest.raises(SetupError, match=told):
+        Engine.load(folder, functions={"clasifier": len})
+    with pytest.raises(SetupError, match="classifier: what is registered under this name is no function"):
+        Engine.load(folder, functions={"classifier": "classify"})  # type: ignore[dict-item]
+
+
 def test_who_cannot_answer_is_told_at_the_start(folder: Path) -> None:
     with pytest.raises(SetupError, match="classifier: no function is registered under this name"):
         Engine.load(folder)

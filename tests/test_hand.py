@@ -196,6 +196,12 @@ HOSTILE: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
+def test_no_schema_is_blamed_for_a_label_by_hand(engine: Stepper) -> None:
+    reply = engine.decide({**SAID, "by": None})
+    assert isinstance(reply, Refused)
+    assert reply.message == "`quell.label` refused: `by` at `$.by`: expected text or an integer, got nothing"
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 @pytest.mark.parametrize(("change", "kind", "message"), HOSTILE, ids=[str(c)[:40] for c, _, _ in HOSTILE])
 def test_an_entry_that_cannot_be_is_refused(
