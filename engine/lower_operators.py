@@ -556,7 +556,8 @@ def _labelled(low: Lowerer, node: tree.Word, scope: Scope) -> int | None:
     target = low.typed(node.left, scope)
     if not isinstance(node.right, tree.Text) or node.right.plain is None:
         hint = f'write labelled "{node.right.name}"' if isinstance(node.right, tree.Name) else None
-        low.report.add("type-mismatch", "after `labelled` stands a label in quotes", node.right.span, hint=hint)
+        message = "after `labelled` stands a label in quotes"
+        low.report.add("type-mismatch", message, node.right.span, hint=hint)
         return None
     if target is None:
         return None

@@ -1,4 +1,4 @@
-"""What the analyst meant where a label, a limit, something sent or a counter's window is written otherwise."""
+"""What the analyst meant where labels, limits, what is sent and windows are written otherwise."""
 
 from __future__ import annotations
 

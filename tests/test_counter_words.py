@@ -161,7 +161,10 @@ COUNTED = (
         ),
         (
             "size(values(amount of payment by card as others within 1d)) > 1",
-            "entity-mismatch: this counter's key is a Card, and it is read under a list<User> (read it by card as card)",
+            (
+                "entity-mismatch: this counter's key is a Card, and it is read under a list<User> "
+                "(read it by card as card)"
+            ),
         ),
         (
             "size(values(amount of payment by user as others within 1d)) > 1",
