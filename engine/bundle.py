@@ -65,9 +65,11 @@ class Files:
     root: Path | None = None
     extra: Mapping[str, bytes] = field(default_factory=dict)
 
-    def read(self, name: str, span: Span, report: Report, most: int = MAX_LIST_BYTES) -> bytes | None:
+    def read(
+        self, name: str, span: Span, report: Report, most: int = MAX_LIST_BYTES, otherwise: str | None = None
+    ) -> bytes | None:
         """The bytes of a file that a policy names, at most `most`, or None with the reason reported at
-        `span`."""
+        `span`; `otherwise` is what to do where it is not there."""
         if not _inside(name):
             report.add(
                 "outside-bundle",
@@ -79,9 +81,9 @@ class Files:
         if name in self.extra:
             return self.extra[name]
         if self.root is None:
-            report.add("missing-file", f'there is no file "{name}" in the bundle', span)
+            report.add("missing-file", f'there is no file "{name}" in the bundle', span, hint=otherwise)
             return None
-        return _read_within(self.root, name, span, report, most)
+        return _read_within(self.root, name, span, report, most, otherwise)
 
 
 def _inside(name: str) -> bool:
@@ -91,15 +93,17 @@ def _inside(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
-def _read_within(root: Path, name: str, span: Span, report: Report, most: int) -> bytes | None:
+def _read_within(
+    root: Path, name: str, span: Span, report: Report, most: int, otherwise: str | None
+) -> bytes | None:
     try:
         path = (root / name).resolve()
         if not path.is_relative_to(root.resolve()):
             report.add("outside-bundle", f'"{name}" is a link to a place outside the bundle', span)
             return None
         if not path.is_file():
-            near = did_you_mean(name, _names(root))
-            report.add("missing-file", f'there is no file "{name}" in the bundle', span, hint=near)
+            hint = ", or ".join(h for h in (did_you_mean(name, _names(root)), otherwise) if h) or None
+            report.add("missing-file", f'there is no file "{name}" in the bundle', span, hint=hint)
             return None
         if path.stat().st_size > most:
             report.add("unreadable-file", f'"{name}" is larger than {most >> 20} MB', span)

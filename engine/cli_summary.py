@@ -155,6 +155,9 @@ def print_trouble(out: Console, summary: Summary) -> None:
     for (model, status), n in sorted(summary.asked.items()):
         style = "dim" if status in ("answered", "cached") else "yellow"
         out.print(words((f"\nremote {model} ", "bold"), (f"{status} {n:,} ×", style)), soft_wrap=True)
+        reason = summary.unanswered.get((model, status))
+        if reason is not None:
+            out.print(f"  {visible(reason, 300)}", style="dim", soft_wrap=True)
 
 
 _SAID = {

@@ -83,6 +83,7 @@ class Summary:
         self.late: Counter[str] = Counter()
         self.full: Counter[str] = Counter()
         self.asked: Counter[tuple[str, str]] = Counter()
+        self.unanswered: dict[tuple[str, str], str] = {}
         self.refused: dict[str, Trouble] = {}
         self.problems: dict[tuple[str, str, str], Trouble] = {}
         self.first: int | None = None
@@ -127,6 +128,8 @@ class Summary:
         self.full.update(answer.full)
         for question in answer.asked:
             self.asked[question.model, question.status] += 1
+            if question.reason:
+                self.unanswered.setdefault((question.model, question.status), question.reason)
 
     def _hits(self, answer: Decision) -> None:
         for hit in answer.fired:

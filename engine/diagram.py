@@ -179,7 +179,7 @@ class _Drawer:
 
     def _kind(self, node: Node) -> Kind | None:
         """What a node is drawn as itself; None for a leaf and for what is passed through."""
-        if node.op == "model":
+        if node.op in ("model", "remote"):
             return "model"
         if node.id in self._names:
             return "value"

@@ -74,12 +74,13 @@ class Refusal(msgspec.Struct, frozen=True):
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
 
-def refuse_fields(event: str, problems: Sequence[Problem]) -> Refusal:
-    """The refusal of an event called `event` for `problems` (at least one)."""
+def refuse_fields(event: str, problems: Sequence[Problem], *, declared: bool = True) -> Refusal:
+    """The refusal of an event called `event` for `problems` (at least one). Only what the policies have
+    `declared` may they declare otherwise."""
     first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     hint = ""
-    if first.kind == "missing-field":
+    if declared and first.kind == "missing-field":
         hint = f"if `{first.field}` may be absent, put `?` after its type or give it a `default`"
     return Refusal(
         kind=first.kind,

@@ -23,7 +23,6 @@ from quell.engine.decision import Acted
 from quell.engine.event_pick import Want
 from quell.engine.event_problems import Refusal, refuse_fields
 from quell.engine.event_reader import Reader
-from quell.engine.operations import EARLIEST
 from quell.engine.schema import Field
 from quell.engine.settle import shown_until
 from quell.engine.symbols import Symbols
@@ -32,7 +31,7 @@ from quell.grammar.types import DURATION, TEXT, TIME, Type
 from quell.signals.labels import FOR_GOOD
 from quell.signals.show import show_time
 from quell.signals.state import State
-from quell.signals.values import LATEST, Unfit, micros, span
+from quell.signals.values import Unfit, micros, span
 
 HAND: Literal["quell.label"] = "quell.label"
 """The type of such an entry. No event of a bundle may have one that begins with `quell.`."""
@@ -86,7 +85,7 @@ def read_hand(record: Mapping[str, Any]) -> HandAction | Refusal:
     """The action that a record says, or why it says none. Whether what it names is declared is not asked."""
     values, fatal, wrong = _reader.read(record)
     if fatal or wrong:  # a wrong expiry must not become a label for good
-        return refuse_fields(HAND, [*fatal, *wrong])
+        return refuse_fields(HAND, [*fatal, *wrong], declared=False)
     try:
         return made(
             values["action"],
@@ -155,13 +154,12 @@ def _shown(value: object) -> str:
 
 
 def time_of(name: str, value: object) -> int:
-    """A time that a caller gave: microseconds, or a datetime (UTC when it has no zone). Raises LabelError."""
-    if isinstance(value, datetime):
-        with suppress(Unfit, OverflowError):
-            return micros(value)
-    elif isinstance(value, int) and not isinstance(value, bool) and EARLIEST <= value <= LATEST:
-        return int(value)
-    raise LabelError(f"`{name}` must be a datetime, or microseconds since 1970")
+    """A time that a caller gave, read as events' times are: a datetime or ISO 8601 text (UTC without a zone),
+    or seconds, milliseconds or microseconds since 1970, told apart by their size. Raises LabelError."""
+    if isinstance(value, datetime | int | float | str):
+        with suppress(Unfit, OverflowError, ValueError):
+            return int(micros(value))
+    raise LabelError(f"`{name}` must be a datetime, ISO 8601 text, or a time since 1970 in seconds or less")
 
 
 def span_of(name: str, value: object) -> int:

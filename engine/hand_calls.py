@@ -10,8 +10,9 @@ from quell.engine.hand import Action, Carried, HandAction, carried, check, made,
 from quell.engine.symbols import Symbols
 from quell.signals.state import State
 
-Time = int | datetime
-"""Microseconds since 1970 UTC, or a datetime; one without a zone is UTC."""
+Time = int | float | datetime | str
+"""A time as events may write it: a datetime or ISO 8601 text, UTC without a zone, or a number since 1970, whose
+size tells seconds, milliseconds and microseconds apart."""
 Span = int | timedelta | str
 """Microseconds, a timedelta, or text such as 30d."""
 

@@ -24,6 +24,7 @@ from quell.engine.graph import Graph, TooLarge
 from quell.engine.lowered import Store
 from quell.engine.operations import EARLIEST, LARGEST, LATEST, LONGEST
 from quell.engine.symbols import Symbols
+from quell.engine.unknown_names import unknown_name
 from quell.grammar import tree
 from quell.grammar.diagnostics import Report, did_you_mean
 from quell.grammar.literals import spell_path
@@ -222,12 +223,8 @@ class Lowerer:
             hint = f"write fired {name}" if kind == "rule" else None
             self.report.add("unknown-name", f"`{name}` is a {kind}, not a value", span, hint=hint)
             return None
-        self.report.add(
-            "unknown-name",
-            f"nothing is called `{name}`",
-            span,
-            hint=did_you_mean(name, [*symbols.values(), *scope.names]),
-        )
+        message, hint = unknown_name(symbols, name, span, scope.names)
+        self.report.add("unknown-name", message, span, hint=hint)
         return None
 
     def field(self, event: str, name: str) -> int:

@@ -155,7 +155,7 @@ def _reading_keys(low: Lowerer, node: tree.Counter, store: Store, scope: Scope) 
         )
         return None
     reading = scope if node.reading else replace(scope, names={}, depth=0)
-    if not node.reading and not _has_names(low, node, scope):
+    if not node.reading and not _has_names(low, node, store, scope):
         return None
     typed = [low.typed(k, reading) for k in written]
     if any(t is None for t in typed):
@@ -167,10 +167,12 @@ def _reading_keys(low: Lowerer, node: tree.Counter, store: Store, scope: Scope) 
         counted = element(low.graph(first.event)[first.keys[i]].type)
         lists += made[1].kind == "list"
         if not _readable(counted, element(made[1])):
+            like = _keys_like(low, node.by[i], counted, scope.event)
             low.report.add(
                 "entity-mismatch",
                 f"this counter's key is a {counted.present()}, and it is read under a {made[1]}",
                 written[i].span,
+                hint=f"read it {like}" if like else None,
             )
             return None
     if lists > 1:
@@ -189,6 +191,15 @@ def _readable(counted: Type, read: Type) -> bool:
     return common(counted, read) is not None
 
 
+def _keys_like(low: Lowerer, key: tree.Expr, counted: Type, event: str) -> str | None:
+    """How to read a counter under fields of `event` of the same kind of entity, where there are any."""
+    schema = low.symbols.schemas.get(event)
+    if schema is None or counted.kind != "entity" or not isinstance(key, tree.Name):
+        return None
+    alike = [f.name for f in schema.fields if f.type.kind == "entity" and f.type.name == counted.name]
+    return " or ".join(f"by {key.name} as {name}" for name in alike[:3]) or None
+
+
 def _read_here(key: tree.Expr) -> Iterator[tree.Name]:
     """The names that a key reads on the reading event. Inside a counter they are the counted event's."""
     stack: list[tree.Node] = [key]
@@ -199,19 +210,21 @@ def _read_here(key: tree.Expr) -> Iterator[tree.Name]:
         stack.extend((top.reading or top.by) if isinstance(top, tree.Counter) else tree.children(top))
 
 
-def _has_names(low: Lowerer, node: tree.Counter, scope: Scope) -> bool:
+def _has_names(low: Lowerer, node: tree.Counter, store: Store, scope: Scope) -> bool:
     """Whether the reading event has what the key names; else say that `as` is wanted."""
     schema = low.symbols.schemas.get(scope.event)
-    for key in node.by:
+    first = store.sources[0]
+    for key, counted in zip(node.by, first.keys, strict=True):
         for inner in _read_here(key):
             if inner.name not in low.symbols.field_events:
                 continue
             if schema is not None and schema.field(inner.name) is None:
+                like = _keys_like(low, key, element(low.graph(first.event)[counted].type), scope.event)
                 low.report.add(
                     "not-on-event",
                     f"`{scope.event}` has no `{inner.name}` to read this counter under",
                     key.span,
-                    hint=f"say which of its fields to use: by {inner.name} as …",
+                    hint="say which of its fields to use: " + (like or f"by {inner.name} as …"),
                 )
                 return False
     return True

@@ -133,7 +133,7 @@ def _attribute(low: Lowerer, target: int, name: tree.Ident, scope: Scope) -> int
             "unknown-field",
             f"a {type_.present()} has no `{name.name}`",
             name.span,
-            hint=did_you_mean(name.name, attributes) or f"text has {', '.join(attributes)}",
+            hint=_instead_of_attribute(name.name, type_, attributes),
         )
     else:
         low.report.add("unknown-field", f"a {type_.present()} has no `{name.name}`", name.span)
@@ -350,3 +350,9 @@ def reasons(low: Lowerer, declared: tree.Score, scope: Scope) -> int | None:
     if not args:
         return low.graph(scope.event).const((), list_of(TEXT))
     return low.graph(scope.event).add("reasons", args, (), list_of(TEXT))
+
+
+def _instead_of_attribute(name: str, type_: Type, attributes: list[str]) -> str:
+    if type_.kind == "entity" and name == "id":
+        return f"a {type_.present()} is its id: leave `.id` out"
+    return did_you_mean(name, attributes) or f"text has {', '.join(attributes)}"

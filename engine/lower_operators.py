@@ -290,6 +290,10 @@ def _compare_hint(a: Type, b: Type, written: tuple[tree.Expr, tree.Expr]) -> str
         return "at - x is a duration"
     if "list" in kinds:
         return "write any … before the comparison, or size(…)"
+    if "record" in kinds:
+        several = next((w for w, t in zip(written, (a, b), strict=True) if t.kind == "record"), None)
+        of = several.name if isinstance(several, tree.Name) else "…"
+        return f"it holds several values: take one of them, {of}.…"
     if kinds == {"text", "number"}:
         return "number(…) reads a number from text"
     if kinds == {"bool", "text"} or kinds == {"bool", "number"}:
@@ -551,7 +555,9 @@ def pattern_ok(low: Lowerer, node: tree.Regex) -> bool:
 def _labelled(low: Lowerer, node: tree.Word, scope: Scope) -> int | None:
     target = low.typed(node.left, scope)
     if not isinstance(node.right, tree.Text) or node.right.plain is None:
-        low.report.add("type-mismatch", "after `labelled` stands a label in quotes", node.right.span)
+        hint = f'write labelled "{node.right.name}"' if isinstance(node.right, tree.Name) else None
+        message = "after `labelled` stands a label in quotes"
+        low.report.add("type-mismatch", message, node.right.span, hint=hint)
         return None
     if target is None:
         return None

@@ -26,7 +26,7 @@ def load_models(symbols: Symbols, files: Files, report: Report) -> dict[str, Mod
         fits = _local(declared, report)
         file = declared.source.plain or ""
         if file not in read:
-            data = files.read(file, declared.source.span, report, MAX_MODEL_BYTES)
+            data = files.read(file, declared.source.span, report, MAX_MODEL_BYTES, _untrained(name))
             read[file] = None if data is None else load_model(file, data)
         loaded = read[file]
         if loaded is None:
@@ -37,6 +37,11 @@ def load_models(symbols: Symbols, files: Files, report: Report) -> dict[str, Mod
         elif loaded.model is not None and _inputs(declared, loaded.model, report) and fits:
             out[name] = loaded.model
     return out
+
+
+def _untrained(name: str) -> str:
+    """What to do about a model whose file is not there."""
+    return f"make it with quell train … --model {name}, or copy it there"
 
 
 def used_models(program: Program, models: Mapping[str, Model]) -> tuple[ModelUsed, ...]:

@@ -561,6 +561,12 @@ def events_named(ident: tree.Ident, symbols: Symbols, report: Report) -> tuple[s
         "unknown-event",
         f"there is no event or shape `{ident.name}`",
         ident.span,
-        hint=did_you_mean(ident.name, symbols.members),
+        hint=_instead_of_event(ident.name, symbols),
     )
     return ()
+
+
+def _instead_of_event(name: str, symbols: Symbols) -> str | None:
+    if name in symbols.rules:
+        return f"`{name}` is a rule: its firings are counted as `fired {name}`"
+    return did_you_mean(name, symbols.members)

@@ -9,6 +9,7 @@ from lark import Token
 
 from quell.grammar.diagnostics import guess
 from quell.grammar.literals import text_fault
+from quell.grammar.syntax_effects import labels, limits, windows
 from quell.grammar.syntax_mistake import Fault, Mistake, begins_a_line, shown
 from quell.grammar.syntax_words import CLAUSE_WORDS, CLAUSES, INVISIBLE, NO_WORDS, SIGNS, UNITS, WORDS
 
@@ -322,6 +323,9 @@ GUESSES: tuple[Callable[[Mistake], Fault | None], ...] = (
     _signs,
     _fields,
     _gaps,
+    labels,
+    limits,
+    windows,
     _places,
     _brackets,
     _capitals_and_slips,

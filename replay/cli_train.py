@@ -312,7 +312,7 @@ def _tell(made: Trained, summary: Summary, out: str, model: str | None, as_json:
     cards = " and ".join(str(p) for p in _cards(out))
     say(f"wrote {out} ({len(made.fitted.text.encode()) / 1000:,.0f} kB), {cards}")
     if model is None:
-        console().print("\nTo use it, declare it beside your rules:\n", style="dim")
+        console().print("\nTo use it, have it in the policies' folder and declare it:\n", style="dim")
         console().print(_declaration(made, out), soft_wrap=True)
 
 
@@ -320,5 +320,6 @@ def _declaration(made: Trained, out: str) -> str:
     """How the policies declare the model."""
     name = re.sub(r"\W", "_", Path(out).stem) or "model"
     wide = max(len(n) for n in made.data.names)
-    lines = [f'model {name} from "{Path(out).parent.name}/{Path(out).name}"']
+    folder = Path(out).parent.name or "models"
+    lines = [f'model {name} from "{folder}/{Path(out).name}"']
     return "\n".join([*lines, *(f"  {n:<{wide}} = {n}" for n in made.data.names)])

@@ -32,6 +32,7 @@ MOST_VALUES = 1_000
 """Different values that are told apart."""
 
 _COMPARED = re.compile(r"(.+?)\s*(==|!=|\bin\b)\s*(.+)", re.DOTALL)
+_ASSIGNED = re.compile(r"\$[\w.]*\s*=(?!=)")
 _YES, _NO = ("true", "1", "1.0"), ("false", "0", "0.0")
 
 
@@ -97,6 +98,8 @@ def read_label(text: str, analysis: Analysis) -> RecordLabel | ValueLabel:
 def _record_label(text: str) -> RecordLabel:
     compared = _COMPARED.fullmatch(text)
     left, operator, right = compared.groups() if compared else (text, "", "")
+    if _ASSIGNED.match(text):
+        raise NotAValue(f"the label `{text}` cannot be read: a single `=` does not compare", "write ==")
     try:
         path = read_path(left)
     except ValueError as error:

@@ -149,7 +149,8 @@ def _check_labels(prepared: Prepared, gathered: Collector, rows: Rows) -> None:
     if counts.rows == counts.outside:
         raise Untrainable(f"none of {counts.rows:,} events lies in the period", "look at --from and --until")
     if not counts.used:
-        raise Untrainable(f"no event of the period has the label `{label.text}`", came or _PATH_HINT)
+        nowhere = _NOWHERE_HINT if isinstance(label, RecordLabel) else _PATH_HINT
+        raise Untrainable(f"no event of the period has the label `{label.text}`", came or nowhere)
     positives = int(rows.labels.sum())
     if positives in (0, len(rows)):
         what = "the label" if positives else "nothing matches the label"
@@ -157,6 +158,7 @@ def _check_labels(prepared: Prepared, gathered: Collector, rows: Rows) -> None:
         raise Untrainable(f"{told} ({len(rows):,} events)", came or "a model needs both kinds of events")
 
 
+_NOWHERE_HINT = "no record has anything there; labels in a file of their own are read with --labels FILE"
 _PATH_HINT = "is it a value of the record? then write its path: $.label"
 
 
@@ -167,7 +169,8 @@ def _came(label: Label) -> str | None:
     often = ", ".join(f"{value} ({n:,})" for value, n in label.seen.most_common(5))
     hint = f"the values there are {often}"
     if label.unclear and not label.values:
-        hint += f": say which is positive, such as {label.text} == {next(iter(label.seen))}"
+        rarest = label.seen.most_common()[-1][0]
+        hint += f": say which is positive, such as {label.text} == {rarest}"
     return hint
 
 

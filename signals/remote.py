@@ -68,7 +68,11 @@ class Remotes:
         if target is None:
             return f"{name}: quell.toml has no [remote.{name}]"
         if target.callable and name not in self._callables:
-            return f"{name}: no function is registered under this name"
+            others = ", ".join(f"`{n}`" for n in sorted(self._callables)[:5])
+            only = f", only under {others}" if others else ""
+            return f"{name}: no function is registered under this name{only}"
+        if target.callable and not callable(self._callables[name]):
+            return f"{name}: what is registered under this name is no function"
         return ""
 
     def ask(

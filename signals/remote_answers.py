@@ -45,6 +45,16 @@ def reader(spec: RemoteSpec) -> Reader:
     return read
 
 
+def left_out(spec: RemoteSpec, answer: Any) -> str:
+    """What to say of names that the policy says are given and a fair answer does not have; "" for none.
+    Null says that the model cannot tell, which is nothing to speak of."""
+    answer = plain(answer)
+    if not isinstance(answer, Mapping):
+        return ""
+    lacking = [f"`{name}`" for name, _ in spec.columns if name not in answer]
+    return f"answered without {', '.join(lacking[:5])}" if lacking else ""
+
+
 def _column(given: Any, optional: bool, convert: Callable[[Any], Any]) -> tuple[Any, str]:
     """One value of an answer, and what was wrong with it."""
     given = plain(given)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from quell.grammar.literals import spell_duration
-from quell.signals.remote_answers import Reader
+from quell.signals.remote_answers import Reader, left_out
 from quell.signals.remote_breaker import Breaker
 from quell.signals.remote_cache import Cache
 from quell.signals.remote_types import Answer, CallError, Figures, RemoteSpec, Request, Status, Target
@@ -313,11 +313,12 @@ class Lane:
             return self._answer("answered", "answered that it cannot tell")
         try:
             value, wrong = line.read(given)
+            without = "" if wrong else left_out(line.spec, given)
         except Exception:  # values of a function's own classes can do anything when looked at
-            value, wrong = None, "answered something that cannot be read"
-        return (
-            Answer("invalid", value, f"{self.target.name}: {wrong}") if wrong else Answer("answered", value)
-        )
+            value, wrong, without = None, "answered something that cannot be read", ""
+        if wrong:
+            return Answer("invalid", value, f"{self.target.name}: {wrong}")
+        return Answer("answered", value, f"{self.target.name}: {without}" if without else "")
 
     def _tell_late(self, spec: RemoteSpec, waiter: Waiter, value: Any) -> None:
         assert self._on_late is not None

@@ -98,7 +98,9 @@ def test_remote_models_are_asked_one_event_after_another(folder: Path) -> None:
 def test_without_it_answers_are_missing_and_the_summary_says_so(folder: Path) -> None:
     assert {d["verdict"] for d in decisions(folder)} == {"allow"}
     done = run("decide", folder / "bundle", "--events", folder / "events.jsonl")
-    assert "remote scam unasked 3 ×" in done.output
+    assert "remote scam unasked 3 ×\n  remote models are not asked here\n" in done.output
+    done = run("decide", folder / "bundle", "--events", folder / "events.jsonl", "--ask")
+    assert "remote scam invalid 1 ×\n  classifier: `score` is not a number\n" in done.output
     done = run("decide", folder / "bundle", "--events", folder / "events.jsonl", "--ask", "--json")
     assert json.loads(done.stdout)["remote"] == [
         {"model": "scam", "status": "answered", "count": 2},
@@ -123,6 +125,8 @@ def test_who_cannot_be_asked_is_told(folder: Path) -> None:
     done = run("decide", folder / "bundle", "--events", folder / "events.jsonl", "--ask")
     assert done.exit_code == 3
     assert "classifier: no function is registered under this name" in done.output
+    drawn = run("graph", folder / "bundle", "--event", "message")
+    assert '{{"scam"}}:::model' in drawn.output
     (folder / "bundle" / "p.quell").write_text(POLICY.split("model")[0], encoding="utf-8")
     done = run("decide", folder / "bundle", "--events", folder / "events.jsonl", "--ask")
     assert done.exit_code == 2

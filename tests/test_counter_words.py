@@ -161,7 +161,10 @@ COUNTED = (
         ),
         (
             "size(values(amount of payment by card as others within 1d)) > 1",
-            "entity-mismatch: this counter's key is a Card, and it is read under a list<User> (None)",
+            (
+                "entity-mismatch: this counter's key is a Card, and it is read under a list<User> "
+                "(read it by card as card)"
+            ),
         ),
         (
             "size(values(amount of payment by user as others within 1d)) > 1",
@@ -199,6 +202,18 @@ COUNTED = (
             "bad-counter: only a count, a distinct or a sum reaches a number (write count(…) reaches 10)",
         ),
         (
+            "rate(payment by card per hour within 1d) > 1",
+            "unknown-name: nothing is called `hour` (a duration is written `1h`)",
+        ),
+        (
+            "count(r by card within 1d) > 1",
+            (
+                "unknown-event: there is no event or shape `r` "
+                "(`r` is a rule: its firings are counted as `fired r`)"
+            ),
+        ),
+        ("previous.user.id == card", "unknown-field: a User has no `id` (a User is its id: leave `.id` out)"),
+        (
             "sum(took of payment by card within 1h) reaches 3",
             (
                 "type-mismatch: what follows `reaches` must be a duration, and this is a number "
@@ -210,6 +225,28 @@ COUNTED = (
 def test_what_does_not_fit_together_is_told(condition: str, told: str) -> None:
     found = errors(condition)
     assert told in found, found
+
+
+def test_a_counter_says_that_it_sees_no_parameter() -> None:
+    text = "let f(x: number) = count(payment by card within 1d where amount > x)\n"
+    found = analysed(f"{text}rule r on payment when f(5) > 1 then flag\n").report.errors
+    assert {(d.message, d.hint) for d in found} == {
+        (
+            "`x` is a parameter, and a counter counts the same whoever reads it",
+            "write it out; only the key it is read under may differ: by … as …",
+        )
+    }
+
+
+def test_the_fields_that_a_counter_can_be_read_under_are_named() -> None:
+    gift = 'event gift from "gift"\n  at time = $.at\n  giver User = $.giver\n  taker User = $.taker\n'
+    found = analysed(f"{gift}rule r on gift when count(payment by user within 1d) > 1 then flag\n").report
+    assert [(d.message, d.hint) for d in found.errors] == [
+        (
+            "`gift` has no `user` to read this counter under",
+            "say which of its fields to use: by user as giver or by user as taker",
+        )
+    ]
 
 
 def payment(seconds: int, user: str = "u1", **fields: Any) -> bytes:

@@ -143,6 +143,14 @@ def test_late_answers_do_not_ask_for_themselves_for_ever(folder: Path) -> None:
     run(work)
 
 
+def test_what_is_registered_amiss_is_told_at_the_start(folder: Path) -> None:
+    told = "classifier: no function is registered under this name, only under `clasifier`"
+    with pytest.raises(SetupError, match=told):
+        Engine.load(folder, functions={"clasifier": len})
+    with pytest.raises(SetupError, match="classifier: what is registered under this name is no function"):
+        Engine.load(folder, functions={"classifier": "classify"})  # type: ignore[dict-item]
+
+
 def test_who_cannot_answer_is_told_at_the_start(folder: Path) -> None:
     with pytest.raises(SetupError, match="classifier: no function is registered under this name"):
         Engine.load(folder)

@@ -131,8 +131,15 @@ def test_labels_are_listed_with_all_their_reasons(engine: Stepper) -> None:
     assert engine.labels_of("User", "nobody", NOON) == []
 
 
+@pytest.mark.parametrize(
+    "at", [NOON, NOON // 1_000, NOON // 1_000_000, float(NOON // 1_000_000), "2026-01-01T12:00:00Z"]
+)
+def test_a_time_is_read_as_those_of_events_are(engine: Stepper, at: Any) -> None:
+    assert engine.label("User", "u1", "spammer", at=at, by="ana", for_="1h").at == NOON
+
+
 GIVEN: dict[str, Any] = {"entity": "User", "id": "u1", "label": "spammer", "at": NOON, "by": "ana"}
-TIMES = "must be a datetime, or microseconds since 1970"
+TIMES = "must be a datetime, ISO 8601 text, or a time since 1970 in seconds or less"
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("label", {"entity": "Usr"}, "there is no entity `Usr` (did you mean `User`?)"),
     ("unlabel", {"label": "spamer"}, "`User` has no label `spamer` (did you mean `spammer`?)"),
@@ -148,7 +155,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("label", {"at": 2**62}, f"`at` {TIMES}"),
     ("label", {"at": True}, f"`at` {TIMES}"),
     ("label", {"at": datetime.max.replace(tzinfo=timezone(timedelta(hours=-12)))}, f"`at` {TIMES}"),
-    ("unlabel", {"until": 1.5}, f"`until` {TIMES}"),
+    ("unlabel", {"until": [NOON]}, f"`until` {TIMES}"),
     ("unlabel", {"until": NOON}, "`until` lies before the action itself"),
     ("label", {"for_": 0}, "`for` must be longer than nothing"),
     ("label", {"for_": "soon"}, "`for_` must be a timedelta, microseconds, or text such as 30d"),
@@ -219,6 +226,12 @@ HOSTILE: list[tuple[dict[str, Any], str, str]] = [
     ({"by": "   "}, "bad-label", "`by` is empty"),
     ({"why": "x" * 2_001}, "bad-label", "`why` is longer than 2,000 characters"),
 ]
+
+
+def test_no_schema_is_blamed_for_a_label_by_hand(engine: Stepper) -> None:
+    reply = engine.decide({**SAID, "by": None})
+    assert isinstance(reply, Refused)
+    assert reply.message == "`quell.label` refused: `by` at `$.by`: expected text or an integer, got nothing"
 
 
 @pytest.mark.parametrize("as_json", [True, False])

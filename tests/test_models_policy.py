@@ -177,7 +177,10 @@ def test_a_category_is_wanted() -> None:
 
 def test_files_that_are_not_there_or_broken_are_told_at_load() -> None:
     assert findings(declared("  length = 1", "gone.lgb"), FILES) == [
-        'missing-file: there is no file "gone.lgb" in the bundle'
+        (
+            'missing-file: there is no file "gone.lgb" in the bundle '
+            "(make it with quell train … --model spam, or copy it there)"
+        )
     ]
     assert findings(declared("  length = 1", "../spam.lgb"), FILES)[0].startswith("outside-bundle: ")
     half = FILES["spam.lgb"][:700]

@@ -98,6 +98,18 @@ async def test_several_columns() -> None:
 
 
 @in_virtual_time
+async def test_a_name_that_an_answer_leaves_out_is_told() -> None:
+    async def ask(inputs: list[dict[str, Any]]) -> list[Any]:
+        return [{"Likely": 0.25, "reason": None} for _ in inputs]
+
+    gives = (("likely", NUMBER.maybe()), ("reason", TEXT.maybe()))
+    asked = remotes(ask, RemoteSpec("scam", "scam-classifier", ("text",), gives, 800 * MS))
+    told = "scam-classifier: answered without `likely`"
+    assert await asked.ask(scam("1")) == Answer("answered", {"likely": None, "reason": None}, told)
+    await asked.close()
+
+
+@in_virtual_time
 async def test_nothing_to_say_is_an_answer() -> None:
     async def ask(inputs: list[dict[str, Any]]) -> list[Any]:
         return [None for _ in inputs]

@@ -368,7 +368,9 @@ def test_free_text_as_a_category_is_told(bundle: Path, tmp_path: Path) -> None:
     [
         ('$.label == "Abuse"', 3, 'nothing matches the label `$.label == "Abuse"`'),
         ('$.lable == "abuse"', 3, 'no event of the period has the label `$.lable == "abuse"`'),
+        ('$.lable == "abuse"', 3, "labels in a file of their own are read with --labels FILE"),
         ("$.label", 3, 'say which is positive, such as $.label == "'),
+        ('$.label = "abuse"', 2, "a single `=` does not compare (write ==)"),
         ('$.label in ["abuse", "fine"]', 3, "holds for every event (1,500 events)"),
         ("label", 2, "nothing is called `label` (write $.label for what only the history has)"),
         ('kind == "adverb"', 2, "the label"),
