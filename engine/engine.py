@@ -36,6 +36,8 @@ from quell.signals.remote_types import Figures as RemoteFigures
 
 IN_FLIGHT = 10_000
 """Decisions that may wait at once; beyond them an event is refused before anything counts it."""
+MOST_ECHOES = 4
+"""Late answers that may lead to one another: each is an event, which may ask, and be answered late."""
 _LONGEST = 1e9
 """Seconds: a longer deadline is none."""
 BUSY = "the engine has too much under way"
@@ -158,7 +160,7 @@ class Engine(HandCalls):
         while under_way:
             yield await _settled(under_way.popleft())
 
-    def _begin(self, event: Event, deadline: float | None) -> Reply | asyncio.Future[Reply]:
+    def _begin(self, event: Event, deadline: float | None, echoes: int = 0) -> Reply | asyncio.Future[Reply]:
         """Admit an event; gives its decision, or a future of it."""
         stepper = self.stepper
         within = self.deadline if deadline is None else _seconds(deadline)
@@ -178,6 +180,7 @@ class Engine(HandCalls):
         answer = stepper.admit(decoded)
         if not isinstance(answer, Waiting):
             return self._told(answer)
+        answer.echoes = echoes
         loop = asyncio.get_running_loop()
         made: asyncio.Future[Reply] = loop.create_future()
         self._open += 1
@@ -220,12 +223,15 @@ class Engine(HandCalls):
 
     def take_late(self, spec: RemoteSpec, request: Request, value: Any, token: Any) -> None:
         """Take an answer that came too late for its decision into the history, as an event of its own, of the
-        type that quell.toml gives the target's late answers; without one it is dropped."""
+        type that quell.toml gives the target's late answers; without one it is dropped. So is one that such
+        events have led to over and over, else an answer that is always late would ask for itself for ever."""
+        if token.echoes >= MOST_ECHOES:
+            return
         settings = self.stepper.bundle.analysis.files.settings
         target = settings.remote.get(spec.target)
         if target is not None and target.late:
             event = late_event(spec, request, value, token, target.late, settings.type_path)
-            self._begin(event, None)
+            self._begin(event, None, token.echoes + 1)
 
     # --------------------------------------------------------------- closing
 

@@ -169,6 +169,11 @@ def refuse_surrogate(where: str = "") -> Refusal:
     )
 
 
+def refuse_object() -> Refusal:
+    """The refusal of a Python value that is neither JSON nor a mapping."""
+    return Refusal(kind="not-object", message="an event is an object", expected="an object", path="$")
+
+
 def _refuse_json(data: bytes, said: str) -> Refusal:
     """Put msgspec's complaint into our words."""
     if not data.strip():

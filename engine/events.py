@@ -25,6 +25,7 @@ from quell.engine.event_pick import (
     pick_object,
     refuse_depth,
     refuse_encoding,
+    refuse_object,
     refuse_size,
     refuse_surrogate,
     too_deep,
@@ -99,8 +100,10 @@ class Decoder:
     # -- decoding ----------------------------------------------------------------------------------
 
     def decode(self, data: bytes | bytearray | memoryview | str) -> Decoded | Refusal:
-        """One event from its JSON. Never raises for what is in `data`."""
+        """One event from its JSON. Never raises for what is in `data`, or for something else than JSON."""
         if not isinstance(data, bytes):
+            if not isinstance(data, str | bytearray | memoryview):
+                return refuse_object()
             try:
                 data = data.encode() if isinstance(data, str) else bytes(data)
             except UnicodeEncodeError:
@@ -133,7 +136,7 @@ class Decoder:
         UUIDs, IP addresses, NumPy scalars and arrays; `Cell` texts of a CSV row stand for any type.
         """
         if not isinstance(record, Mapping):
-            return Refusal(kind="not-object", message="an event is an object", expected="an object", path="$")
+            return refuse_object()
         try:
             chosen = self._matcher.find(record)
             if isinstance(chosen, Refusal):
@@ -220,7 +223,7 @@ class Decoder:
         if isinstance(event, Mapping):
             record: Any = event
         else:
-            data = event.encode() if isinstance(event, str) else event
+            data = event.encode() if isinstance(event, str) else bytes(event)
             record = pick_object(data.removeprefix(codecs.BOM_UTF8), self._hand_want)
         kind = None if isinstance(record, Refusal) else look(record, self._type_path)
         if not isinstance(kind, str) or not str.__eq__(kind, HAND):

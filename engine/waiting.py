@@ -17,9 +17,22 @@ class Waiting:
     """An admitted event whose decision waits. `requests` are what it waits for now, the ones of earlier waves
     are answered in `asked`, by the number that the generated function gives
     a question: a model may be asked once for live rules and once for shadow rules. `held`: the clock's
-    horizon stops at its time."""
+    horizon stops at its time. `echoes`: how many late answers led to the event, each to an event whose own
+    question was answered late."""
 
-    __slots__ = ("asked", "decoded", "full", "held", "late", "now", "requests", "seq", "steps", "wanted")
+    __slots__ = (
+        "asked",
+        "decoded",
+        "echoes",
+        "full",
+        "held",
+        "late",
+        "now",
+        "requests",
+        "seq",
+        "steps",
+        "wanted",
+    )
 
     def __init__(
         self, decoded: Decoded, seq: int, now: int, steps: Generator[Wanted, dict[int, Any] | None, Any]
@@ -32,6 +45,7 @@ class Waiting:
         self.requests: list[Request] = []
         self.asked: dict[int, Asked] = {}
         self.held = False
+        self.echoes = 0
         self.late: list[str] = []
         self.full: list[str] = []
 

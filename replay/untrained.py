@@ -67,8 +67,8 @@ class Untrained:
 
 def untrained(model: str, *, only_if_absent: bool = False) -> Callable[[Files, Report], Analysis]:
     """How a bundle is read with a stand-in for one model; with `only_if_absent` only where its file cannot be
-    read. A file outside the bundle is an error all the same: a model may be written there. Raises NotAValue for
-    a model that the bundle does not have, or whose answers come from elsewhere."""
+    read. A file outside the bundle is an error all the same: a model may be written there. Raises NotAValue
+    for a model that the bundle does not have, or whose answers come from elsewhere."""
 
     def read(files: Files, report: Report) -> Analysis:
         symbols = analyse(files, Report(), lints=False, models={}).symbols

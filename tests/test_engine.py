@@ -353,6 +353,24 @@ def test_a_deadline_that_is_no_number_is_an_error_before_anything_is_counted(
     run(work)
 
 
+@pytest.mark.parametrize("said", [None, 5, 10**12, True, 1.5, object(), [], ["{}"], {"type"}])
+def test_what_is_no_event_at_all_is_refused(bundle: Build, said: Any) -> None:
+    made = Stepper(bundle).decide(said)
+    assert isinstance(made, Refused)
+    assert made.kind == "not-object"
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_events_may_come_in_any_buffer(bundle: Build, kind: Callable[[bytes], Any]) -> None:
+    label = {"type": "quell.label", "at": START, "entity": "User", "id": "a", "label": "spammer"}
+    stepper = Stepper(bundle)
+    assert decided(stepper.decide(kind(event(1)))).seq == 1
+    assert isinstance(stepper.decide(kind(json.dumps({**label, "action": "set", "by": "x"}).encode())), Acted)
+    made = stepper.decide(kind(b'{"type": "other"}'))
+    assert isinstance(made, Refused)
+    assert made.kind == "unmatched"
+
+
 def test_a_stand_in_that_cannot_ask_leaves_the_answer_missing(bundle: Build) -> None:
     class Broken(Later):
         def ask(self, request: Request, *about: Any) -> asyncio.Future[Answer]:

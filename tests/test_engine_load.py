@@ -12,7 +12,7 @@ import pytest
 from quell.engine.asking import SetupError
 from quell.engine.compile import analyse
 from quell.engine.decision import Decision, Refused
-from quell.engine.engine import Engine
+from quell.engine.engine import MOST_ECHOES, Engine
 from quell.engine.stepper import Stepper
 from quell.grammar.diagnostics import PolicyError, Report
 from tests.test_engine import START, decided, run
@@ -114,6 +114,31 @@ def test_a_late_answer_is_dropped_where_no_event_is_named(folder: Path) -> None:
             await engine.decide(message())
             await asyncio.sleep(0.05)
         assert len(seen) == 1
+
+    run(work)
+
+
+def test_late_answers_do_not_ask_for_themselves_for_ever(folder: Path) -> None:
+    policy = POLICY.replace("about   text = $.inputs", "content text = $.inputs")
+    rule = "rule again on answer\n  when scam > 0.5\n  then block\n"
+    (folder / "p.quell").write_text(policy + rule, encoding="utf-8")
+    asked = 0
+
+    async def late(inputs: list[dict[str, Any]]) -> list[float]:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.03)
+        return sure(inputs)
+
+    async def work() -> None:
+        async with Engine.load(folder, functions={"classifier": late}) as engine:
+            await engine.decide(message())
+            before = -1
+            while asked > before:
+                before = asked
+                await asyncio.sleep(0.1)
+                assert asked < 20
+        assert asked == 1 + MOST_ECHOES
 
     run(work)
 
