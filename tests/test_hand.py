@@ -174,9 +174,9 @@ def test_labels_of_an_entity_that_there_is_not_is_an_error(engine: Stepper) -> N
 
 
 @pytest.mark.parametrize("who", [("User", 7), ("User", []), (None, "u1"), ([], "u1"), ("User", "\ud800")])
-def test_what_is_no_text_has_no_labels_and_says_so(engine: Stepper, who: Any) -> None:
+def test_what_is_no_text_has_no_labels_and_says_so(engine: Stepper, who: tuple[Any, Any]) -> None:
     with pytest.raises(LabelError):
-        engine.labels_of(*who, NOON)
+        engine.labels_of(who[0], who[1], NOON)
 
 
 def test_texts_and_numbers_of_other_classes_become_pythons_own(engine: Stepper) -> None:
