@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from quell.engine.bundle_remote import read_remote
 from quell.grammar.diagnostics import Report, did_you_mean
-from quell.grammar.literals import duration
+from quell.grammar.literals import LiteralError, duration
 from quell.grammar.literals import path as read_path
 from quell.grammar.parser import MAX_FILE
 from quell.grammar.source import Source, Span
@@ -309,9 +310,10 @@ def _span(section: Mapping[str, Any], key: str, default: int, span: Span, report
     if written is None:
         return default
     if isinstance(written, str) and len(written) <= 100 and _DURATION.fullmatch(written):
-        value = duration(written)
-        if 0 < value <= MAX_LATENESS:
-            return value
+        with suppress(LiteralError):
+            value = duration(written)
+            if 0 < value <= MAX_LATENESS:
+                return value
     report.add(
         "bad-settings",
         f"`{key}` in {SETTINGS} must be a duration, at most 366d",

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
@@ -310,10 +311,11 @@ UNASKED_FAILED = Answer("failed", None, "the question could not be asked")
 
 def _seconds(deadline: float) -> float:
     """A deadline as seconds that a loop's clock can be put forward by. Raises ValueError."""
-    given: object = deadline  # whatever a caller makes of the type
-    if isinstance(given, bool) or not isinstance(given, int | float) or given != given:
-        raise ValueError("a deadline is a number of seconds")
-    return float(max(0.0, min(deadline, _LONGEST)))
+    if not isinstance(deadline, bool) and isinstance(deadline, int | float):
+        seconds = float(max(min(deadline, _LONGEST), 0.0))  # in this order what is no number stays none
+        if not math.isnan(seconds):
+            return seconds
+    raise ValueError("a deadline is a number of seconds")
 
 
 def _report(what: str, error: Exception) -> None:

@@ -11,8 +11,8 @@ from quell.engine.symbols import Symbols
 from quell.signals.state import State
 
 Time = int | float | datetime | str
-"""A time as events may write it: a datetime or ISO 8601 text, UTC without a zone, or a number since 1970, whose
-size tells seconds, milliseconds and microseconds apart."""
+"""A time as events may write it: a datetime or ISO 8601 text, UTC without a zone, or a number since 1970,
+whose size tells seconds, milliseconds and microseconds apart."""
 Span = int | timedelta | str
 """Microseconds, a timedelta, or text such as 30d."""
 

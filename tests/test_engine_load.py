@@ -185,6 +185,13 @@ def test_a_cap_that_is_none_is_told(folder: Path, value: str) -> None:
         Engine.load(folder)
 
 
+@pytest.mark.parametrize("value", ["0s", "-1h", "367d", "99999999d", "soon"])
+def test_a_lateness_that_is_none_is_told(folder: Path, value: str) -> None:
+    (folder / "quell.toml").write_text(f'[events]\nlateness = "{value}"\n', encoding="utf-8")
+    with pytest.raises(PolicyError, match=r"`lateness` in .* must be a duration"):
+        Engine.load(folder)
+
+
 def test_the_linter_tells_of_models_and_targets_that_do_not_meet(folder: Path) -> None:
     from quell.engine.bundle import read_bundle
 

@@ -152,7 +152,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("label", {"why": "a" * 2_001}, "`why` is longer than 2,000 characters"),
     ("label", {"id": 7}, "`id` must be text"),
     ("label", {"at": "now"}, f"`at` {TIMES}"),
-    ("label", {"at": 2**62}, f"`at` {TIMES}"),
+    ("label", {"at": 2**70}, f"`at` {TIMES}"),
     ("label", {"at": True}, f"`at` {TIMES}"),
     ("label", {"at": datetime.max.replace(tzinfo=timezone(timedelta(hours=-12)))}, f"`at` {TIMES}"),
     ("unlabel", {"until": [NOON]}, f"`until` {TIMES}"),
