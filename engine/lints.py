@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from quell.engine.lints_counts import lint_resolutions
+from quell.engine.lints_counts import lint_extremes, lint_resolutions
 from quell.engine.lints_messages import Messages
 from quell.engine.lints_missing import lint_missing
 from quell.engine.lints_names import lint_labels, lint_names
@@ -66,6 +66,7 @@ def lint(analysis: Analysis) -> None:
     lint_missing(symbols, graphs, analysis.rules, report)
     effort, seen = Effort(), _seen(symbols)
     worlds = {e: World(g, analysis.lowerer.stores, seen[e], effort) for e, g in graphs.items()}
+    lint_extremes(worlds, texts, report)
     rules = {event: {r.name: r for r in here} for event, here in analysis.rules.items()}
     quiet = {event: Quiet(world, symbols) for event, world in worlds.items()}
     sites = Sites(symbols, recorder(analysis.lowerer), worlds, texts, rules, named(analysis.values), quiet)

@@ -1,5 +1,6 @@
 """`count(…) == 300`, where `reaches` is meant: a counter passes a number by, or stays at it for a while. And
-a resolution where the same is counted exactly as well, so that it only adds to what is held."""
+a resolution where the same is counted exactly as well, so that it only adds to what is held. And what is
+compared with the greatest or least of itself and others."""
 
 from __future__ import annotations
 
@@ -46,6 +47,36 @@ def lint_resolutions(stores: Mapping[str, Store], report: Report) -> None:
                 store.span,
                 hint="leave it out",
             )
+
+
+def lint_extremes(worlds: Mapping[str, World], texts: Texts, report: Report) -> None:
+    """Report `x > max(x of E …)` and `x < min(x of E …)` on an E: the present event's x is one of those."""
+    for world in worlds.values():
+        graph = world.graph
+        for node in graph.nodes:
+            if node.op not in ("gt", "lt") or node.id not in graph.spans:
+                continue
+            greater, smaller = node.args if node.op == "gt" else node.args[::-1]
+            if _is_among(world, greater, smaller, "max") or _is_among(world, smaller, greater, "min"):
+                span = graph.spans[node.id]
+                report.add(
+                    "never-true",
+                    f"`{texts.shown(span)}` is never true: the present event is among those counted",
+                    span,
+                    hint="leave it out: write before this in the counter",
+                )
+
+
+def _is_among(world: World, value: int, counter: int, word: str) -> bool:
+    """Whether a counter reads a word over a value of the present event, among others."""
+    read = world.graph[counter]
+    if read.op != "counter" or read.data[1] != word or read.data[3] != 0:
+        return False
+    store = world.stores.get(read.data[0])
+    return store is not None and any(
+        (s.event, s.rule, s.where, s.value, s.keys) == (world.graph.event, None, None, value, read.args[:-1])
+        for s in store.sources
+    )
 
 
 def _reachable(world: World, counter: int) -> bool:
