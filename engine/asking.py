@@ -12,6 +12,7 @@ from quell.engine.waiting import Waiting
 from quell.signals.remote import MissingSecret, Remotes
 from quell.signals.remote_lane import OnLate
 from quell.signals.remote_types import SCORE, Answer, RemoteSpec, Request
+from quell.signals.show import dated
 
 
 class SetupError(Exception):
@@ -54,7 +55,7 @@ def late_event(
     asked = waiting.decoded
     event: dict[str, Any] = {
         "id": f"{waiting.seq}/{request.model}",
-        "at": asked.at,
+        "at": dated(asked.at),
         "model": request.model,
         "event": {"type": asked.event, "seq": waiting.seq},
         "inputs": dict(zip(spec.inputs, request.inputs, strict=True)),

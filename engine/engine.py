@@ -92,6 +92,7 @@ class Engine(HandCalls):
         self._open = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: asyncio.Future[None] | None = None
+        self._made: asyncio.Future[None] | None = None
         self._closing = False
 
     @classmethod
@@ -147,18 +148,30 @@ class Engine(HandCalls):
     async def decide_many(
         self, events: Iterable[Event] | AsyncIterable[Event], deadline: float | None = None
     ) -> AsyncIterator[Reply]:
-        """The decisions for events, in their order; up to `in_flight` of them wait at once."""
+        """The decisions for events, in their order; up to `in_flight` of them wait at once. None is refused
+        because too much is under way: the next event is taken when there is room for it."""
         under_way: deque[Reply | asyncio.Future[Reply]] = deque()
         at_once = 0
         async for event in _each(events):
             while under_way and (len(under_way) >= self.in_flight or _is_done(under_way[0])):
                 yield await _settled(under_way.popleft())
+            while self._open >= self.in_flight > 0 and not self._closing:  # others decide as well
+                if under_way:
+                    yield await _settled(under_way.popleft())
+                else:
+                    await self._room()
             under_way.append(self._begin(event, deadline))
             at_once += 1
             if at_once % _STEP == 0:
                 await asyncio.sleep(0)
         while under_way:
             yield await _settled(under_way.popleft())
+
+    async def _room(self) -> None:
+        """Wait until a decision that waited is made."""
+        if self._made is None or self._made.done():
+            self._made = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._made)
 
     def _begin(self, event: Event, deadline: float | None, echoes: int = 0) -> Reply | asyncio.Future[Reply]:
         """Admit an event; gives its decision, or a future of it."""
@@ -202,6 +215,8 @@ class Engine(HandCalls):
         self._told(answer)
         if not made.done():  # else whoever asked has given up
             made.set_result(answer)
+        if self._made is not None and not self._made.done():
+            self._made.set_result(None)
         if self._idle is not None and not self._open and not self._idle.done():
             self._idle.set_result(None)
 
@@ -291,7 +306,11 @@ class _Pending:
             asked.add_done_callback(partial(self._take, place))
 
     def _take(self, place: int, done: asyncio.Future[Answer]) -> None:
-        self._answers[place] = UNASKED_CLOSED if done.cancelled() else done.result()
+        try:
+            self._answers[place] = UNASKED_CLOSED if done.cancelled() else done.result()
+        except Exception as error:  # as above
+            _report("asking failed", error)
+            self._answers[place] = UNASKED_FAILED
         self._left -= 1
         if not self._left:
             self._go_on()

@@ -29,7 +29,7 @@ from quell.engine.symbols import Symbols
 from quell.grammar.diagnostics import did_you_mean
 from quell.grammar.types import DURATION, TEXT, TIME, Type
 from quell.signals.labels import FOR_GOOD
-from quell.signals.show import show_time
+from quell.signals.show import dated, show_time
 from quell.signals.state import State
 from quell.signals.values import Unfit, micros, span
 
@@ -219,7 +219,8 @@ def perform(state: State, action: HandAction, seq: int) -> Acted:
 def entry_of(acted: Acted) -> dict[str, Any]:
     """The entry of a history that does the same again, for events whose type is at `type`."""
     told = msgspec.to_builtins(acted)
-    return {"type": HAND, **{f.name: told[f.name] for f in _FIELDS if f.name in told}}
+    entry = {"type": HAND, **{f.name: told[f.name] for f in _FIELDS if f.name in told}}
+    return {**entry, "at": dated(acted.at)}
 
 
 # ------------------------------------------------------------------ looking

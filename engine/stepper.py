@@ -208,9 +208,9 @@ class Stepper(HandCalls):
         self, waiting: Waiting, answers: Sequence[Answer], observe: Observer | None = None
     ) -> Decision | Refused | Waiting:
         """Go on with what waits, given an answer to each of its requests in order."""
-        waiting.take(answers)
-        sent = {number: a.value for (number, _), a in zip(waiting.wanted, answers, strict=True)}
         try:
+            waiting.take(answers)
+            sent = {number: a.value for (number, _), a in zip(waiting.wanted, answers, strict=True)}
             return self._go_on(waiting, sent, observe)
         except Exception as error:  # as above
             self._let_go(waiting)

@@ -62,3 +62,8 @@ def show_time(micros: int) -> str:
         return base + "Z"
     fraction = f"{moment.microsecond:06d}"
     return f"{base}.{fraction[:3] if fraction.endswith('000') else fraction}Z"
+
+
+def dated(time: int) -> int | str:
+    """A time for an event's JSON: microseconds where a number of that size is read as such, else ISO 8601."""
+    return time if 10**14 <= time < 10**17 else show_time(time)

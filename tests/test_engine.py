@@ -353,6 +353,36 @@ def test_a_deadline_that_is_no_number_is_an_error_before_anything_is_counted(
     run(work)
 
 
+def test_two_streams_of_events_share_what_may_wait_and_lose_none(bundle: Build) -> None:
+    async def work() -> None:
+        async with Engine(Stepper(bundle), Later(most=0.005), in_flight=4) as engine:
+
+            async def stream(author: str) -> list[Reply]:
+                events = [event(i, author) for i in range(40)]
+                return [reply async for reply in engine.decide_many(events)]
+
+            for replies in await asyncio.gather(*(stream(author) for author in "abc")):
+                assert [decided(r).id for r in replies] == [str(i) for i in range(40)]
+
+    run(work)
+
+
+def test_a_stand_in_whose_answer_is_an_error_leaves_it_missing(bundle: Build) -> None:
+    class Broken(Later):
+        def ask(self, request: Request, *about: Any) -> asyncio.Future[Answer]:
+            made: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            made.set_exception(RuntimeError("no"))
+            return made
+
+    async def work() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda *about: None)
+        async with Engine(Stepper(bundle), Broken()) as engine:
+            made = decided(await engine.decide(event(1)))
+        assert [a.status for a in made.asked] == ["failed"]
+
+    run(work)
+
+
 @pytest.mark.parametrize("said", [None, 5, 10**12, True, 1.5, object(), [], ["{}"], {"type"}])
 def test_what_is_no_event_at_all_is_refused(bundle: Build, said: Any) -> None:
     made = Stepper(bundle).decide(said)

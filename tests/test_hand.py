@@ -18,6 +18,7 @@ from quell.engine import Acted, Decision, LabelError, Refused, Stepper
 from quell.engine.compile import build
 from quell.engine.explain import Explainer
 from quell.engine.explanation import Explanation
+from quell.engine.hand import entry_of
 from tests.bundles import findings, sound
 from tests.cli_support import make_bundle, run
 
@@ -285,6 +286,15 @@ def test_where_events_have_their_type_elsewhere_so_has_the_entry(tmp_path: Path)
     assert isinstance(engine.decide(SAID), Refused)
     assert isinstance(engine.decide({**SAID, "type": 3, "meta": {"kind": "quell.label"}}), Acted)
     assert isinstance(engine.decide(json.dumps({**SAID, "meta": {"kind": "quell.label"}})), Acted)
+
+
+@pytest.mark.parametrize("at", [-5_000_001, 0, 7, 99_999_999_999_999, NOON + 1, 200_000_000_000_000_123])
+def test_an_entry_says_its_time_whatever_that_is(engine: Stepper, at: int) -> None:
+    """A number would be read as seconds, milliseconds or nanoseconds where it is small or great."""
+    acted = engine.label("User", "u1", "spammer", at=at, by="ana", for_=1_000_001)
+    again = Stepper(engine.bundle)
+    assert again.decide(json.dumps(entry_of(acted))) == acted
+    assert again.state.label("User", "spammer").dump() == engine.state.label("User", "spammer").dump()
 
 
 def test_a_history_with_labels_by_hand_is_decided_again_as_it_was(engine: Stepper) -> None:
