@@ -37,6 +37,8 @@ def resumed(
     missing_parent(Path(state))
     if Path(state).is_dir():
         raise Unreadable(f"`{state}` is a folder", "name a file in it")
+    if Path(state).exists() and not Path(state).is_file():  # reading a pipe would wait for ever
+        raise Unreadable(f"`{state}` is a pipe or a device", "name a file")
     from quell.engine.snapshot import SnapshotError, has_snapshot, read_snapshot
 
     bundle = built(policies)

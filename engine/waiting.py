@@ -52,4 +52,11 @@ class Waiting:
     def take(self, answers: Sequence[Answer]) -> None:
         """Note the answers to the present requests."""
         for (number, _), request, answer in zip(self.wanted, self.requests, answers, strict=True):
-            self.asked[number] = Asked(request.model, answer.status, answer.value, answer.reason)
+            self.asked[number] = Asked(request.model, answer.status, _own(answer.value), answer.reason)
+
+
+def _own(value: Any) -> Any:
+    """A value that whoever gets the decision may change: the answer itself may be kept in a cache."""
+    if isinstance(value, dict):
+        return {name: _own(inner) for name, inner in value.items()}
+    return list(value) if isinstance(value, list) else value

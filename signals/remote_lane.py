@@ -170,7 +170,8 @@ class Lane:
 
     def _too_late(self, question: Question, waiter: Waiter, by_deadline: bool) -> None:
         """The waiter's time is over. A question that nobody waits for any more is not sent."""
-        sent = question.sent is not None
+        # One that has left its line is as good as sent, though its call may begin only a moment later.
+        sent = question.line.questions.get(question.key) is not question
         if not waiter.future.done():  # else who asked has gone
             waiter.late = True
             limit = "within " + spell_duration(question.line.spec.wait)

@@ -118,6 +118,28 @@ def test_a_late_answer_is_dropped_where_no_event_is_named(folder: Path) -> None:
     run(work)
 
 
+def test_whoever_changes_a_decision_changes_no_answer_in_the_cache(folder: Path) -> None:
+    text = POLICY.replace(
+        "  when length(content) > 1\n", "  gives words list<text>\n  when length(content) > 1\n"
+    )
+    (folder / "p.quell").write_text(text.replace("scam > 0.5", '"bad" in scam.words'), encoding="utf-8")
+    (folder / "quell.toml").write_text(SETTINGS + 'cache = "1h"\n', encoding="utf-8")
+
+    def words(inputs: list[dict[str, Any]]) -> list[Any]:
+        return [{"words": ["bad"]} for _ in inputs]
+
+    async def work() -> None:
+        async with Engine.load(folder, functions={"classifier": words}) as engine:
+            for status in ("answered", "cached"):
+                made = decided(await engine.decide(message()))
+                assert [(a.status, a.value) for a in made.asked] == [(status, {"words": ["bad"]})]
+                assert made.verdict == "block"
+                made.asked[0].value["words"].clear()
+                made.asked[0].value.clear()
+
+    run(work)
+
+
 def test_late_answers_do_not_ask_for_themselves_for_ever(folder: Path) -> None:
     policy = POLICY.replace("about   text = $.inputs", "content text = $.inputs")
     rule = "rule again on answer\n  when scam > 0.5\n  then block\n"

@@ -791,3 +791,19 @@ def test_calls_to_a_function_that_blocks_are_as_many_as_its_threads() -> None:
         await asked.close()
 
     asyncio.run(main())
+
+
+@in_virtual_time
+async def test_who_gives_up_in_the_moment_in_which_the_call_begins() -> None:
+    """The question has left its line by then, though its call has not run a step."""
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: told.append(about))
+    service, late = Service(), list[Any]()
+    asked = remotes(service, late=late, batch=2, linger=10 * MS)
+    answer = await asked.ask(scam("0.5"), time() + 0.01)
+    assert answer == Answer("late", None, "scam-classifier: no answer before the decision's deadline")
+    await asyncio.sleep(0.1)
+    assert service.calls == [["0.5"]]
+    assert late == [("scam", ("0.5",), 0.5, None)]
+    assert told == []
+    await asked.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -356,6 +357,16 @@ def test_the_command_line_says_what_a_state_was_good_for(tmp_path: Path) -> None
         assert (done.exit_code, why in done.stderr) == (2, True)
     assert run("decide", folder, "--events", events, "--state", tmp_path).exit_code == 3
     assert run("decide", folder, "--events", events, "--state", tmp_path / "no" / "x").exit_code == 3
+
+
+def test_a_pipe_holds_no_state(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path / "bundle", POLICY)
+    events, pipe = tmp_path / "e.jsonl", tmp_path / "pipe"
+    events.write_text(json.dumps(message(1)), encoding="utf-8")
+    os.mkfifo(pipe)
+    done = run("decide", folder, "--events", events, "--state", pipe)
+    assert done.exit_code != 0
+    assert "is a pipe or a device" in done.stderr
 
 
 def test_no_state_is_left_when_the_events_break_off(tmp_path: Path) -> None:
