@@ -13,13 +13,14 @@ the horizon moves, for the sake of stores that get no new keys.
 No silent wrong number: where the memory is full a new key is refused, and for as long as a window
 reaches back to a refusal, readings under keys that may have lost events to it are missing and reported
 in the memory's `full`. A key with more than `MOST` entries loses its oldest; a reading that reaches back
-to those gives what is held, a lower bound, and is reported too.
+to those gives what is held, a lower bound, and is reported too. So does one that reaches back to an event
+whose keys and values were so many that not all of them were taken.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from itertools import chain, islice
 from typing import Any, ClassVar
 
@@ -35,6 +36,9 @@ FOREVER = 2**62
 
 _BLOCK = 64
 """So many keys stand in the queue as one: it is known of them together when to look at them."""
+
+MOST_AT_ONCE = 10_000
+"""The most entries that one event adds to a store: a list as key and another as value make their product."""
 
 SAMPLE = 1_000
 """How many keys are looked at to estimate what all of them take."""
@@ -215,6 +219,17 @@ class BaseStore:
         """Note that a key lost its entries up to a time because it held too many."""
         refused = self._marks.get(key, (None, None))[0]
         self._marks[key] = (refused, newest_gone)
+
+    def _fitting(self, keys: Collection[Key], values: Sequence[Any]) -> Sequence[Any]:
+        """The values of one event, fewer where with its keys they would make too many entries."""
+        return values if len(keys) * len(values) <= MOST_AT_ONCE else values[: MOST_AT_ONCE // len(keys) or 1]
+
+    def _cut_short(self, keys: Collection[Key]) -> None:
+        """Note that an event counted under keys with fewer values than it had."""
+        for key in keys:
+            held = self._held.get(key)
+            if held is not None:
+                self._cut(key, self._newest(held))
 
     def _settled(self, key: Key, low: int) -> bool:
         """Whether a key in doubt no longer is, because no reading goes back behind `low`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, ClassVar
 
 from quell.signals.counters_base import MOST, BaseStore, Key, each, size, surplus
@@ -218,9 +218,10 @@ class CoarseNumberStore(CoarseStore):
         """Count the number of one event under a key, or each different one of a list."""
         self.add_each((key,), value, at)
 
-    def add_each(self, keys: Iterable[Key], value: Any, at: int) -> None:
+    def add_each(self, keys: Collection[Key], value: Any, at: int) -> None:
         """The same under several different keys."""
-        self._added = each(value)
+        told = each(value)
+        self._added = self._fitting(keys, told)
         if not self._added:
             return
         for key in keys:
@@ -228,6 +229,8 @@ class CoarseNumberStore(CoarseStore):
             if held is not None:
                 for number in self._added:
                     held.add_number(number)
+        if len(self._added) < len(told):
+            self._cut_short(keys)
 
     # ---------------------------------------------------------------------------------------- reading
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 from operator import itemgetter
 from typing import Any
@@ -63,13 +63,16 @@ class DistinctStore(BaseStore):
         """Count the different values of one event under a key."""
         self.add_each((key,), values, at)
 
-    def add_each(self, keys: Iterable[Key], values: Any, at: int) -> None:
+    def add_each(self, keys: Collection[Key], values: Any, at: int) -> None:
         """Count the different values of one event under several different keys."""
         self.previous = {}
-        self._added = different = each(values) if values.__class__ is list else (values,)
+        told = each(values) if values.__class__ is list else (values,)
+        self._added = different = self._fitting(keys, told)
         if different:
             for key in keys:
                 self._add(key, different, at)
+        if len(different) < len(told):
+            self._cut_short(keys)
 
     def _add(self, key: Key, different: Sequence[Any], at: int) -> None:
         seen = self._held.get(key)

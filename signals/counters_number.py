@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from quell.signals.counters_base import MOST, BaseStore, Key, each
@@ -54,14 +54,16 @@ class NumberStore(BaseStore):
         """Count the number of one event under a key, or each different one of a list."""
         self.add_each((key,), value, at)
 
-    def add_each(self, keys: Iterable[Key], value: Any, at: int) -> None:
+    def add_each(self, keys: Collection[Key], value: Any, at: int) -> None:
         """The same under several different keys."""
-        values = each(value) if value.__class__ is list else (value,)
-        values = [v if v else 0 for v in values]  # there is one zero
+        told = each(value) if value.__class__ is list else (value,)
+        values = [v if v else 0 for v in self._fitting(keys, told)]  # there is one zero
         self._added = len(values)
         if values:
             for key in keys:
                 self._add(key, values, at)
+        if len(values) < len(told):
+            self._cut_short(keys)
 
     def _add(self, key: Key, values: Sequence[Number], at: int) -> None:
         entries = self._held.get(key)

@@ -10,6 +10,7 @@ import pytest
 
 from quell.signals import counters, counters_base
 from quell.signals.counters import CountStore, keys_of
+from quell.signals.counters_base import MOST_AT_ONCE
 from quell.signals.counters_distinct import DistinctStore
 from quell.signals.counters_number import NumberStore
 from quell.signals.memory import Memory
@@ -345,3 +346,18 @@ def test_durations_for_ever_keep_what_was_let_go() -> None:
         assert store.sum_whole("u", 10 * n, None, False) == total
         assert store.sum_whole("u", 10 * n, None, True) == total - n
         assert store.mean_whole("u", 10 * n, None, False) == round(Fraction(total, n))
+
+
+@pytest.mark.parametrize(("kind", "resolution"), [("distinct", 0), ("number", 0), ("number", 1_000_000)])
+def test_one_event_cannot_fill_the_memory_with_a_product_of_lists(kind: str, resolution: int) -> None:
+    memory = Memory()
+    store: Any = make_store(kind, "it", 3_600_000_000, ("sum",), False, resolution, memory)
+    word = store.total if kind == "distinct" else lambda key: store.sum(key, 10_000_000, 3_600_000_000, False)
+    store.add_each(["a", "b"], [1, 2, 3], 10_000_000)
+    assert (word("a"), memory.full) == (3 if kind == "distinct" else 6, [])
+    store.add_each(["a", *map(str, range(1_999))], list(range(4, 4_000)), 10_000_000)
+    assert store.entries() <= 6 + MOST_AT_ONCE
+    assert (word("a"), memory.full) == (8 if kind == "distinct" else 6 + 4 + 5 + 6 + 7 + 8, ["it"])
+    memory.full.clear()
+    assert (word("b"), memory.full) == (3 if kind == "distinct" else 6, [])  # it had no part in it
+    assert (word("nobody"), memory.full) == (0, [])
