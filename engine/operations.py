@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quell.grammar.types import Type
 from quell.signals.characters import TEXT_CAP
 from quell.signals.functions import REGISTRY
 from quell.signals.show import show
@@ -353,8 +352,3 @@ def bind(data: tuple[Any, ...]) -> Callable[..., Any]:
 
 
 _row("call", (1, None), run=call, cost=0.3, leaf_bounds=True)
-
-
-def is_number(t: Type) -> bool:
-    """Whether values of `t` are counted on the number line."""
-    return t.kind in ("number", "time", "duration")

@@ -230,11 +230,6 @@ class CountStore(BaseStore):
         found = self._ago(key, at, within, ago)
         return None if found is None or found[1] == found[2] else found[0][found[2] - 1]
 
-    def since_last_ago(self, key: Key, at: int, within: int | None, ago: int) -> int | None:
-        """Microseconds from the last event in (at − ago − within, at − ago] to at − ago."""
-        last = self.last_at_ago(key, at, within, ago)
-        return None if last is None else max(at, self._newest(self._held[key])) - ago - last
-
     def _window(self, key: Key, at: int, within: int | None, skip: int) -> tuple[Any, int, int]:
         """The times of a key, and between which places the window lies; nothing lies in it when it is in
         doubt."""

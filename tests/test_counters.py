@@ -136,8 +136,6 @@ def count_readings(store: Any, h: History, s: Step, at: int, skip: bool) -> Iter
         some = times if watched and times else [None]
         yield "first_at_ago", store.first_at_ago(key, at, reach, s.ago), some[0]
         yield "last_at_ago", store.last_at_ago(key, at, reach, s.ago), some[-1]
-        since = None if some[-1] is None else h.now(key, at) - s.ago - some[-1]
-        yield "since_last_ago", store.since_last_ago(key, at, reach, s.ago), since
     if store.longest is None:
         yield "total", store.total(key), len(h.entries(key))
 
