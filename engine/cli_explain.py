@@ -11,6 +11,7 @@ from quell.engine.cli_bundle import built
 from quell.engine.cli_files import STDIO
 from quell.engine.cli_group import OK, UNREADABLE, Unreadable, say_error
 from quell.engine.cli_output import Watch, console, count, print_json, say, stdout
+from quell.engine.cli_state import stepper_of
 
 if TYPE_CHECKING:
     from quell.engine.compile import Build
@@ -42,6 +43,9 @@ _STEP = 256
     help="What --events are, where the ending does not say.",
 )
 @click.option(
+    "--state", metavar="FILE", help="What was remembered before those, as `quell decide --state` left it."
+)
+@click.option(
     "--rule",
     "rules",
     multiple=True,
@@ -62,6 +66,7 @@ def explain(
     event: str | None,
     history: str | None,
     format_: str | None,
+    state: str | None,
     rules: tuple[str, ...],
     everything: bool,
     source: bool,
@@ -71,8 +76,9 @@ def explain(
     """Say why an event was decided as it was.
 
     Every rule's condition with its values, what decided it, what was not needed, and what came of it. What
-    counters and labels say depends on the events before: --events decides those first. An event of the
-    history is named by its id, or by its place, such as day.jsonl:12.
+    counters and labels say depends on the events before: --events decides those first, and --state begins
+    with what `quell decide --state` left, which stays as it is. An event of the history is named by its id,
+    or by its place, such as day.jsonl:12.
 
     \b
     Example:
@@ -88,7 +94,7 @@ def explain(
         raise click.UsageError("`--event-type` belongs to `--source`")
     made = built(policies, all_fields=True)
     _check_rules(made, rules)
-    answer = _explained(made, event, history, format_)
+    answer = _explained(made, event, history, format_, state)
     return _tell(made, answer, rules, everything, as_json)
 
 
@@ -138,12 +144,21 @@ def _tell(
 # --------------------------------------------------------------------------- finding the event
 
 
-def _explained(made: Build, event: str, history: str | None, format_: Any) -> Explanation | Acted | Refused:
+def _explained(
+    made: Build, event: str, history: str | None, format_: Any, state: str | None
+) -> Explanation | Acted | Refused:
     from quell.engine.explain import Explainer
     from quell.engine.sources import SourceError
     from quell.engine.stepper import Stepper
 
     engine = Stepper(made)
+    if state is not None:
+        found_state = stepper_of(made, state)
+        if found_state is None:
+            raise Unreadable(
+                f"there is no state in `{state}`", "`quell decide --state FILE` leaves one there"
+            )
+        engine = found_state[0]
     try:
         if event == STDIO or Path(event).is_file():
             lines = _one_event(event, made.decoder.max_bytes)

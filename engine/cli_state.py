@@ -14,6 +14,7 @@ from quell.engine.cli_output import Busy, count, say
 
 if TYPE_CHECKING:
     from quell.engine.carry import SnapshotReport
+    from quell.engine.compile import Build
     from quell.engine.stepper import Stepper
 
 MOST_TOLD = 10
@@ -35,15 +36,22 @@ def resumed(
         if other is not None and other != STDIO and (same_file(state, other) or Path(state) == Path(other)):
             raise click.UsageError(f"the state would overwrite the {what}")
     missing_parent(Path(state))
+    bundle = built(policies)
+    found = stepper_of(bundle, state)
+    return found if found is not None else (Stepper(bundle), None)
+
+
+def stepper_of(bundle: Build, state: str) -> tuple[Stepper, SnapshotReport] | None:
+    """An engine that goes on from a state; None where there is none in the file's place yet."""
+    from quell.engine.snapshot import SnapshotError, has_snapshot, read_snapshot
+    from quell.engine.stepper import Stepper
+
     if Path(state).is_dir():
         raise Unreadable(f"`{state}` is a folder", "name a file in it")
     if Path(state).exists() and not Path(state).is_file():  # reading a pipe would wait for ever
         raise Unreadable(f"`{state}` is a pipe or a device", "name a file")
-    from quell.engine.snapshot import SnapshotError, has_snapshot, read_snapshot
-
-    bundle = built(policies)
     if not has_snapshot(state):
-        return Stepper(bundle), None
+        return None
     try:
         with Busy("reading the state"):
             return read_snapshot(state, lambda: Stepper(bundle))

@@ -276,3 +276,20 @@ def test_a_picture_in_a_file(bundle: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("args", [("--rule", "flod"), ("--event", "mesage"), ("--format", "png")])
 def test_what_cannot_be_drawn(bundle: Path, args: tuple[str, ...]) -> None:
     assert run("graph", bundle, *args).exit_code == 2
+
+
+def test_an_event_is_explained_as_after_a_state(bundle: Path, tmp_path: Path) -> None:
+    said = {"type": "message", "author": "u7", "content": "hello"}
+    told = [{**said, "id": f"{i}", "at": f"2026-01-01T12:00:0{i}Z"} for i in range(3)]
+    first = write_events(tmp_path / "first.jsonl", told[:2])
+    last, state = tmp_path / "last.json", tmp_path / "state"
+    last.write_text(json.dumps(told[2]), encoding="utf-8")
+    assert run("decide", bundle, "--events", first, "--state", state).exit_code == 0
+    before = state.read_bytes()
+    after = explained(bundle, "--event", last, "--state", state)
+    assert after["decision"]["verdict"] == "challenge"
+    assert explained(bundle, "--event", last)["decision"]["verdict"] == "allow"
+    assert state.read_bytes() == before
+    done = run("explain", bundle, "--event", last, "--state", tmp_path / "none")
+    assert done.exit_code == 3
+    assert "there is no state in" in done.output
