@@ -97,6 +97,7 @@ class Decision(msgspec.Struct, omit_defaults=True):
     at: int
     verdict: str
     id: str | None = None
+    decided: int = 0
     fired: tuple[Fired, ...] = ()
     shadow: tuple[Fired, ...] = ()
     held: tuple[Held, ...] = ()
@@ -107,7 +108,6 @@ class Decision(msgspec.Struct, omit_defaults=True):
     full: tuple[str, ...] = ()
     outranked: tuple[Outranked, ...] = ()
     cold: tuple[str, ...] = ()
-    decided: int = 0
     asked: tuple[Asked, ...] = ()
     models: tuple[ModelUsed, ...] = ()
 

@@ -261,8 +261,8 @@ class Stepper(HandCalls):
         self, decoded: Decoded, hits: list[Hit], seq: int, now: int, observe: Observer | None
     ) -> Decision:
         index, at, state = decoded.index, decoded.at, self.state
-        decision = Decision(decoded.event, seq, at, self._first[index], self._ids[index](decoded.e, at))
-        decision.decided = self.seq
+        id = self._ids[index](decoded.e, at)
+        decision = Decision(decoded.event, seq, at, self._first[index], id, self.seq)
         if observe is not None:
             observe(decoded, hits)
         if hits:

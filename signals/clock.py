@@ -43,11 +43,12 @@ class Clock:
             self._low = at
         self._left -= 1
         if not self._left:
-            horizon = min([self._low - self.lateness, *self._held])
-            if self.horizon is None or horizon > self.horizon:
-                self.horizon = horizon
+            behind = min([self._low - self.lateness, *self._held])
+            if self.horizon is None or behind > self.horizon:
+                self.horizon = behind
             self._left, self._low = self.block, None
-        return self.now(at)
+        horizon = self.horizon
+        return at if horizon is None or at >= horizon else horizon
 
     def now(self, at: int) -> int:
         """The time at which something dated `at` counts. Moves nothing."""

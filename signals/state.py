@@ -36,14 +36,14 @@ class State:
             self.began = self.memory.began = at
             for store in self.stores.values():
                 store.began = at
-        now = self.clock.see(at)
-        horizon = self.clock.horizon
-        if horizon is not self.memory.horizon:  # once in a block
-            self.memory.horizon = horizon
+        clock, memory = self.clock, self.memory
+        now = clock.see(at)
+        if clock.horizon is not memory.horizon:  # once in a block
+            memory.horizon = clock.horizon
             for store in self.stores.values():
                 store.sweep(4)
         if now > at:
-            self.late.append(HISTORY)
+            memory.late.append(HISTORY)
         return now
 
     @property

@@ -369,7 +369,9 @@ def test_two_streams_of_events_share_what_may_wait_and_lose_none(bundle: Build) 
 
 def test_a_stand_in_whose_answer_is_an_error_leaves_it_missing(bundle: Build) -> None:
     class Broken(Later):
-        def ask(self, request: Request, *about: Any) -> asyncio.Future[Answer]:
+        def ask(
+            self, request: Request, deadline: float | None = None, token: Any = None
+        ) -> asyncio.Future[Answer]:
             made: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
             made.set_exception(RuntimeError("no"))
             return made
