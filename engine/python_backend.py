@@ -449,16 +449,13 @@ class _Writer:
             self.line(f"if {' and '.join(tests)}:" if tests else "if True:")
             self.line(f"    {asking} = True")
             self._close(depth)
-        depth = 1
-        self.line(f"if {asking}:")
-        self.indent += 1
-        self.available.append(set())
-        depth += self._open([node.args[0]])
-        inputs = list(node.args[1:])
-        self.prepare(inputs)
-        given = "".join(f"{self.x.value(n)}, " for n in inputs)
-        self.line(f"wanted.append(({self.facts.asked.index(ask.node)}, ({given})))")
-        self._close(depth)
+        with self.block(f"if {asking}:"):
+            depth = self._open([node.args[0]])
+            inputs = list(node.args[1:])
+            self.prepare(inputs)
+            given = "".join(f"{self.x.value(n)}, " for n in inputs)
+            self.line(f"wanted.append(({self.facts.asked.index(ask.node)}, ({given})))")
+            self._close(depth)
 
     # ---------------------------------------------------------------- rules
 

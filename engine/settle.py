@@ -168,6 +168,8 @@ class _Changes:
         self._at = at
         self._on: dict[tuple[str, str, str], dict[str, tuple[int, str]]] = {}
         self._off: dict[tuple[str, str, str], str] = {}
+        self._changed: list[LabelChange] = []
+        self._outranked: list[Outranked] = []
 
     def note(self, rule: LoweredRule, spec: LoweredEffect, ids: list[str]) -> None:
         """Note one effect on entities. Each rule's reason is one, under the name it had first."""
@@ -184,24 +186,15 @@ class _Changes:
 
     def apply(self, state: State, decision: Decision) -> None:
         """Change the state, and say in the decision what changed and what a person's word outranks."""
-        changes: list[LabelChange] = []
-        outranked: list[Outranked] = []
         for key, reasons in self._on.items():
-            self._put(state, key, reasons, changes, outranked)
+            self._put(state, key, reasons)
         for key, rule in self._off.items():
             if key not in self._on:
-                self._take(state, key, rule, changes, outranked)
-        decision.labels = tuple(sorted(changes, key=lambda c: (c.entity, c.id, c.label)))
-        decision.outranked = tuple(sorted(outranked, key=lambda o: (o.entity, o.id, o.label)))
+                self._take(state, key, rule)
+        decision.labels = tuple(sorted(self._changed, key=lambda c: (c.entity, c.id, c.label)))
+        decision.outranked = tuple(sorted(self._outranked, key=lambda o: (o.entity, o.id, o.label)))
 
-    def _put(
-        self,
-        state: State,
-        key: tuple[str, str, str],
-        reasons: dict[str, tuple[int, str]],
-        changes: list[LabelChange],
-        outranked: list[Outranked],
-    ) -> None:
+    def _put(self, state: State, key: tuple[str, str, str], reasons: dict[str, tuple[int, str]]) -> None:
         kind, id, label = key
         labels = state.label(kind, label)
         hand = labels.hand(id, self._at)
@@ -209,28 +202,20 @@ class _Changes:
         for first_name, (until, _) in reasons.items():
             labels.set(id, self._at, until, first_name)
         if hand is not None and not hand.on:
-            outranked.append(Outranked(kind, id, label, True, rule, hand.by))
+            self._outranked.append(Outranked(kind, id, label, True, rule, hand.by))
             return
         holds = labels.until(id)
-        changes.append(
-            LabelChange(kind, id, label, True, rule, None if holds is None else shown_until(holds))
-        )
+        shown = None if holds is None else shown_until(holds)
+        self._changed.append(LabelChange(kind, id, label, True, rule, shown))
 
-    def _take(
-        self,
-        state: State,
-        key: tuple[str, str, str],
-        rule: str,
-        changes: list[LabelChange],
-        outranked: list[Outranked],
-    ) -> None:
+    def _take(self, state: State, key: tuple[str, str, str], rule: str) -> None:
         kind, id, label = key
         labels = state.label(kind, label)
         hand = labels.hand(id, self._at)
         if labels.remove(id, self._at):
-            changes.append(LabelChange(kind, id, label, False, rule))
+            self._changed.append(LabelChange(kind, id, label, False, rule))
         elif hand is not None and hand.on:
-            outranked.append(Outranked(kind, id, label, False, rule, hand.by))
+            self._outranked.append(Outranked(kind, id, label, False, rule, hand.by))
 
 
 def shown_until(until: int) -> str | None:
