@@ -90,7 +90,11 @@ REACH: dict[str, str] = {
     "replay.cli_demo": "pathlib",
     "replay.cli_features": "pathlib",
     "replay.cli_train": "pathlib",
+    "replay.database": "shutil tempfile",  # a replay works in a folder of its own
     "replay.demo": "time",  # says how long the day took
+    "replay.history": "pathlib",  # names files
+    "replay.run": "pathlib",
+    "replay.stepping": "time",  # says how long it took
     "signals.remote": "os",  # secrets for remote models come from the environment
 }
 

@@ -1,0 +1,84 @@
+"""The DuckDB database that one replay works in: a file in a folder of its own, gone when it is closed."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+
+_SETTINGS = {
+    "TimeZone": "UTC",
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "preserve_insertion_order": True,
+    "enable_progress_bar": False,
+}
+"""Nothing of the machine's own, and nothing fetched over a network."""
+
+
+class Database:
+    """A connection to a database that nobody else sees. `memory` is what DuckDB may take, such as `2GB`
+    (None: its own default, four fifths of the machine's); what does not fit is spilled beside the database.
+
+    Use it as a context: leaving it, by whatever way, removes the folder.
+    """
+
+    def __init__(self, memory: str | None = None, threads: int | None = None) -> None:
+        self.folder = tempfile.mkdtemp(prefix="quell-replay-")
+        try:
+            self.con = duckdb.connect(f"{self.folder}/replay.duckdb")
+            for name, value in _SETTINGS.items():
+                self.con.execute(f"SET {name} = {_literal(value)}")
+            self.con.execute(f"SET temp_directory = {_literal(self.folder + '/spill')}")
+            if memory is not None:
+                self.con.execute(f"SET memory_limit = {_literal(memory)}")
+            if threads is not None:
+                self.con.execute(f"SET threads = {threads}")
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+
+    def close(self) -> None:
+        """Close the connection and remove the folder."""
+        try:
+            self.con.close()
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        return self.con.execute(query, values).fetchall()
+
+    def value(self, query: str, *values: Any) -> Any:
+        """The first column of a query's only row."""
+        row = self.con.execute(query, values).fetchone()
+        return None if row is None else row[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def quoted(name: str) -> str:
+    """A name as SQL spells it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool | int):
+        return str(value).lower()
+    return text_literal(str(value))
+
+
+def text_literal(text: str) -> str:
+    """A text as SQL spells it."""
+    if "\0" in text:
+        return "(" + " || chr(0) || ".join(text_literal(part) for part in text.split("\0")) + ")"
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,321 @@
+"""What a backtest and a comparison say, as plain data: `msgspec.to_builtins` makes it JSON.
+
+Times are ISO 8601 text in UTC, shares are between 0 and 1, and lists over time have one number for each
+bucket of `Timeline`. What cannot be told is None, never zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Outcome = Literal["fired", "shadow", "held"]
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """`hits` in `of` trials, with the 95 % Wilson interval; `value` is None without trials."""
+
+    hits: int
+    of: int
+    value: float | None
+    low: float
+    high: float
+
+
+class Quality(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How well what was caught agrees with the labels. Events without a label enter no rate.
+
+    `caught` has a label true (`right`) or false (`wrong`), or none (`unlabelled`); `missed` are the positives
+    that were not caught, `spared` the negatives. The `volume_…` figures weigh each event by a number field.
+    """
+
+    right: int
+    wrong: int
+    unlabelled: int
+    missed: int
+    spared: int
+    precision: Rate
+    recall: Rate
+    false_positives: Rate
+    volume_precision: float | None = None
+    volume_recall: float | None = None
+    volume_false_positives: float | None = None
+
+
+class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One event to look at. `n` is its place in the replay, `place` that in the history's files, `command`
+    the `quell explain` that tells all of it. `explanation` is `quell.engine.explanation.Explanation` as
+    builtins."""
+
+    n: int
+    place: str
+    event: str
+    at: str
+    verdict: str
+    id: str | None = None
+    entity: str | None = None
+    message: str | None = None
+    rules: tuple[str, ...] = ()
+    label: bool | None = None
+    command: str = ""
+    explanation: dict[str, Any] | None = None
+    before: str | None = None
+    """In a comparison: the verdict of the other bundle."""
+    other: dict[str, Any] | None = None
+    """In a comparison: the other bundle's explanation."""
+
+
+class RuleRow(msgspec.Struct, omit_defaults=True):
+    """One rule over the history.
+
+    `events` are those it was asked about. `fired` of a shadow rule is how often it would have. `only` are the
+    events on which no other live rule fired. `entities` are the different principal entities it fired on.
+    `missing` is how often its condition was missing, None where that was not looked at, `sampled` that it was
+    looked at on some events only and scaled up. `cost` is its share of what all rules are expected to cost.
+    """
+
+    rule: str
+    mode: Literal["live", "shadow"]
+    place: str
+    events: int
+    fired: int
+    rate: float
+    held: int
+    entities: int
+    only: int
+    missing: int | None
+    cost: float
+    over_time: list[int]
+    verdict: str = ""
+    tags: list[str] = []
+    owner: str | None = None
+    severity: str | None = None
+    because: str | None = None
+    text: str = ""
+    sampled: bool = False
+    volume: float | None = None
+    quality: Quality | None = None
+    samples: list[Sample] = []
+
+
+class VerdictRow(msgspec.Struct, omit_defaults=True):
+    """One verdict: how often it was given, over time, and how well (caught: this verdict or a higher one)."""
+
+    verdict: str
+    count: int
+    share: float
+    over_time: list[int]
+    volume: float | None = None
+    quality: Quality | None = None
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """The buckets of time: where each begins, how long they are in seconds, the events in each."""
+
+    starts: list[str]
+    seconds: int
+    events: list[int]
+
+
+class Overlap(msgspec.Struct, frozen=True):
+    """Two rules that fired on the same events: on how many, and that as a share of each one's."""
+
+    a: str
+    b: str
+    both: int
+    of_a: float
+    of_b: float
+
+
+class FieldCoverage(msgspec.Struct, frozen=True):
+    """How often a declared field has a value. `sampled` where only some events were looked at."""
+
+    event: str
+    field: str
+    type: str
+    present: int
+    of: int
+    wrong: int
+    read: bool
+    sampled: bool = False
+
+
+class RefusedKind(msgspec.Struct, frozen=True):
+    """Events that could not be taken for one reason, with some of them."""
+
+    kind: str
+    count: int
+    samples: list[tuple[str, str]]
+    """Place and message."""
+
+
+class Source(msgspec.Struct, omit_defaults=True):
+    """The history: its files, and what was in them. `order` is how it was put in order; `late` counts the
+    events that came after later ones, in the order of the files."""
+
+    files: list[str]
+    records: int
+    events: int
+    by_type: dict[str, int]
+    hands: int
+    refused: int
+    problems: int
+    order: str
+    late: int
+    refusals: list[RefusedKind] = []
+    coverage: list[FieldCoverage] = []
+    first: str | None = None
+    last: str | None = None
+
+
+class Warmup(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The part of the history in which windows were not full yet. `longest` is the longest window read, as
+    the language spells it, `until` when it was full (None: never, or a window reads for ever), `events` how
+    many came before, `left_out` that the figures leave them out."""
+
+    longest: str
+    events: int
+    left_out: bool
+    until: str | None = None
+    whole: bool = True
+
+
+class Way(msgspec.Struct, frozen=True):
+    """Which way a part of the policies was replayed: `sql`, `python` (over batches or distinct values),
+    `store` (a counter's own store, row by row), `settled` (effects of the events that rules matched),
+    `stepped` (the online engine, event by event); and why."""
+
+    part: str
+    way: Literal["sql", "python", "store", "settled", "stepped"]
+    why: str
+
+
+class CurvePoint(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one setting of a constant buys."""
+
+    value: float
+    hits: int
+    entities: int
+    quality: Quality | None = None
+
+
+class Curve(msgspec.Struct, frozen=True):
+    """A threshold of a rule, and what other settings would bring. `current` is what stands in the policy;
+    `compared` the text of the comparison it stands in."""
+
+    rule: str
+    compared: str
+    place: str
+    current: float
+    points: list[CurvePoint]
+
+
+class Labelled(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where labels came from and how many events have one."""
+
+    text: str
+    positive: int
+    negative: int
+    unlabelled: int
+    volume: str | None = None
+
+
+class Backtest(msgspec.Struct, omit_defaults=True):
+    """What a bundle would have done on a history."""
+
+    bundle: str
+    policies: str
+    version: str
+    source: Source
+    timeline: Timeline
+    verdicts: list[VerdictRow]
+    rules: list[RuleRow]
+    overlaps: list[Overlap]
+    warmup: Warmup
+    ways: list[Way]
+    seconds: float
+    quiet: list[str] = []
+    """Rules that never fired."""
+    sends: dict[str, int] = {}
+    labels_set: dict[str, int] = {}
+    labelled: Labelled | None = None
+    curves: list[Curve] = []
+    remote: dict[str, int] = {}
+    """For each remote model, on how many decisions a recorded answer was there (key `model`), see `notes`."""
+    notes: list[str] = []
+    """Sentences that a reader must know: what was stepped, what was missing, what is left out."""
+
+
+# --------------------------------------------------------------------------------- what a change changes
+
+
+class RuleChange(msgspec.Struct, omit_defaults=True):
+    """One rule in both bundles. `status` is `same`, `changed`, `new`, `gone` or `renamed` (then `was` is its
+    old name). `newly` and `no_longer` count events on which it fires in one bundle only."""
+
+    rule: str
+    status: Literal["same", "changed", "new", "gone", "renamed"]
+    before: int
+    after: int
+    newly: int
+    no_longer: int
+    entities_newly: int = 0
+    was: str | None = None
+    changed: list[str] = []
+    """What of it is written otherwise: condition, effects, mode, rollout, message."""
+    over_time: list[int] = []
+    """After minus before."""
+    before_quality: Quality | None = None
+    after_quality: Quality | None = None
+    samples_newly: list[Sample] = []
+    samples_no_longer: list[Sample] = []
+
+
+class CounterChange(msgspec.Struct, frozen=True):
+    """A counter that only one bundle has. A new one is cold for as long as its longest window, when the
+    change goes live without being filled from a journal."""
+
+    counter: str
+    status: Literal["new", "gone"]
+    window: str
+    cold: str
+
+
+class Flow(msgspec.Struct, frozen=True):
+    """How many events went from one verdict to another."""
+
+    before: str
+    after: str
+    count: int
+    volume: float | None = None
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """A `--fail-if`: its text, the figure as it came out, and whether it fails."""
+
+    text: str
+    value: float | None
+    failed: bool
+    shown: str
+
+
+class Comparison(msgspec.Struct, omit_defaults=True):
+    """What a change of policies changes on a history. `before` is the other bundle, `after` this one."""
+
+    before: Backtest
+    after: Backtest
+    flows: list[Flow]
+    changed: int
+    """Events whose verdict is another."""
+    harsher: int
+    milder: int
+    rules: list[RuleChange]
+    counters: list[CounterChange] = []
+    newly_caught: list[Sample] = []
+    newly_let_go: list[Sample] = []
+    looks_different: list[str] = []
+    """What is written otherwise and decides the same: renames, messages, owners."""
+    gates: list[Gate] = []
+    same: bool = False
+    """Nothing at all differs in any decision."""

@@ -1,0 +1,105 @@
+"""Replaying by the online engine itself, event by event: exact whatever the policies do, and slower.
+
+What loops back on itself goes this way: a counter whose condition reads labels that rules set which read that
+counter, say. It is also the judge of every other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from quell.engine.decision import Acted, Decision
+from quell.engine.event_problems import Problem, Refusal
+from quell.engine.events import Decoded
+from quell.engine.hand import HandAction
+from quell.engine.stepper import Observer, Stepper
+from quell.replay.history import History
+from quell.replay.history_types import from_column
+from quell.replay.outcome import Outcome, OutcomeWriter
+
+BATCH = 4_096
+
+
+def entries(history: History) -> Iterator[tuple[int, Decoded | HandAction]]:
+    """Every event and label by hand of a history, in order, with its `n`."""
+    problems = _problems(history)
+    streams: list[Iterator[tuple[int, Any]]] = [
+        _events(history, event, problems) for event in history.build.analysis.symbols.schemas
+    ]
+    streams.append(_hands(history))
+    yield from _merged(streams)
+
+
+def _merged(streams: list[Iterator[tuple[int, Any]]]) -> Iterator[tuple[int, Any]]:
+    import heapq
+
+    yield from heapq.merge(*streams, key=lambda entry: entry[0])
+
+
+def _events(
+    history: History, event: str, problems: dict[int, tuple[Problem, ...]]
+) -> Iterator[tuple[int, Decoded]]:
+    columns = history.columns[event]
+    decoder = history.build.decoder
+    names = [f.name for _, f in columns]
+    makes = [from_column(f.type, f.record) for _, f in columns]
+    wanted = ", ".join(["n", *(c for c, _ in columns)])
+    cursor = history.db.con.cursor()
+    cursor.execute(f"SELECT {wanted} FROM {history.of(event)} ORDER BY n")
+    while rows := cursor.fetchmany(BATCH):
+        for n, *values in rows:
+            given = {
+                name: value if make is None or value is None else make(value)
+                for name, make, value in zip(names, makes, values, strict=True)
+            }
+            made = decoder.from_values(event, given)
+            if isinstance(made, Refusal):
+                raise AssertionError(f"event {n} of the history was taken and is refused now: {made}")
+            if n in problems:
+                made.problems = problems[n]
+            yield n, made
+
+
+def _hands(history: History) -> Iterator[tuple[int, HandAction]]:
+    for n, action in history.db.rows(f"SELECT n, action FROM {history.table('hands')} ORDER BY n"):
+        yield n, msgspec.json.decode(action, type=HandAction)
+
+
+def _problems(history: History) -> dict[int, tuple[Problem, ...]]:
+    found: dict[int, tuple[Problem, ...]] = {}
+    for n, *parts in history.db.rows(
+        f"SELECT n, kind, field, path, expected, got FROM {history.table('problems')} ORDER BY n"
+    ):
+        found[n] = (*found.get(n, ()), Problem(*parts))
+    return found
+
+
+def step(
+    outcome: Outcome,
+    tell: Callable[[int], None] = lambda done: None,
+    observe: Callable[[int], Observer | None] = lambda n: None,
+) -> None:
+    """Decide the whole history and write the outcome's tables. `observe` may give, for an event's `n`, what
+    looks at it between counting and settling."""
+    began = monotonic()
+    history = outcome.history
+    stepper, writer = Stepper(history.build), OutcomeWriter(outcome)
+    for done, (n, entry) in enumerate(entries(history), 1):
+        if isinstance(entry, HandAction):
+            answer: Any = stepper.act(entry)
+            if isinstance(answer, Acted) and answer.on != answer.was:
+                writer.put(
+                    "labels", (n, answer.entity, answer.id, answer.label, answer.on, None, answer.until)
+                )
+        else:
+            answer = stepper.decide_decoded(entry, observe(n))
+            if isinstance(answer, Decision):
+                writer.add(n, answer)
+        if done % 1024 == 0:
+            tell(done)
+    writer.close()
+    outcome.seconds += monotonic() - began
