@@ -200,7 +200,9 @@ class _Writing:
 
     def points(self, node: Node) -> str:
         """The sum of points that doubles do not add up exactly."""
-        held = [f"CASE WHEN {self.true(a)} THEN {1 << i % MASK_BITS} ELSE 0 END" for i, a in enumerate(node.args)]
+        held = [
+            f"CASE WHEN {self.true(a)} THEN {1 << i % MASK_BITS} ELSE 0 END" for i, a in enumerate(node.args)
+        ]
         masks = [f"({' + '.join(held[i : i + MASK_BITS])})::BIGINT" for i in range(0, len(held), MASK_BITS)]
         pythons = self.translator.pythons
         self.translator.ways.append((node.id, "points that are no whole numbers are added up in Python"))

@@ -84,7 +84,7 @@ def _arithmetic(w: Around, node: Node, a: Sequence[str]) -> str:
     if node.op == "time_between":
         return text
     if kind == "number":
-        return text if -LARGEST < low and high < LARGEST else _finite(text)
+        return text if low > -LARGEST and high < LARGEST else _finite(text)
     least, most = (EARLIEST, LATEST) if kind == "time" else (-LONGEST, LONGEST)
     return text if least < low and high < most else _between(text, least, most)
 
@@ -313,9 +313,7 @@ def _all(w: Around, node: Node, a: Sequence[str]) -> str:
     if not w.graph[node.args[1]].type.optional:
         return f"({failed} = 0)"
     unsure = f"({_some(node, xs, f'{body} IS NULL')} > 0)"
-    return (
-        f"CASE WHEN {failed} > 0 THEN FALSE WHEN {unsure} THEN NULL WHEN {xs} IS NOT NULL THEN TRUE END"
-    )
+    return f"CASE WHEN {failed} > 0 THEN FALSE WHEN {unsure} THEN NULL WHEN {xs} IS NOT NULL THEN TRUE END"
 
 
 FORMS |= {
