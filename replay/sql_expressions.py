@@ -17,6 +17,7 @@ from quell.replay.database import Database
 from quell.replay.sql_forms import FORMS, No, element
 from quell.replay.sql_models import MASK_BITS, model_batch, points_batch
 from quell.replay.sql_python import Pythons, reach
+from quell.replay.sql_truths import MAYBE, TRUTHS
 from quell.replay.sql_values import Columns
 from quell.signals.policy_lists import PolicyList
 
@@ -97,6 +98,7 @@ class _Writing:
         self.lists: Mapping[str, PolicyList] = translator.build.analysis.lists
         self.given = columns
         self.parts: dict[int, _Part] = {}
+        self.truths: dict[int, str] = {}
 
     def value(self, number: int) -> str:
         """The SQL of a node."""
@@ -134,7 +136,7 @@ class _Writing:
                 why = "it needs the same values many times over"
         if node.binders:
             return _Part("", why, deep)
-        return self._python(node, why)
+        return _Part(self.python(node, why), python=True)
 
     def _inherited(self, node: Node, args: Sequence[_Part]) -> str:
         """Why a node goes to Python since its arguments do: inside a list everything does, and what Python
@@ -154,15 +156,16 @@ class _Writing:
         once = part.own + sum(self.parts[n].own or len(self.parts[n].text) for n in inside)
         return len(part.text) > MAX_LONG + MAX_TIMES * once
 
-    def _python(self, node: Node, why: str) -> _Part:
+    def python(self, node: Node, why: str) -> str:
+        """A node worked out by Python, from the columns that it needs."""
         stops = {n for n in reach(self.graph, [node.id], self.given) if self._is_input(n, node.id)}
         inputs = [n for n in reach(self.graph, [node.id], frozenset(stops)) if n in stops]
         self.translator.ways.append((node.id, why))
         pythons = self.translator.pythons
         if not inputs:
-            return _Part(self.columns.literal(pythons.value(node.id), node.type))
+            return self.columns.literal(pythons.value(node.id), node.type)
         name = pythons.function(node.id, inputs)
-        return _Part(f"{name}({', '.join(self.parts[i].text for i in inputs)})", python=True)
+        return f"{name}({', '.join(self.parts[i].text for i in inputs)})"
 
     def _is_input(self, number: int, root: int) -> bool:
         return number != root and (number in self.given or self.graph[number].op == "model")
@@ -182,7 +185,18 @@ class _Writing:
 
     def true(self, number: int) -> str:
         """A condition, TRUE exactly where it is true."""
-        return self.parts[number].text
+        if number not in self.truths:
+            self.truths[number] = self._true(self.graph[number])
+        return self.truths[number]
+
+    def _true(self, node: Node) -> str:
+        part = self.parts[node.id]
+        truth = TRUTHS.get(node.op)
+        if node.op in MAYBE and self.graph[node.args[1]].type.optional:
+            truth = MAYBE[node.op]
+        if node.id in self.given or part.python or part.why or truth is None:
+            return part.text
+        return truth(self, node, [self.parts[a].text for a in node.args])
 
     def model(self, node: Node) -> str:
         """A model asked about its inputs."""

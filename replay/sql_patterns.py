@@ -31,3 +31,9 @@ def pattern_sql(text: str, pattern: str, flags: str) -> str | None:
     if not taken(pattern, flags):
         return None
     return f"regexp_matches({text}, {text_literal(inline(pattern, flags))})"
+
+
+def by_class(pattern: str) -> bool:
+    """Whether a pattern asks for classes of characters as Unicode has them, of which DuckDB's RE2 knows an
+    older version: beyond ASCII they may differ."""
+    return "\\p" in pattern.replace("\\P", "\\p")
