@@ -13,7 +13,7 @@ from typing import Protocol
 from quell.engine.graph import Graph, Node
 from quell.engine.operations import EARLIEST, EXACT, LARGEST, LATEST, LONGEST
 from quell.grammar.types import Type
-from quell.replay.sql_patterns import by_class, pattern_sql
+from quell.replay.sql_patterns import by_class, gateable, pattern_sql
 from quell.replay.sql_values import Columns, plain_literal
 from quell.signals.characters import TEXT_CAP
 from quell.signals.functions import REGISTRY
@@ -47,6 +47,7 @@ class Around(Protocol):
     def model(self, node: Node) -> str: ...
     def points(self, node: Node) -> str: ...
     def python(self, node: Node, why: str) -> str: ...
+    def gate(self, text: int) -> str | None: ...
 
 
 Form = Callable[[Around, Node, Sequence[str]], "str | No"]
@@ -228,6 +229,9 @@ def _match(w: Around, node: Node, a: Sequence[str]) -> str | No:
     found = pattern_sql(a[0], *node.data)
     if found is None:
         return No("DuckDB does not know all that this pattern is written in")
+    gate = w.gate(node.args[0])
+    if gate is not None and gateable(*node.data):
+        return f"CASE WHEN NOT {gate} THEN FALSE ELSE {found} END"
     if not by_class(node.data[0]):
         return found
     return _in_ascii(w, node, a[0], found, "classes of characters beyond ASCII are looked up in Python")
@@ -388,10 +392,9 @@ def _call(w: Around, node: Node, a: Sequence[str]) -> str | No:
     typed = next((t for n in node.args if (t := w.graph[n].type).element != _NOTHING), node.type)
     given = [w.like(n, typed) for n in node.args]
     text = template.format(*given, all=", ".join(given))
-    if row.variadic:  # least and greatest pass over what is missing
-        maybe = [t for n, t in zip(node.args, a, strict=True) if w.graph[n].type.optional]
-        if maybe:
-            return f"CASE WHEN {' AND '.join(f'{t} IS NOT NULL' for t in maybe)} THEN {text} END"
+    maybe = [f"{t} IS NOT NULL" for n, t in zip(node.args, given, strict=True) if _maybe(w, n)]
+    if len(given) > 1 and maybe:  # least, for one, passes over what is missing
+        return f"CASE WHEN {' AND '.join(maybe)} THEN {text} END"
     return text
 
 
