@@ -95,12 +95,12 @@ def prepare(build: Build, asked: Asked) -> Prepared:
     return made
 
 
-def _silent(what: str, share: float | None) -> None:
+def silent(what: str, share: float | None) -> None:
     """Nobody hears how far it is."""
 
 
 def read(
-    db: Database, name: str, prepared: Prepared, files: Sequence[str | Path], tell: Tell = _silent
+    db: Database, name: str, prepared: Prepared, files: Sequence[str | Path], tell: Tell = silent
 ) -> History:
     """Read a history for a backtest; the tables go to the schema `name_history`. Raises SourceError."""
     asked = prepared.asked
@@ -120,7 +120,7 @@ def read(
 
 
 def run(
-    db: Database, name: str, prepared: Prepared, files: Sequence[str | Path], tell: Tell = _silent
+    db: Database, name: str, prepared: Prepared, files: Sequence[str | Path], tell: Tell = silent
 ) -> Outcome:
     """Read a history and decide it; the outcome's tables go to the schema `name`. Raises SourceError."""
     return replaying.decide(read(db, name, prepared, files, tell), name, tell=tell)
@@ -160,7 +160,7 @@ def frame_of(outcome: Outcome, prepared: Prepared) -> Frame:
 
 
 def backtest_of(
-    outcome: Outcome, prepared: Prepared, tell: Tell = _silent, frame: Frame | None = None
+    outcome: Outcome, prepared: Prepared, tell: Tell = silent, frame: Frame | None = None
 ) -> Backtest:
     """The figures of an outcome; `frame` is its frame where it was made already. Raises as `frame_of`."""
     tell("counting", None)
