@@ -159,7 +159,9 @@ Say = Callable[[Seen], bool | None]
 """What an event was: true, false, or None for unknown."""
 
 
-def judged(seen: Iterable[Seen], caught: Callable[[Seen], bool], truth: Say) -> tuple[int, int, int, int, int]:
+def judged(
+    seen: Iterable[Seen], caught: Callable[[Seen], bool], truth: Say
+) -> tuple[int, int, int, int, int]:
     """Right, wrong, unlabelled among what was caught; missed and spared."""
     counts: Counter[tuple[bool, bool | None]] = Counter((caught(s), truth(s)) for s in seen)
     return (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections import Counter
 from datetime import datetime
@@ -59,7 +58,8 @@ def test_verdicts_are_counted(report: Backtest, seen: list[Seen]) -> None:
     }
     assert sum(v.share for v in report.verdicts) == pytest.approx(1)
     assert report.events == len(seen)
-    assert all(counts.values()) and len(counts) == 4
+    assert all(counts.values())
+    assert len(counts) == 4
 
 
 def test_rules_are_counted(report: Backtest, seen: list[Seen]) -> None:
@@ -73,19 +73,24 @@ def test_rules_are_counted(report: Backtest, seen: list[Seen]) -> None:
         assert rule.held == sum(h.rule == rule.rule for s in seen for h in s.decision.held)
         assert rule.entities == len({s.who for s in hits})
         assert rule.only == sum(not s.live - {rule.rule} for s in hits)
-    assert row(report, "noisy_again").held and row(report, "noisy_again").fired
-    assert row(report, "tried").mode == "shadow" and row(report, "tried").fired
+    assert row(report, "noisy_again").held
+    assert row(report, "noisy_again").fired
+    assert row(report, "tried").mode == "shadow"
+    assert row(report, "tried").fired
     assert report.quiet == ["never", "quiet_room"]
     assert sum(r.cost for r in report.rules) == pytest.approx(1)
 
 
 def test_rules_say_what_is_written(report: Backtest) -> None:
     flood = row(report, "flood")
-    assert flood.verdict == "review" and flood.tags == ["volume"] and flood.owner == "team"
+    assert flood.verdict == "review"
+    assert flood.tags == ["volume"]
+    assert flood.owner == "team"
     assert flood.because == "{burst} messages"
     line = POLICIES.splitlines().index("rule flood on message") + 1
     assert flood.place == f"p.quell:{line}"
-    assert flood.text.startswith("rule flood on message\n") and flood.text.endswith('owner "team"')
+    assert flood.text.startswith("rule flood on message\n")
+    assert flood.text.endswith('owner "team"')
 
 
 def test_rules_that_fire_together_are_paired(report: Backtest, seen: list[Seen]) -> None:
@@ -120,7 +125,8 @@ def test_effects_are_counted(report: Backtest, seen: list[Seen]) -> None:
     assert report.sends == dict(Counter(x.sink for s in seen for x in s.decision.sends))
     labels = Counter(f'{x.entity} "{x.label}"' for s in seen for x in s.decision.labels if x.on)
     assert report.labels_set == dict(labels)
-    assert report.sends and report.labels_set
+    assert report.sends
+    assert report.labels_set
 
 
 def test_volume_adds_up_the_field(report: Backtest, seen: list[Seen]) -> None:
@@ -156,13 +162,15 @@ def test_samples_are_events_of_their_rule(report: Backtest, seen: list[Seen]) ->
         assert len({s.n for s in rule.samples}) == len(rule.samples)
         for sample in rule.samples:
             s = by_place[sample.place]
-            assert rule.rule in s.hit and set(sample.rules) == s.hit
+            assert rule.rule in s.hit
+            assert set(sample.rules) == s.hit
             assert (sample.event, sample.verdict, sample.id) == (
                 s.decision.event,
                 s.decision.verdict,
                 s.decision.id,
             )
-            assert sample.entity == s.who and micros(sample.at) == s.decision.at
+            assert sample.entity == s.who
+            assert micros(sample.at) == s.decision.at
             assert sample.explanation is not None
             assert sample.explanation["decision"]["seq"] == sample.n == s.decision.seq
             assert rule.rule in {r["rule"] for r in sample.explanation["rules"]}
@@ -203,8 +211,10 @@ def test_the_warm_up_is_marked_or_left_out(history: tuple[Path, Path], seen: lis
         assert marked.report.warmup == msgspec.structs.replace(out.report.warmup, left_out=False)
         warm = marked.report.warmup
         assert (warm.longest, warm.events, warm.whole, warm.ever) == ("7h", before, True, False)
-        assert warm.until is not None and micros(warm.until) == full
-        assert marked.report.events == len(seen) and out.report.events == len(seen) - before
+        assert warm.until is not None
+        assert micros(warm.until) == full
+        assert marked.report.events == len(seen)
+        assert out.report.events == len(seen) - before
         high = sum("high" in s.hit and s.decision.at >= full for s in seen)
         assert row(out.report, "high").fired == high
 
@@ -220,7 +230,8 @@ def test_files_out_of_order_are_put_in_order_unless_given_order_is_asked_for(tmp
             assert rule.fired == sum(rule.rule in s.hit for s in expected)
         assert made.report.source.late > 0
         sample = row(made.report, "high").samples[0]
-        assert sample.command.startswith("quell replay ") and "--event " in sample.command
+        assert sample.command.startswith("quell replay ")
+        assert "--event " in sample.command
     with backtest(policies, events, order="given", samples=1, explained=False) as given:
         assert given.report.source.order == "given"
         assert row(given.report, "high").samples[0].command.startswith("quell explain ")
@@ -260,10 +271,10 @@ def test_tables_are_relations_and_arrow_tables(result: BacktestResult, seen: lis
 
 def test_closing_leaves_nothing_behind(history: tuple[Path, Path]) -> None:
     made = backtest(*history, samples=0)
-    folder = made._db.folder
-    assert os.path.isdir(folder)
+    folder = Path(made._db.folder)
+    assert folder.is_dir()
     made.close()
-    assert not os.path.exists(folder)
+    assert not folder.exists()
 
 
 def test_a_history_without_events_is_refused(history: tuple[Path, Path], tmp_path: Path) -> None:
@@ -294,7 +305,8 @@ def test_buckets_are_round_and_cover_what_there_is(first: str, last: str, width:
         for t in (first, last)
     )
     made = Buckets.over(low, high)
-    assert made.width == width and made.count <= MOST_BUCKETS
+    assert made.width == width
+    assert made.count <= MOST_BUCKETS
     assert made.start * 1_000_000 <= low < (made.start + made.width) * 1_000_000
     assert high < (made.start + made.count * made.width) * 1_000_000
     assert len(made.timeline([0] * made.count).starts) == made.count
