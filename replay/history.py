@@ -245,8 +245,8 @@ class _Writer:
     def _sort(self) -> None:
         table = self.history.table
         self.con.execute(
-            f"CREATE TEMP TABLE _order AS SELECT n AS was, row_number() OVER (ORDER BY at, n) AS n FROM "
-            f"(SELECT n, at FROM {table('all')} UNION ALL SELECT n, at FROM {table('hands')})"
+            f"CREATE TEMP TABLE _order AS SELECT n AS was, row_number() OVER (ORDER BY \"at\", n) AS n FROM "
+            f"(SELECT n, \"at\" FROM {table('all')} UNION ALL SELECT n, \"at\" FROM {table('hands')})"
         )
         for name in self._tables:
             if name == "refused":
