@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from quell.replay import page_backtest, page_compare
-from quell.replay.page_html import Html, join, tag
+from quell.replay.page_html import Html, join, prose, tag
 from quell.replay.page_parts import Ladder, Section, ladder
 from quell.replay.page_samples import Packer
 from quell.replay.page_words import headline
@@ -63,7 +63,7 @@ def _bar(report: Backtest | Comparison) -> Html:
 def _main(report: Backtest | Comparison, after: Backtest, summary: Html, made: list[Section]) -> Html:
     links = [tag("li", tag("a", s.title, href=f"#{s.ident}")) for s in made]
     contents = tag("nav", tag("details", tag("summary", "Contents"), tag("ol", links), open=True), aria_label="Contents")
-    notes = [tag("li", note) for note in after.notes]
+    notes = [tag("li", prose(note)) for note in after.notes]
     known = tag("aside", tag("h2", "Worth knowing"), tag("ul", notes), class_="notes") if notes else None
     top = tag("div", tag("h1", headline(report)), summary, known, class_="top")
     return tag("div", contents, tag("main", top, [s.inside for s in made]), class_="layout")
@@ -101,7 +101,7 @@ def _whole(title: str, body: Html, data: str) -> str:
         tag("title", f"Quell: {title}"),
         Html(f"<style>{style}</style>"),
     )
-    tail = Html(f'<script type="application/json" id="data">{data}</script><script>{script}</script>')
+    tail = Html(f'<script type="application/json" id="report">{data}</script><script>{script}</script>')
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{body}{tail}</body></html>\n'
 
 

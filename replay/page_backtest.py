@@ -10,16 +10,18 @@ from quell.replay.page_history import data, making
 from quell.replay.page_html import Html, join, name, source, tag
 from quell.replay.page_matrix import MOST_RULES, crowd, heat
 from quell.replay.page_parts import (
-    Ladder, Section, bar, cell, ladder, legend, mix, quality_cells, section, shut, table, tiles,
+    Ladder, Section, bar, cell, ladder, legend, mix, section, shut, table, tiles,
 )  # fmt: skip
 from quell.replay.page_plots import Axis, Series, axis, spark, stacked
 from quell.replay.page_quality import FIGURES, chosen, curve, dot_scale, dots
 from quell.replay.page_samples import Packer
-from quell.replay.page_words import length, share
+from quell.replay.page_words import length, per, share
 from quell.replay.report_data import Backtest, Overlap, RuleRow, Timeline, VerdictRow
 
 MOST_PAIRS = 10
 """Pairs of rules that are told in words beside the picture of overlaps."""
+MOST_DOTS = 25
+"""Rules with their dots before somebody asks for all."""
 MOST_PLAIN = 200
 """Rules of a picture that is no table to filter."""
 
@@ -34,11 +36,10 @@ def _figures(report: Backtest) -> list[tuple[str, str, str]]:
     made = [("Rules that fired", f"{fired} of {len(report.rules)}", "")]
     overall = next((v.quality for v in report.verdicts[1:] if v.quality is not None), None)
     if overall is not None:
-        caught = f"of what any rule stopped and a label judges, {overall.precision.of:,} events"
-        made.append(("Right", share(overall.precision.value), caught))
-        made.append(("Caught", share(overall.recall.value), f"of {count(overall.recall.of, 'event')} labelled as abuse"))
-        harm = f"of {count(overall.false_positives.of, 'event')} labelled as fine"
-        made.append(("Stopped by mistake", share(overall.false_positives.value, 2), harm))
+        right, found, harm = overall.precision, overall.recall, overall.false_positives
+        made.append(("Precision", share(right.value), f"of {right.of:,} caught events with a label are abuse"))
+        made.append(("Recall", share(found.value), f"of {found.of:,} events labelled abuse are caught"))
+        made.append(("False positives", share(harm.value, 2), f"of {harm.of:,} events labelled fine are caught"))
     if report.labels_set:
         made.append(("Labels set", f"{sum(report.labels_set.values()):,}", _most(report.labels_set)))
     if report.sends:
@@ -74,18 +75,20 @@ def ordered(rules: Sequence[RuleRow]) -> list[RuleRow]:
 def over_time(rows: Sequence[VerdictRow], timeline: Timeline, times: Axis, found: Ladder) -> Section:
     """What was decided over time, all but the mildest verdict."""
     lead = (
-        f"Each column is {length(times.seconds)}; its height is how many events got each verdict. "
+        f"The height of a column is how many events got each verdict within {length(times.seconds)}. "
         f"Events that were left at “{rows[0].verdict if rows else ''}” are in the lower picture, with all others."
     )
     given = [r for r in rows[1:] if r.count]
     series = [Series(r.verdict, found.style(r.verdict), r.over_time) for r in reversed(given)]
     picture = stacked(times, series, "events by verdict over time")
+    unit = tag("small", f"events per {per(times.seconds)}, times in UTC", class_="unit")
     everything = stacked(times, [Series("all events", "hits", timeline.events)], "all events over time", 70)
     return section(
         "time", "What was decided, over time", lead,
         legend([(r.verdict, found.style(r.verdict)) for r in reversed(given)]),
+        unit if given else None,
         picture if given else tag("p", "No rule asked for more than the mildest verdict.", class_="empty"),
-        tag("h3", "All events"), everything,
+        tag("h3", "All events"), unit, everything,
     )  # fmt: skip
 
 
@@ -96,7 +99,7 @@ def rule_section(report: Backtest, rules: Sequence[RuleRow], times: Axis, found:
     """Every rule with its figures; a click opens its text, its figures and samples."""
     judged = report.labelled is not None
     most = max([r.fired for r in rules], default=1) or 1
-    head = [("rule", "sort"), ("verdict", "sort wide"), ("hits", "sort n"), ("over time", "trend")]
+    head = [("rule", "sort"), ("verdict", "sort wide"), ("hits", "sort n hits-cell"), ("over time", "trend")]
     head += [("precision", "sort n"), ("recall", "sort n wide")] if judged else []
     head += [("entities", "sort n wide"), ("only this rule", "sort n wide"), ("held back", "sort n wide")]
     head += [("missing", "sort n wide"), ("cost", "sort n wide")]
@@ -120,7 +123,7 @@ def _rule(r: RuleRow, i: int, times: Axis, found: Ladder, most: int, judged: boo
     words = " ".join([r.rule, r.verdict, r.owner or "", r.severity or "", r.mode, *r.tags])
     told = f"{r.fired:,}"
     first = (
-        tag("span", name(r.rule), class_="rule-name", data_open=i),
+        tag("span", tag("span", name(r.rule)), class_="rule-name", data_open=i),
         tag("span", "shadow", class_="badge") if r.mode == "shadow" else None,
         tag("small", found.chip(r.verdict) if r.verdict else "no verdict", class_="narrow"),
     )
@@ -129,7 +132,7 @@ def _rule(r: RuleRow, i: int, times: Axis, found: Ladder, most: int, judged: boo
         "tr",
         cell(*first, style="first"),
         cell(found.chip(r.verdict) if r.verdict else tag("small", "none"), style="wide"),
-        cell(told, tag("small", share(r.rate, 2)), bar(r.fired / most), style="n hits-cell", value=r.fired),
+        cell(tag("small", share(r.rate, 2)), told, bar(r.fired / most), style="n hits-cell", value=r.fired),
         cell(spark(times, r.over_time), style="trend"),
         _judged(r) if judged else None,
         cell(f"{r.entities:,}", style="n wide", value=r.entities),
@@ -142,9 +145,11 @@ def _rule(r: RuleRow, i: int, times: Axis, found: Ladder, most: int, judged: boo
 
 
 def _judged(r: RuleRow) -> list[Html]:
-    precision, _ = quality_cells(r.quality)
-    _, recall = quality_cells(r.quality, "n wide")
-    return [precision, recall]
+    """Precision and recall of a rule; one that asks for no verdict catches nothing that could be right."""
+    if r.quality is None or not r.verdict:
+        return [cell("", style="n", value=-1), cell("", style="n wide", value=-1)]
+    rates = ((r.quality.precision, "n"), (r.quality.recall, "n wide"))
+    return [cell(share(q.value), style=style, value=-1 if q.value is None else q.value) for q, style in rates]
 
 
 def _meanings() -> Html:
@@ -188,8 +193,8 @@ def quality(report: Backtest, rules: Sequence[RuleRow]) -> Section | None:
         return None
     lab = report.labelled
     lead = (
-        "Precision: of what was caught, how much was right. Recall: of what should be caught, how much was. The dot is "
-        "the figure, the line its 95% interval: the longer, the fewer labels it rests on."
+        "Precision: of the events caught, how many are abuse. Recall: of the events that are abuse, how many are caught. "
+        "The dot is the figure, the line its 95% interval: the longer, the fewer labels it rests on."
     )
     words = (
         f"Labels come from {lab.text}: {lab.positive:,} events of abuse, {lab.negative:,} that are fine; "
@@ -197,12 +202,12 @@ def quality(report: Backtest, rules: Sequence[RuleRow]) -> Section | None:
     )
     verdicts = [(f"{v.verdict}{' or graver' if v is not report.verdicts[-1] else ''}", v.quality)
                 for v in report.verdicts[1:] if v.quality is not None]  # fmt: skip
-    told = [(r.rule, r.quality) for r in rules if r.quality is not None and r.quality.precision.of]
-    told.sort(key=lambda item: -(item[1].precision.value or 0))
+    told = [(r.rule, r.quality) for r in rules if r.verdict and r.quality is not None and r.quality.precision.of]
+    told.sort(key=lambda item: (item[1].precision.value or 0, -item[1].precision.of))
     return section(
         "quality", "How right they are", lead, tag("p", words),
         tag("h3", "By verdict"), dot_rows([(n, [("", q)]) for n, q in verdicts]),
-        tag("h3", "By rule, the most precise first"), dot_rows([(n, [("", q)]) for n, q in told[:MOST_PLAIN]]),
+        tag("h3", "By rule that asks for a verdict, the least precise first"), dot_rows([(n, [("", q)]) for n, q in told[:MOST_PLAIN]]),
     )  # fmt: skip
 
 
@@ -217,7 +222,7 @@ def dot_rows(rows: Sequence[tuple[str, Sequence[tuple[str, Any]]]]) -> Html:
             last = rates[-1][2]
             plots.append(tag("div", dots(f"{what}: {figure}", rates), tag("b", share(last.value if last else None))))
         made.append(tag("li", tag("span", name(what), class_="name"), plots))
-    return tag("ul", made, class_="dotrows", tabindex=0, data_marks=True, data_cap=MOST_PAIRS * 3)
+    return tag("ul", made, class_="dotrows", tabindex=0, data_marks=True, data_cap=MOST_DOTS if len(rows) > MOST_DOTS else None)
 
 
 # --------------------------------------------------------------------------------------------- overlaps

@@ -2,7 +2,7 @@
 
 const root = document.documentElement;
 root.classList.add("js");
-const data = JSON.parse(document.getElementById("data").textContent);
+const data = JSON.parse(document.getElementById("report").textContent);
 const one = (query, within = document) => within.querySelector(query);
 const all = (query, within = document) => [...within.querySelectorAll(query)];
 

@@ -8,14 +8,14 @@ from typing import Any
 from quell.engine.cli_output import count
 from quell.replay.page_backtest import details, dot_rows, overlaps, samples_section, settings
 from quell.replay.page_history import data, making
-from quell.replay.page_html import Html, join, name, source, tag
+from quell.replay.page_html import Html, join, name, prose, source, tag
 from quell.replay.page_matrix import ribbons, transitions
 from quell.replay.page_parts import (
     Ladder, Section, cell, legend, section, table, tiles,
 )  # fmt: skip
-from quell.replay.page_plots import Axis, axis, spark
+from quell.replay.page_plots import Axis, axis, differences, spark
 from quell.replay.page_samples import Packer
-from quell.replay.page_words import length, share, signed
+from quell.replay.page_words import length, listed, share, signed
 from quell.replay.report_data import Comparison, Quality, RuleChange, RuleRow
 
 STATUS = {"same": "as it was", "changed": "changed", "new": "new", "gone": "gone", "renamed": "renamed"}
@@ -59,7 +59,8 @@ def _gates(report: Comparison) -> Html | None:
     for gate in report.gates:
         style, word = ("failed", "fails") if gate.failed else ("passed", "passes")
         mark = tag("span", "✗" if gate.failed else "✓", aria_hidden="true")
-        made.append(tag("li", mark, tag("b", word), tag("code", f"fail if {gate.text}"), f"it is {gate.shown}", class_=style))
+        told = tag("span", f"it is {gate.shown}; it fails where ", tag("code", gate.text))
+        made.append(tag("li", mark, tag("b", word), told, class_=style))
     return tag("ul", made, class_="gates")
 
 
@@ -72,7 +73,7 @@ def sections(report: Comparison, packer: Packer) -> tuple[list[Section], dict[st
     newly = packer.take([r.samples_newly for r in rules])
     gone = packer.take([r.samples_no_longer for r in rules])
     made = [flows(report, found), rule_changes(report, rules, times), over_time(report, times, found)]
-    made += [s for s in (qualities(report, rules), looks(report), settings(after)) if s is not None]
+    made += [s for s in (qualities(report, rules, found), looks(report), settings(after)) if s is not None]
     made.append(samples_section(len(packer.samples)))
     made += [s for s in (overlaps(after.overlaps, len(after.rules)),) if s is not None]
     made += [data(after), making(after, report.before)]
@@ -83,15 +84,16 @@ def sections(report: Comparison, packer: Packer) -> tuple[list[Section], dict[st
 def flows(report: Comparison, found: Ladder) -> Section:
     """Where events go from verdict to verdict."""
     lead = (
-        "Left what the policies before decide, right what these decide. Only events whose verdict changes are drawn; "
-        "the table counts all, with those that keep their verdict on the diagonal."
+        "The bands are events whose verdict changes: left what the policies before decide, right what these decide. The "
+        "table counts all events; those that keep their verdict are on the diagonal."
     )
     none = tag("p", "No event changes its verdict.", class_="empty")
     key = legend([("decided harsher", "harsher"), ("decided milder", "milder")])
     return section(
         "flows", "Which verdicts change", lead,
-        (key, ribbons(report.flows, found.verdicts)) if report.changed else none,
-        transitions(report.flows, found.verdicts),
+        key if report.changed else None,
+        tag("div", ribbons(report.flows, found.verdicts) if report.changed else none,
+            transitions(report.flows, found.verdicts), class_="pair"),
     )  # fmt: skip
 
 
@@ -102,7 +104,7 @@ def rule_changes(report: Comparison, rules: Sequence[RuleChange], times: Axis) -
     """Every rule whose hits or text change, then all others."""
     differ = [r for r in rules if r.status != "same" or r.newly or r.no_longer]
     most = max([r.newly + r.no_longer for r in rules], default=1) or 1
-    head = [("rule", "sort"), ("", "wide"), ("hits before", "sort n wide"), ("after", "sort n"), ("change", "half")]
+    head = [("rule", "sort"), ("", "wide"), ("hits before", "sort n wide"), ("hits after", "sort n"), ("change", "half")]
     head += [("newly", "sort n"), ("no longer", "sort n"), ("over time", "trend wide")]
     lead = (
         "Right of the line the events that a rule newly fires on, left those it no longer does. Open a rule to see "
@@ -122,15 +124,15 @@ def rule_changes(report: Comparison, rules: Sequence[RuleChange], times: Axis) -
 
 def _rule(r: RuleChange, i: int, times: Axis, most: int) -> Html:
     words = " ".join([r.rule, r.was or "", STATUS[r.status], *r.changed])
-    badge = tag("span", STATUS[r.status], class_=f"badge {r.status}")
-    first = (tag("span", name(r.rule), class_="rule-name", data_open=i), tag("small", badge, class_="narrow"))
-    told = f"was {r.was}" if r.was else ", ".join(r.changed)
+    badge = tag("span", STATUS[r.status], class_=f"badge {r.status}") if r.status != "same" else None
+    first = (tag("span", tag("span", name(r.rule)), class_="rule-name", data_open=i), tag("small", badge, class_="narrow") if badge else None)
+    told = f"was {r.was}" if r.was else f"{listed(r.changed)} changed" if r.changed else ""
     if told:
         first = (*first, tag("small", told))
     return tag(
         "tr",
         cell(*first, style="first"),
-        cell(badge if r.status != "same" else "", style="wide"),
+        cell(badge, style="wide"),
         cell(f"{r.before:,}" if r.status != "new" else "–", style="n wide", value=r.before),
         cell(f"{r.after:,}" if r.status != "gone" else "–", style="n", value=r.after),
         cell(_diverging(r, most), style="half"),
@@ -189,16 +191,17 @@ def over_time(report: Comparison, times: Axis, found: Ladder) -> Section:
         if any(differ):
             total = sum(new) - sum(old)
             head = tag("h3", found.chip(verdict), tag("span", f"{signed(total)}: {sum(old):,} before, {sum(new):,} after"))
-            made.append(tag("div", head, spark(times, differ, "diff big"), class_="small"))
+            label = f"{verdict}: after minus before, over time"
+            made.append(tag("div", head, differences(times, differ, label), class_="small"))
     lead = (
-        f"Above the line more events got a verdict than before, below it fewer; each step is {length(times.seconds)}. "
+        f"Above the line more events got the verdict than before, below it fewer, in each {length(times.seconds)} (UTC). "
         "The scale differs from verdict to verdict."
     )
     none = tag("p", "At no time does the mix of verdicts change.", class_="empty")
-    return section("time", "When it changes", lead, tag("div", made, class_="smalls", data_marks=True) if made else none)
+    return section("time", "When it changes", lead, tag("div", made, class_="smalls") if made else none)
 
 
-def qualities(report: Comparison, rules: Sequence[RuleChange]) -> Section | None:
+def qualities(report: Comparison, rules: Sequence[RuleChange], found: Ladder) -> Section | None:
     """Precision and recall before and after."""
     if report.after.labelled is None:
         return None
@@ -206,13 +209,13 @@ def qualities(report: Comparison, rules: Sequence[RuleChange]) -> Section | None
     before = {v.verdict: v.quality for v in report.before.verdicts}
     for v in report.after.verdicts[1:]:
         if v.quality is not None:
-            verdicts.append((f"{v.verdict} or graver", [("before", before.get(v.verdict)), ("after", v.quality)]))
+            verdicts.append((_from(v.verdict, found), [("before", before.get(v.verdict)), ("after", v.quality)]))
     moved = [r for r in rules if (r.newly or r.no_longer) and (r.before_quality or r.after_quality)]
     told = [(r.rule, [("before", r.before_quality), ("after", r.after_quality)]) for r in moved]
     lead = (
-        "Precision: of what was caught, how much was right. Recall: of what should be caught, how much was. The ring is "
-        "before, the dot after; the lines are 95% intervals: where they overlap widely, chance may explain the "
-        "difference."
+        "Precision: of the events caught, how many are abuse. Recall: of the events that are abuse, how many are caught. "
+        "The ring is before, the dot after. The lines are 95% intervals: where they overlap widely, chance may explain "
+        "the difference."
     )
     lab = report.after.labelled
     words = f"Labels come from {lab.text}; {lab.unlabelled:,} events have none and enter no rate."
@@ -225,6 +228,10 @@ def qualities(report: Comparison, rules: Sequence[RuleChange]) -> Section | None
 
 
 # ------------------------------------------------------------------------------------------- the rest
+
+
+def _from(verdict: str, found: Ladder) -> str:
+    return verdict if verdict == found.verdicts[-1] else f"{verdict} or graver"
 
 
 def looks(report: Comparison) -> Section | None:
@@ -241,6 +248,6 @@ def looks(report: Comparison) -> Section | None:
     return section(
         "live", "Going live", lead,
         (tag("h3", "Counters"), table(head, rows)) if rows else None,
-        (tag("h3", "Written otherwise, decided alike"), tag("ul", [tag("li", t) for t in report.looks_different]))
+        (tag("h3", "Written otherwise, decided alike"), tag("ul", [tag("li", prose(t)) for t in report.looks_different]))
         if report.looks_different else None,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quell.engine.cli_output import count, rate, seconds
-from quell.replay.page_html import Html, tag, text
+from quell.replay.page_html import Html, prose, tag
 from quell.replay.page_parts import Section, bar, cell, section, shut, table, tiles
 from quell.replay.page_words import share, stamp
 from quell.replay.report_data import Backtest, FieldCoverage, Source
@@ -63,7 +63,7 @@ def _coverage(fields: Sequence[FieldCoverage]) -> Html | None:
     head = [("field", ""), ("of", "wide"), ("type", "wide"), ("has a value", "half"), ("", "n"), ("wrong kind", "n wide")]
     return tag(
         "div", tag("h3", "How complete the events are"), tag("p", words),
-        table(head, rows, style="coverage", cap=max(12, min(25, len(ordered) - full))),
+        table(head, rows, style="coverage", cap=max(6, min(25, len(ordered) - full + 2))),
     )  # fmt: skip
 
 
@@ -92,16 +92,14 @@ def _field(field: FieldCoverage) -> Html:
 def _refusals(source: Source) -> Html | None:
     if not source.refusals:
         return None
-    rows = []
+    kinds = []
     for kind in sorted(source.refusals, key=lambda k: (-k.count, k.kind)):
-        samples = [tag("li", tag("code", place), " ", text(message, 300)) for place, message in kind.samples[:3]]
-        rows.append(
-            tag("tr", cell(kind.kind), cell(f"{kind.count:,}", style="n"), cell(tag("ul", samples, class_="plain")))
-        )
+        samples = [tag("li", tag("code", place), " ", prose(message, 300)) for place, message in kind.samples[:3]]
+        kinds.append(tag("li", tag("b", f"{kind.count:,} × {kind.kind}"), ", for example:", tag("ul", samples)))
     return tag(
         "div", tag("h3", "Records that could not be taken"),
-        tag("p", "No rule saw them; they are in no figure above."),
-        table([("why", ""), ("how many", "n"), ("for example", "half")], rows),
+        tag("p", "No rule saw them, and they are in no figure of this page."),
+        tag("ul", kinds, class_="refusals"),
     )  # fmt: skip
 
 
@@ -115,7 +113,7 @@ def making(report: Backtest, before: Backtest | None = None) -> Section:
     events = report.source.events * (2 if before else 1)
     speed = rate(events, took)
     rows = [
-        tag("tr", cell(tag("code", w.part)), cell(tag("b", w.way), tag("small", WAYS[w.way])), cell(w.why, style="half"))
+        tag("tr", cell(tag("code", w.part)), cell(tag("b", w.way), tag("small", WAYS[w.way])), cell(prose(w.why), style="half"))
         for w in report.ways
     ]
     figures = [

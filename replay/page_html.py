@@ -34,6 +34,14 @@ def source(value: str) -> str:
     return "\n".join(visible(line.replace("\t", "    ")) for line in value.splitlines())
 
 
+def prose(value: str, longest: int | None = LONGEST) -> Html:
+    """A sentence in which names stand in backticks."""
+    parts = value.split("`")
+    if len(parts) % 2 == 0:
+        return text(value, longest)
+    return join([tag("code", part) if i % 2 else text(part, longest) for i, part in enumerate(parts)])
+
+
 def name(value: str) -> Html:
     """A name that may go on in the next line after each underscore."""
     return Html("_<wbr>".join(text(part) for part in value.split("_")))

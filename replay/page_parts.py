@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from quell.replay.page_html import Html, Inside, share, tag
 from quell.replay.page_words import share as percentage
-from quell.replay.report_data import Quality, VerdictRow
+from quell.replay.report_data import VerdictRow
 
 COLOURS = 8
 """The gravest of the colours of verdicts: `v-8`; the mildest verdict has `v-0`."""
@@ -119,17 +119,6 @@ def bar(part: float, style: str = "hits") -> Html:
         "svg", tag("rect", width="100%", height=6, class_="room"), tag("rect", width=share(part), height=6, class_=style),
         height=6, class_="bar", aria_hidden="true",
     )  # fmt: skip
-
-
-def quality_cells(quality: Quality | None, style: str = "n") -> list[Html]:
-    """Precision and recall, with how many labels they rest on."""
-    if quality is None:
-        return [cell("–", style=style), cell("–", style=style)]
-    made = []
-    for rate in (quality.precision, quality.recall):
-        told = tag("small", f"{rate.hits:,} of {rate.of:,}") if rate.of else None
-        made.append(cell(percentage(rate.value), told, style=style, value=-1 if rate.value is None else rate.value))
-    return made
 
 
 def shut(title: str, *inside: Inside) -> Html:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from quell.replay.page_html import Html, join, number, share, tag
-from quell.replay.page_words import bucket, day, moment
+from quell.replay.page_words import bucket, day, moment, signed
 from quell.replay.report_data import Timeline
 
 MOST_COLUMNS = 96
@@ -83,11 +83,35 @@ def _column(
     return tag("g", marks, hit, data_tip="\n".join([axis.name(i), *told]))
 
 
+def differences(axis: Axis, values: Sequence[int], label: str, height: int = 110) -> Html:
+    """Columns over time that go up where there is more than before, and down where there is less."""
+    folded = axis.fold(values)
+    step = max(scale(max(abs(v) for v in folded))[-1], 1)
+    low, high = (-step if min(folded) < 0 else 0), (step if max(folded) > 0 else 0)
+    ticks = [t for t in (low, 0, high) if t or low <= 0 <= high]
+    per = (height - 6) / (high - low)
+    wide, marks = 1 / axis.columns, []
+    for i, value in enumerate(folded):
+        top = 3 + (high - max(value, 0)) * per
+        bar = tag("rect", x=share((i + 0.08) * wide), y=top, width=share(wide * 0.84), height=abs(value) * per,
+                  class_="hits") if value else None  # fmt: skip
+        hit = tag("rect", x=share(i * wide), y=0, width=share(wide), height=height, class_="hit")
+        marks.append(tag("g", bar, hit, data_tip=f"{axis.name(i)}\nafter minus before\t{signed(value)}"))
+    lines = [tag("line", x1=0, x2="100%", y1=3 + (high - t) * per, y2=3 + (high - t) * per,
+                 class_="grid" if t else "base") for t in dict.fromkeys(ticks)]  # fmt: skip
+    numbers = [tag("text", signed(int(t)), x=44, y=7 + (high - t) * per, text_anchor="end") for t in dict.fromkeys(ticks)]
+    return _frame(axis, join(lines, marks), numbers, label, height)
+
+
 def framed(axis: Axis, marks: Html, ticks: Sequence[float], label: str, height: int) -> Html:
     """A picture with its axes."""
     numbers = [
         tag("text", f"{t:,.0f}", x=44, y=place(t, ticks, height) + 4, text_anchor="end") for t in ticks
     ]
+    return _frame(axis, marks, numbers, label, height)
+
+
+def _frame(axis: Axis, marks: Html, numbers: Sequence[Html], label: str, height: int) -> Html:
     return tag(
         "div",
         tag("svg", numbers, width=50, height=height, class_="axis", aria_hidden="true"),
@@ -160,7 +184,7 @@ def spark(axis: Axis, values: Sequence[int], style: str = "", tip: str = "") -> 
     folded = axis.fold(values)
     high, low = max([*folded, 0]), min([*folded, 0])
     reach = max(high - low, 1)
-    top = 19 * high / reach
+    top = 19 * high / reach if high or low else 19.0
     base = number(1 + top)
     steps = "".join(f"V{number(1 + top - 19 * v / reach)}h1" for v in folded)
     drawn = tag("path", d=f"M0 {base}{steps}V{base}z")

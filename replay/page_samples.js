@@ -13,8 +13,8 @@ function sampleCard(sample) {
     : make("span", "", chip(sample.b), sample.b === sample.v ? "" : make("span", "arrow", "→"), sample.b === sample.v ? "" : chip(sample.v));
   const label = sample.l === undefined ? null : make("span", "badge", sample.l ? "labelled abuse" : "labelled fine");
   const about = [sample.e, sample.w, sample.i && `id ${sample.i}`].filter(Boolean).join(" · ");
-  const said = make("div", "said", make("p", "", make("bdi", "", sample.m || sample.r.join(", ") || "no rule fired")), make("p", "about", make("bdi", "", about)));
-  const card = make("details", "sample", make("summary", "", make("span", "", verdict, " ", label), said, make("span", "when", sample.t)));
+  const said = make("div", "said", make("p", "", make("bdi", "", sample.m || sample.r.join(", ") || "no rule fired")), sample.q ? make("p", "quoted", make("bdi", "", `“${sample.q}”`)) : null, make("p", "about", make("bdi", "", about)));
+  const card = make("details", "sample", make("summary", "", make("span", "", verdict, label ? make("div", "label", label) : null), said, make("span", "when", sample.t)));
   card.addEventListener("toggle", () => {
     if (card.open && !one(".inside", card)) card.append(sampleInside(sample));
   });
@@ -39,8 +39,11 @@ const side = (title, verdict, explained, other) => make("div", "", make("h4", ""
 function results(explained, other) {
   const outcome = (e, name) => (e.r.find((r) => r.n === name) || {}).s;
   const made = explained.r.map((r) => result(r, other && outcome(other, r.n) !== r.s));
+  for (const r of other ? other.r : []) {
+    if (outcome(explained, r.n) === undefined) made.push(make("div", "result lone", make("header", "", make("b", "", text(r.n)), make("small", "", "is not among these policies"))));
+  }
   if (!made.length) made.push(make("p", "none", "No rule matched."));
-  if (explained.w) made.push(make("ul", "", explained.w.map((w) => make("li", "", make("small", "", text(w))))));
+  if (explained.w) made.push(make("ul", "came", explained.w.map((w) => make("li", "", make("bdi", "", text(w))))));
   if (explained.c) made.push(make("p", "none", make("small", "", `${explained.c} other rules did not match`)));
   if (explained.v && explained.v.length) made.push(values(explained.v));
   return made;
@@ -128,7 +131,7 @@ function sampleList() {
   let shown = STEP;
   function fits(s) {
     const wanted = words.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
-    const has = [s.m, s.w, s.i, s.e, s.v, s.p, ...s.r].join(" ").toLowerCase();
+    const has = [s.m, s.q, s.w, s.i, s.e, s.v, s.p, ...s.r].join(" ").toLowerCase();
     return wanted.every((w) => has.includes(w)) && (!verdict.value || s.v === verdict.value) && (!rule.value || s.r.includes(rule.value))
       && (!label.value || String(s.l) === label.value) && (!way.value || String(Math.sign(rank(s.v) - rank(s.b))) === way.value);
   }

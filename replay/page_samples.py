@@ -169,9 +169,19 @@ def head(sample: Sample) -> dict[str, Any]:
     }  # fmt: skip
     optional = (("i", sample.id), ("w", sample.entity), ("m", sample.message), ("b", sample.before))
     made |= {key: visible(value, 300) for key, value in optional if value is not None}
+    quoted = _prose(sample.explanation)
+    if quoted:
+        made["q"] = visible(quoted, 160)
     if sample.label is not None:
         made["l"] = sample.label
     return made
+
+
+def _prose(explanation: Builtins | None) -> str:
+    """What a person wrote in the event: the longest text of several words among its fields."""
+    fields = explanation["fields"] if explanation else ()
+    written = [f["value"] for f in fields if isinstance(f["value"], str) and f["type"].rstrip("?") == "text"]
+    return max([w for w in written if " " in w.strip()], key=len, default="")
 
 
 def _opened(rule: Builtins) -> bool:

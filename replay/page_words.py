@@ -83,6 +83,11 @@ def length(seconds: int) -> str:
     return count(seconds, "second")
 
 
+def per(seconds: int) -> str:
+    """As in `events per hour`, `events per 30 minutes`."""
+    return length(seconds).removeprefix("1 ")
+
+
 def bucket(start: str, seconds: int) -> str:
     """A bucket's time, `2 Mar 2026, 14:30–15:00`."""
     a = moment(start)
