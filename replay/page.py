@@ -1,8 +1,8 @@
 """A report as one HTML page that needs nothing else: no network, no other file, no installed font.
 
-The figures and the pictures are markup, made here. The page's script, which is only for what moves, opens
-samples, sorts, filters and shows tips; what it opens stands as JSON in the page and is put there as text only.
-A policy in the page itself forbids everything but that very script and style.
+The figures and the pictures are markup, made here. The page's script is only for what moves: it opens samples,
+sorts, filters and shows tips. What it opens stands as JSON in the page and is only ever set as text. A policy in
+the page itself forbids everything but that very script and style.
 """
 
 from __future__ import annotations
@@ -57,13 +57,22 @@ def _bar(report: Backtest | Comparison) -> Html:
     else:
         names, kind = [tag("b", report.policies)], "backtest"
     switch = tag("button", "Dark", type="button", id="theme", hidden=True)
-    return tag("header", tag("span", "Quell", class_="brand"), tag("span", f"{kind} of ", names), switch, class_="bar-top")
+    return tag(
+        "header",
+        tag("span", "Quell", class_="brand"),
+        tag("span", f"{kind} of ", names),
+        switch,
+        class_="bar-top",
+    )
 
 
 def _main(report: Backtest | Comparison, after: Backtest, summary: Html, made: list[Section]) -> Html:
     links = [tag("li", tag("a", s.title, href=f"#{s.ident}")) for s in made]
-    contents = tag("nav", tag("details", tag("summary", "Contents"), tag("ol", links), open=True), aria_label="Contents")
-    notes = [tag("li", prose(note)) for note in after.notes]
+    contents = tag(
+        "nav", tag("details", tag("summary", "Contents"), tag("ol", links), open=True), aria_label="Contents"
+    )
+    told = [*(report.before.notes if isinstance(report, Comparison) else ()), *after.notes]
+    notes = [tag("li", prose(note)) for note in dict.fromkeys(told)]
     known = tag("aside", tag("h2", "Worth knowing"), tag("ul", notes), class_="notes") if notes else None
     top = tag("div", tag("h1", headline(report)), summary, known, class_="top")
     return tag("div", contents, tag("main", top, [s.inside for s in made]), class_="layout")

@@ -11,7 +11,13 @@ from quell.replay.page_history import data, making
 from quell.replay.page_html import Html, join, name, prose, source, tag
 from quell.replay.page_matrix import ribbons, transitions
 from quell.replay.page_parts import (
-    Ladder, Section, cell, legend, section, table, tiles,
+    Ladder,
+    Section,
+    cell,
+    legend,
+    section,
+    table,
+    tiles,
 )  # fmt: skip
 from quell.replay.page_plots import Axis, axis, differences, spark
 from quell.replay.page_samples import Packer
@@ -30,19 +36,28 @@ def both(report: Comparison) -> Ladder:
 def summary(report: Comparison) -> Html:
     """What stands below the headline: figures, and the gates."""
     of = report.after.source.events
-    share_of = lambda n: share(n / of if of else None, 2)  # noqa: E731
+
+    def part(events: int) -> str:
+        return share(events / of if of else None, 2)
+
     made = [
-        ("Other verdict", f"{report.changed:,}", f"{share_of(report.changed)} of all events"),
-        ("Harsher", f"{report.harsher:,}", share_of(report.harsher)),
-        ("Milder", f"{report.milder:,}", share_of(report.milder)),
-        ("Rules written otherwise", f"{sum(1 for r in report.rules if r.status != 'same')}", f"of {len(report.rules)}"),
+        ("Other verdict", f"{report.changed:,}", f"{part(report.changed)} of all events"),
+        ("Harsher", f"{report.harsher:,}", part(report.harsher)),
+        ("Milder", f"{report.milder:,}", part(report.milder)),
+        (
+            "Rules written otherwise",
+            f"{sum(1 for r in report.rules if r.status != 'same')}",
+            f"of {len(report.rules)}",
+        ),
     ]
     made += _judged(report)
     return join(_gates(report), tiles(made))
 
 
 def _judged(report: Comparison) -> list[tuple[str, str, str]]:
-    first = [next((v.quality for v in b.verdicts[1:] if v.quality), None) for b in (report.before, report.after)]
+    first = [
+        next((v.quality for v in b.verdicts[1:] if v.quality), None) for b in (report.before, report.after)
+    ]
     before, after = first
     if before is None or after is None:
         return []
@@ -84,8 +99,8 @@ def sections(report: Comparison, packer: Packer) -> tuple[list[Section], dict[st
 def flows(report: Comparison, found: Ladder) -> Section:
     """Where events go from verdict to verdict."""
     lead = (
-        "The bands are events whose verdict changes: left what the policies before decide, right what these decide. The "
-        "table counts all events; those that keep their verdict are on the diagonal."
+        "The bands are events whose verdict changes: left what the policies before decide, right what these "
+        "decide. The table counts all events; those that keep their verdict are on the diagonal."
     )
     none = tag("p", "No event changes its verdict.", class_="empty")
     key = legend([("decided harsher", "harsher"), ("decided milder", "milder")])
@@ -104,18 +119,23 @@ def rule_changes(report: Comparison, rules: Sequence[RuleChange], times: Axis) -
     """Every rule whose hits or text change, then all others."""
     differ = [r for r in rules if r.status != "same" or r.newly or r.no_longer]
     most = max([r.newly + r.no_longer for r in rules], default=1) or 1
-    head = [("rule", "sort"), ("", "wide"), ("hits before", "sort n wide"), ("hits after", "sort n"), ("change", "half")]
+    head = [
+        ("rule", "sort"),
+        ("", "wide"),
+        ("hits before", "sort n wide"),
+        ("hits after", "sort n"),
+        ("change", "half"),
+    ]
     head += [("newly", "sort n"), ("no longer", "sort n"), ("over time", "trend wide")]
     lead = (
-        "Right of the line the events that a rule newly fires on, left those it no longer does. Open a rule to see "
-        "what is written otherwise, and events to look at."
+        "Right of the line the events that a rule newly fires on, left those it no longer does. Open a rule "
+        "to see what is written otherwise, and events to look at."
     )
     rows = [_rule(r, i, times, most) for i, r in enumerate(rules)]
     shown = len(differ) if 0 < len(differ) < len(rules) else len(rules)
     return section(
         "rules", "Which rules change", lead,
-        tag("p", f"{count(len(differ), 'rule')} of {len(rules)} {'differs' if len(differ) == 1 else 'differ'} in text "
-            "or in what they fire on."),
+        tag("p", f"{len(differ)} of {count(len(rules), 'rule')} differ in text or in what they fire on."),
         tag("input", type="search", class_="filter", data_filter="rules", aria_label="Filter rules",
             placeholder="Filter rules by name or by what changed", hidden=True),
         tag("div", table(head, rows, style="rules", cap=min(max(shown, 5), 60)), id="rules-table"),
@@ -125,7 +145,10 @@ def rule_changes(report: Comparison, rules: Sequence[RuleChange], times: Axis) -
 def _rule(r: RuleChange, i: int, times: Axis, most: int) -> Html:
     words = " ".join([r.rule, r.was or "", STATUS[r.status], *r.changed])
     badge = tag("span", STATUS[r.status], class_=f"badge {r.status}") if r.status != "same" else None
-    first = (tag("span", tag("span", name(r.rule)), class_="rule-name", data_open=i), tag("small", badge, class_="narrow") if badge else None)
+    first: tuple[Html | None, ...] = (
+        tag("span", tag("span", name(r.rule)), class_="rule-name", data_open=i),
+        tag("small", badge, class_="narrow") if badge else None,
+    )
     told = f"was {r.was}" if r.was else f"{listed(r.changed)} changed" if r.changed else ""
     if told:
         first = (*first, tag("small", told))
@@ -160,7 +183,10 @@ def _details(r: RuleChange, report: Comparison) -> dict[str, Any]:
     rows: dict[str, list[RuleRow]] = {"before": [], "after": []}
     rows["before"] = [x for x in report.before.rules if x.rule == (r.was or r.rule)]
     rows["after"] = [x for x in report.after.rules if x.rule == r.rule]
-    made: dict[str, Any] = {"n": r.rule, "f": [["written otherwise", ", ".join(r.changed)]] if r.changed else []}
+    made: dict[str, Any] = {
+        "n": r.rule,
+        "f": [["written otherwise", ", ".join(r.changed)]] if r.changed else [],
+    }
     if rows["after"]:
         made = details(rows["after"][0]) | {"f": made["f"]}
     elif rows["before"]:
@@ -168,7 +194,9 @@ def _details(r: RuleChange, report: Comparison) -> dict[str, Any]:
     if rows["before"] and rows["after"] and rows["before"][0].text != rows["after"][0].text:
         made["b"] = source(rows["before"][0].text)
     made["f"] += [["hits before", f"{r.before:,}"], ["hits after", f"{r.after:,}"]]
-    made["f"] += [["newly", f"{r.newly:,}"], ["on different entities", f"{r.entities_newly:,}"]] if r.newly else []
+    made["f"] += (
+        [["newly", f"{r.newly:,}"], ["on different entities", f"{r.entities_newly:,}"]] if r.newly else []
+    )
     made["f"] += [["no longer", f"{r.no_longer:,}"]] if r.no_longer else []
     for when, q in (("before", r.before_quality), ("after", r.after_quality)):
         if q is not None and q.precision.of:
@@ -190,12 +218,16 @@ def over_time(report: Comparison, times: Axis, found: Ladder) -> Section:
         differ = [b - a for a, b in zip(old, new, strict=True)]
         if any(differ):
             total = sum(new) - sum(old)
-            head = tag("h3", found.chip(verdict), tag("span", f"{signed(total)}: {sum(old):,} before, {sum(new):,} after"))
+            head = tag(
+                "h3",
+                found.chip(verdict),
+                tag("span", f"{signed(total)}: {sum(old):,} before, {sum(new):,} after"),
+            )
             label = f"{verdict}: after minus before, over time"
             made.append(tag("div", head, differences(times, differ, label), class_="small"))
     lead = (
-        f"Above the line more events got the verdict than before, below it fewer, in each {length(times.seconds)} (UTC). "
-        "The scale differs from verdict to verdict."
+        "Above the line more events got the verdict than before, below it fewer, in each "
+        f"{length(times.seconds)} (UTC). The scale differs from verdict to verdict."
     )
     none = tag("p", "At no time does the mix of verdicts change.", class_="empty")
     return section("time", "When it changes", lead, tag("div", made, class_="smalls") if made else none)
@@ -209,13 +241,15 @@ def qualities(report: Comparison, rules: Sequence[RuleChange], found: Ladder) ->
     before = {v.verdict: v.quality for v in report.before.verdicts}
     for v in report.after.verdicts[1:]:
         if v.quality is not None:
-            verdicts.append((_from(v.verdict, found), [("before", before.get(v.verdict)), ("after", v.quality)]))
+            verdicts.append(
+                (_from(v.verdict, found), [("before", before.get(v.verdict)), ("after", v.quality)])
+            )
     moved = [r for r in rules if (r.newly or r.no_longer) and (r.before_quality or r.after_quality)]
     told = [(r.rule, [("before", r.before_quality), ("after", r.after_quality)]) for r in moved]
     lead = (
-        "Precision: of the events caught, how many are abuse. Recall: of the events that are abuse, how many are caught. "
-        "The ring is before, the dot after. The lines are 95% intervals: where they overlap widely, chance may explain "
-        "the difference."
+        "Precision: of the events caught, how many are abuse. Recall: of the events that are abuse, how "
+        "many are caught. The ring is before, the dot and the figure after. The lines are 95% intervals: "
+        "where they overlap widely, chance may explain the difference."
     )
     lab = report.after.labelled
     words = f"Labels come from {lab.text}; {lab.unlabelled:,} events have none and enter no rate."
@@ -245,9 +279,9 @@ def looks(report: Comparison) -> Section | None:
             cell(c.window), cell(c.cold, style="half"))
         for c in report.counters
     ]  # fmt: skip
+    alike = [tag("li", prose(t)) for t in report.looks_different]
     return section(
         "live", "Going live", lead,
         (tag("h3", "Counters"), table(head, rows)) if rows else None,
-        (tag("h3", "Written otherwise, decided alike"), tag("ul", [tag("li", prose(t)) for t in report.looks_different]))
-        if report.looks_different else None,
+        (tag("h3", "Written otherwise, decided alike"), tag("ul", alike)) if alike else None,
     )  # fmt: skip

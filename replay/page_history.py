@@ -17,6 +17,8 @@ WAYS = {
     "settled": "settled in order, only where rules matched",
     "stepped": "by the online engine, event by event",
 }
+MOST_FILES = 200
+"""Files of the history that are named."""
 _FULL = 0.99995
 """From here on a share is 100.0% as it is shown."""
 
@@ -28,17 +30,22 @@ def data(report: Backtest) -> Section:
         "How often each field that the policies declare has a value, the emptiest first. A rule that needs a "
         "field cannot fire on an event without it."
     )
+    files = [tag("li", tag("code", f)) for f in source.files[:MOST_FILES]]
     return section(
         "data", "The data", lead, _facts(source), _coverage(source.coverage), _refusals(source),
-        shut(f"{count(len(source.files), 'file')}", tag("ul", [tag("li", tag("code", f)) for f in source.files[:200]])),
+        shut(count(len(source.files), "file"), tag("ul", files)),
     )  # fmt: skip
 
 
 def _facts(source: Source) -> Html:
-    kinds = ", ".join(f"{n:,} {name}" for name, n in sorted(source.by_type.items(), key=lambda k: (-k[1], k[0]))[:6])
+    kinds = ", ".join(
+        f"{n:,} {name}" for name, n in sorted(source.by_type.items(), key=lambda k: (-k[1], k[0]))[:6]
+    )
     first = stamp(source.first) if source.first else "–"
     last = stamp(source.last) if source.last else "–"
-    late = "in the order of time" if not source.late else f"{source.late:,} came after later ones in the files"
+    late = (
+        "in the order of time" if not source.late else f"{source.late:,} came after later ones in the files"
+    )
     turned = "all were taken" if not source.refused else f"of {count(source.records, 'record')}"
     return tiles(
         [
@@ -59,8 +66,17 @@ def _coverage(fields: Sequence[FieldCoverage]) -> Html | None:
     ordered = sorted(fields, key=lambda f: (_present(f), not f.read, f.event, f.field))
     full = sum(1 for f in ordered if _present(f) >= _FULL)
     rows = [_field(f) for f in ordered]
-    words = f"{full} of {count(len(ordered), 'field')} always {'has' if len(ordered) == 1 else 'have'} a value."
-    head = [("field", ""), ("of", "wide"), ("type", "wide"), ("has a value", "half"), ("", "n"), ("wrong kind", "n wide")]
+    words = (
+        f"{full} of {count(len(ordered), 'field')} always {'has' if len(ordered) == 1 else 'have'} a value."
+    )
+    head = [
+        ("field", ""),
+        ("of", "wide"),
+        ("type", "wide"),
+        ("has a value", "half"),
+        ("", "n"),
+        ("wrong kind", "n wide"),
+    ]
     return tag(
         "div", tag("h3", "How complete the events are"), tag("p", words),
         table(head, rows, style="coverage", cap=max(6, min(25, len(ordered) - full + 2))),
@@ -94,8 +110,12 @@ def _refusals(source: Source) -> Html | None:
         return None
     kinds = []
     for kind in sorted(source.refusals, key=lambda k: (-k.count, k.kind)):
-        samples = [tag("li", tag("code", place), " ", prose(message, 300)) for place, message in kind.samples[:3]]
-        kinds.append(tag("li", tag("b", f"{kind.count:,} × {kind.kind}"), ", for example:", tag("ul", samples)))
+        samples = [
+            tag("li", tag("code", place), " ", prose(message, 300)) for place, message in kind.samples[:3]
+        ]
+        kinds.append(
+            tag("li", tag("b", f"{kind.count:,} × {kind.kind}"), ", for example:", tag("ul", samples))
+        )
     return tag(
         "div", tag("h3", "Records that could not be taken"),
         tag("p", "No rule saw them, and they are in no figure of this page."),
@@ -106,14 +126,19 @@ def _refusals(source: Source) -> Html | None:
 def making(report: Backtest, before: Backtest | None = None) -> Section:
     """How the figures came about."""
     lead = (
-        "Every way gives what the online engine would have decided. Most of a policy runs in SQL over all events at "
-        "once; what depends on its own earlier decisions is worked out in order."
+        "Every way gives what the online engine would have decided. Most of a policy runs in SQL over all "
+        "events at once; what depends on its own earlier decisions is worked out in order."
     )
     took = report.seconds + (before.seconds if before else 0)
     events = report.source.events * (2 if before else 1)
     speed = rate(events, took)
     rows = [
-        tag("tr", cell(tag("code", w.part)), cell(tag("b", w.way), tag("small", WAYS[w.way])), cell(prose(w.why), style="half"))
+        tag(
+            "tr",
+            cell(tag("code", w.part)),
+            cell(tag("b", w.way), tag("small", WAYS[w.way])),
+            cell(prose(w.why), style="half"),
+        )
         for w in report.ways
     ]
     figures = [
@@ -123,6 +148,10 @@ def making(report: Backtest, before: Backtest | None = None) -> Section:
     ]
     if before:
         figures.append(("Version before", before.version, ""))
+    figures += [
+        (f"Answers of {name}", f"{n:,}", "recorded, not asked anew")
+        for name, n in sorted(report.remote.items())
+    ]
     ways = table([("part", ""), ("way", ""), ("why", "half")], rows) if rows else None
     return section("making", "How it was worked out", lead, tiles(figures), _warmup(report), ways)
 
@@ -136,5 +165,9 @@ def _warmup(report: Backtest) -> Html:
         told += "The history is shorter than that, so counters over it were never full"
     else:
         told += f"Before {stamp(warm.until)} UTC windows were not full yet: {count(warm.events, 'event')}"
-    told += ", and the figures leave those events out." if warm.left_out else "; the figures include those events."
+    told += (
+        ", and the figures leave those events out."
+        if warm.left_out
+        else "; the figures include those events."
+    )
     return tag("p", told)

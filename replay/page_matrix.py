@@ -7,7 +7,7 @@ from math import sqrt
 
 from quell.engine.cli_output import count
 from quell.replay.page_html import Html, name, number, tag
-from quell.replay.page_words import share
+from quell.replay.page_words import share, volume
 from quell.replay.report_data import Flow, Overlap
 
 MOST_RULES = 16
@@ -73,7 +73,9 @@ def transitions(flows: Sequence[Flow], ladder: Sequence[str]) -> Html:
     head = [tag("th", verdict, scope="col") for verdict in ladder]
     rows = []
     for before in ladder:
-        cells = [_transition(counts.get((before, after), Flow(before, after, 0)), ladder, most) for after in ladder]
+        cells = [
+            _transition(counts.get((before, after), Flow(before, after, 0)), ladder, most) for after in ladder
+        ]
         rows.append(tag("tr", tag("th", before, scope="row"), cells))
     corner = tag("th", tag("span", "before ↓ after →", class_="hint"))
     return tag(
@@ -89,8 +91,12 @@ def _transition(flow: Flow, ladder: Sequence[str], most: int) -> Html:
         return tag("td", "·", class_="none")
     shade = "" if way == "same" else f" shade-{max(1, round(4 * sqrt(flow.count / most)))}"
     said = "keep this verdict" if way == "same" else f"are decided {way}"
-    tip = f"{flow.before} → {flow.after}\n{count(flow.count, 'event')}\t{said}"
+    tip = f"{flow.before} → {flow.after}\n{count(flow.count, 'event')}\t{said}" + _weight(flow)
     return tag("td", f"{flow.count:,}", class_=way + shade, data_tip=tip)
+
+
+def _weight(flow: Flow) -> str:
+    return "" if flow.volume is None else f"\nvolume\t{volume(flow.volume)}"
 
 
 def ribbons(flows: Sequence[Flow], ladder: Sequence[str]) -> Html:
@@ -106,9 +112,7 @@ def ribbons(flows: Sequence[Flow], ladder: Sequence[str]) -> Html:
     ordered = sorted(moving, key=lambda f: (rank.get(f.after, 0), rank.get(f.before, 0)))
     right, tall_right = _stack(ordered, thick, [f.after for f in ordered])
     height = max(tall_left, tall_right)
-    bands = [
-        _band(f, left[id(f)], right[id(f)], thick[id(f)], direction(f, ladder)) for f in moving
-    ]
+    bands = [_band(f, left[id(f)], right[id(f)], thick[id(f)], direction(f, ladder)) for f in moving]
     drawn = tag("svg", bands, viewBox=f"0 0 100 {number(height)}", preserveAspectRatio="none", height=height,
                 class_="area", role="img", aria_label="events that change their verdict")  # fmt: skip
     return tag(
@@ -135,15 +139,19 @@ def _stack(
 
 def _band(flow: Flow, a: float, b: float, wide: float, way: str) -> Html:
     n = number
-    path = (
-        f"M0 {n(a)}C45 {n(a)} 55 {n(b)} 100 {n(b)}V{n(b + wide)}C55 {n(b + wide)} 45 {n(a + wide)} 0 {n(a + wide)}Z"
-    )
-    tip = f"{flow.before} → {flow.after}\n{count(flow.count, 'event')}\tare decided {way}"
+    path = f"M0 {n(a)}C45 {n(a)} 55 {n(b)} 100 {n(b)}"
+    path += f"V{n(b + wide)}C55 {n(b + wide)} 45 {n(a + wide)} 0 {n(a + wide)}Z"
+    tip = f"{flow.before} → {flow.after}\n{count(flow.count, 'event')}\tare decided {way}" + _weight(flow)
     return tag("path", d=path, class_=way, data_tip=tip)
 
 
 def _ends(
-    flows: Sequence[Flow], places: dict[int, float], thick: dict[int, float], height: float, side: str, anchor: str
+    flows: Sequence[Flow],
+    places: dict[int, float],
+    thick: dict[int, float],
+    height: float,
+    side: str,
+    anchor: str,
 ) -> Html:
     texts = []
     for verdict in dict.fromkeys(getattr(f, side) for f in flows):
@@ -151,7 +159,11 @@ def _ends(
         top = places[id(mine[0])]
         low = places[id(mine[-1])] + thick[id(mine[-1])]
         middle = (top + low) / 2
-        label = (tag("tspan", verdict, class_="strong"), Html(" "), tag("tspan", f"{sum(f.count for f in mine):,}"))
+        label = (
+            tag("tspan", verdict, class_="strong"),
+            Html(" "),
+            tag("tspan", f"{sum(f.count for f in mine):,}"),
+        )
         x = "100%" if anchor == "end" else "0"
         texts.append(tag("text", label, x=x, y=min(max(middle + 4, 12), height - 3), text_anchor=anchor))
     return tag("svg", texts, height=height, class_=f"axis end-{side}")

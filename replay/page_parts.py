@@ -67,7 +67,14 @@ def mix(rows: Sequence[VerdictRow], found: Ladder) -> Html:
         part = row.count / total if total else 0
         tip = f"{row.verdict}\n{row.count:,} events\t{percentage(row.share)}"
         marks.append(
-            tag("rect", x=share(at), width=share(part), height=22, class_=found.style(row.verdict), data_tip=tip)
+            tag(
+                "rect",
+                x=share(at),
+                width=share(part),
+                height=22,
+                class_=found.style(row.verdict),
+                data_tip=tip,
+            )
         )
         at += part
     names = [
@@ -75,7 +82,9 @@ def mix(rows: Sequence[VerdictRow], found: Ladder) -> Html:
         for row in reversed(rows)
     ]
     bar = tag("svg", marks, height=22, class_="area", role="img", aria_label="events by verdict")
-    return tag("div", tag("div", bar, class_="mix", tabindex=0, data_marks=True), tag("ul", names, class_="key"))
+    return tag(
+        "div", tag("div", bar, class_="mix", tabindex=0, data_marks=True), tag("ul", names, class_="key")
+    )
 
 
 def legend(items: Iterable[tuple[str, str]]) -> Html:
@@ -90,12 +99,15 @@ def legend(items: Iterable[tuple[str, str]]) -> Html:
 def tiles(items: Iterable[tuple[str, str, str]]) -> Html:
     """Figures: what, how much, and a word about it."""
     made = [
-        tag("div", tag("dt", what), tag("dd", much, tag("small", word) if word else None)) for what, much, word in items
+        tag("div", tag("dt", what), tag("dd", much, tag("small", word) if word else None))
+        for what, much, word in items
     ]
     return tag("dl", made, class_="tiles")
 
 
-def table(head: Sequence[tuple[str, str]], rows: Sequence[Html], *, style: str = "", cap: int = MOST_ROWS) -> Html:
+def table(
+    head: Sequence[tuple[str, str]], rows: Sequence[Html], *, style: str = "", cap: int = MOST_ROWS
+) -> Html:
     """A table of rows made already. `head` are titles with classes: `n` for numbers, `wide` for what a phone
     leaves out, `sort` for what sorts."""
     titles = [tag("th", title, class_=kind or None, scope="col") for title, kind in head]
@@ -116,7 +128,9 @@ def cell(*inside: Inside, style: str = "", value: float | None = None) -> Html:
 def bar(part: float, style: str = "hits") -> Html:
     """A bar as long as a share of its room."""
     return tag(
-        "svg", tag("rect", width="100%", height=6, class_="room"), tag("rect", width=share(part), height=6, class_=style),
+        "svg",
+        tag("rect", width="100%", height=6, class_="room"),
+        tag("rect", width=share(part), height=6, class_=style),
         height=6, class_="bar", aria_hidden="true",
     )  # fmt: skip
 

@@ -61,14 +61,12 @@ def stacked(axis: Axis, series: Sequence[Series], label: str, height: int = 190)
     """Columns over time, the first series at the bottom."""
     folded = [(s, axis.fold(s.values)) for s in series]
     totals = [sum(v[i] for _, v in folded) for i in range(axis.columns)]
-    ticks = scale(max(totals, default=0))
+    ticks = scale(max(totals, default=0), 5 if height > 100 else 2)
     made = [_column(axis, folded, i, ticks[-1], height) for i in range(axis.columns)]
     return framed(axis, join(grid(ticks, height), made), ticks, label, height)
 
 
-def _column(
-    axis: Axis, folded: Sequence[tuple[Series, list[int]]], i: int, top: float, height: int
-) -> Html:
+def _column(axis: Axis, folded: Sequence[tuple[Series, list[int]]], i: int, top: float, height: int) -> Html:
     wide, at, marks = 1 / axis.columns, float(height), []
     for s, values in folded:
         tall = values[i] / top * (height - 6)
@@ -93,13 +91,16 @@ def differences(axis: Axis, values: Sequence[int], label: str, height: int = 110
     wide, marks = 1 / axis.columns, []
     for i, value in enumerate(folded):
         top = 3 + (high - max(value, 0)) * per
-        bar = tag("rect", x=share((i + 0.08) * wide), y=top, width=share(wide * 0.84), height=abs(value) * per,
-                  class_="hits") if value else None  # fmt: skip
+        x, width = share((i + 0.08) * wide), share(wide * 0.84)
+        bar = tag("rect", x=x, y=top, width=width, height=abs(value) * per, class_="hits") if value else None
         hit = tag("rect", x=share(i * wide), y=0, width=share(wide), height=height, class_="hit")
         marks.append(tag("g", bar, hit, data_tip=f"{axis.name(i)}\nafter minus before\t{signed(value)}"))
     lines = [tag("line", x1=0, x2="100%", y1=3 + (high - t) * per, y2=3 + (high - t) * per,
                  class_="grid" if t else "base") for t in dict.fromkeys(ticks)]  # fmt: skip
-    numbers = [tag("text", signed(int(t)), x=44, y=7 + (high - t) * per, text_anchor="end") for t in dict.fromkeys(ticks)]
+    numbers = [
+        tag("text", signed(int(t)), x=44, y=7 + (high - t) * per, text_anchor="end")
+        for t in dict.fromkeys(ticks)
+    ]
     return _frame(axis, join(lines, marks), numbers, label, height)
 
 
@@ -132,13 +133,13 @@ def grid(ticks: Sequence[float], height: int) -> list[Html]:
     return [tag("line", x1=0, x2="100%", y1=y, y2=y, class_="grid") for y in at]
 
 
-def scale(top: float) -> list[float]:
-    """Round numbers from 0 to at least `top`, in at most four steps."""
+def scale(top: float, most: int = 5) -> list[float]:
+    """Round numbers from 0 to at least `top`, in at most so many steps."""
     if top <= 0:
         return [0, 1]
     step, factors = 1.0, (2, 2.5, 2)
     turn = 0
-    while step * 4 < top:
+    while step * most < top:
         step *= factors[turn % 3]
         turn += 1
     return [step * i for i in range(ceil(top / step) + 1)]
@@ -180,7 +181,7 @@ def _called(at: datetime, step: int, first: bool) -> str:
 
 
 def spark(axis: Axis, values: Sequence[int], style: str = "", tip: str = "") -> Html:
-    """A small outline of values over time, without axes. Where some are negative, from a line in the middle."""
+    """A small outline of values over time, without axes; negative ones hang from its line."""
     folded = axis.fold(values)
     high, low = max([*folded, 0]), min([*folded, 0])
     reach = max(high - low, 1)

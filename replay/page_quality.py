@@ -30,7 +30,9 @@ def dots(name: str, rates: Sequence[tuple[str, str, Rate | None]]) -> Html:
         told.append(f"{what}\t{interval(rate)}")
         if rate.value is None:
             continue
-        marks.append(tag("line", x1=share(rate.low), x2=share(rate.high), y1=y, y2=y, class_=f"whisker {style}"))
+        marks.append(
+            tag("line", x1=share(rate.low), x2=share(rate.high), y1=y, y2=y, class_=f"whisker {style}")
+        )
         marks.append(tag("circle", cx=share(rate.value), cy=y, r=4.5, class_=f"dot {style}"))
     hit = tag("rect", width="100%", height=height, class_="hit")
     return tag("svg", marks, hit, height=height, class_="dots", data_tip="\n".join(told), aria_hidden="true")
@@ -38,8 +40,8 @@ def dots(name: str, rates: Sequence[tuple[str, str, Rate | None]]) -> Html:
 
 def dot_scale() -> Html:
     """The scale above dots."""
-    ends = ((0, "start", "0%"), (0.5, "middle", "50%"), (1, "end", "100%"))
-    texts = [tag("text", t, x=share(x), y=12, text_anchor=a) for x, a, t in ends]
+    ends = ((0, "start", "0%", None), (0.5, "middle", "50%", "odd"), (1, "end", "100%", None))
+    texts = [tag("text", t, x=share(x), y=12, text_anchor=a, class_=style) for x, a, t, style in ends]
     return tag("svg", texts, height=16, class_="axis dots", aria_hidden="true")
 
 
@@ -52,7 +54,9 @@ def curve(found: Curve) -> Html:
     judged = any(p.quality is not None for p in points)
     now = next((i for i, p in enumerate(points) if p.value == found.current), None)
     pictures = [_lines(points, now)] if judged else []
-    return tag("div", pictures, _columns(found, points, now), class_="plot curve", tabindex=0, data_marks=True)
+    return tag(
+        "div", pictures, _columns(found, points, now), class_="plot curve", tabindex=0, data_marks=True
+    )
 
 
 def _lines(points: Sequence[CurvePoint], now: int | None, height: int = 110) -> Html:
@@ -71,7 +75,13 @@ def _lines(points: Sequence[CurvePoint], now: int | None, height: int = 110) -> 
         )
         marks.append(tag("svg", shapes, viewBox=box, preserveAspectRatio="none", width="100%", height=height))
         marks += [
-            tag("circle", cx=share((i + 0.5) * wide), cy=_high(r.value or 0, height), r=3, class_=f"dot {style}")
+            tag(
+                "circle",
+                cx=share((i + 0.5) * wide),
+                cy=_high(r.value or 0, height),
+                r=3,
+                class_=f"dot {style}",
+            )
             for i, r in told
         ]
     marks += [_hit(p, i, wide, height) for i, p in enumerate(points)]
@@ -81,7 +91,14 @@ def _lines(points: Sequence[CurvePoint], now: int | None, height: int = 110) -> 
     ]
     return Html(
         tag("svg", ticks, width=50, height=height, class_="axis", aria_hidden="true")
-        + tag("svg", marks, height=height, class_="area", role="img", aria_label="precision and recall by setting")
+        + tag(
+            "svg",
+            marks,
+            height=height,
+            class_="area",
+            role="img",
+            aria_label="precision and recall by setting",
+        )
     )
 
 
@@ -91,7 +108,7 @@ def _high(value: float, height: int) -> float:
 
 def _columns(found: Curve, points: Sequence[CurvePoint], now: int | None, height: int = 90) -> Html:
     wide = 1 / max(len(points), 1)
-    ticks = scale(max((p.hits for p in points), default=0))
+    ticks = scale(max((p.hits for p in points), default=0), 3)
     marks = [*grid(ticks, height), _now(now, wide, height)]
     names = []
     every = max(1, round(len(points) / 8))
@@ -99,13 +116,27 @@ def _columns(found: Curve, points: Sequence[CurvePoint], now: int | None, height
         y = place(p.hits, ticks, height)
         style = "hits now" if i == now else "hits"
         marks.append(
-            tag("rect", x=share((i + 0.15) * wide), width=share(0.7 * wide), y=y, height=height - y, class_=style)
+            tag(
+                "rect",
+                x=share((i + 0.15) * wide),
+                width=share(0.7 * wide),
+                y=y,
+                height=height - y,
+                class_=style,
+            )
         )
         marks.append(_hit(p, i, wide, height))
         if (i - (now or 0)) % every == 0:
             style = "now" if i == now else "odd" if (i - (now or 0)) // every % 2 else ""
             names.append(
-                tag("text", setting(p.value), x=share((i + 0.5) * wide), y=14, text_anchor="middle", class_=style)
+                tag(
+                    "text",
+                    setting(p.value),
+                    x=share((i + 0.5) * wide),
+                    y=14,
+                    text_anchor="middle",
+                    class_=style,
+                )
             )
     numbers = [
         tag("text", f"{t:,.0f}", x=44, y=place(t, ticks, height) + 4, text_anchor="end") for t in ticks
@@ -131,7 +162,13 @@ def _hit(point: CurvePoint, i: int, wide: float, height: int) -> Html:
     if point.quality is not None:
         told += [f"{name}\t{interval(of(point.quality))}" for name, _, of in FIGURES]
     return tag(
-        "rect", x=share(i * wide), width=share(wide), y=0, height=height, class_="hit", data_tip="\n".join(told)
+        "rect",
+        x=share(i * wide),
+        width=share(wide),
+        y=0,
+        height=height,
+        class_="hit",
+        data_tip="\n".join(told),
     )
 
 

@@ -91,7 +91,10 @@ class Packer:
     def _explanation(self, e: Builtins, rules: set[str], fields: bool = True) -> dict[str, Any]:
         opened = [r for r in e["rules"] if r["rule"] in rules]
         names: dict[str, None] = {}
-        made: dict[str, Any] = {"r": [self._rule(r, names) for r in opened], "c": len(e["rules"]) - len(opened)}
+        made: dict[str, Any] = {
+            "r": [self._rule(r, names) for r in opened],
+            "c": len(e["rules"]) - len(opened),
+        }
         if fields:
             made["f"] = [
                 [self.text(f["name"]), self.text(f["shown"], CONTENT), *_more(self.text(f.get("why", "")))]
@@ -164,7 +167,8 @@ class Packer:
 def head(sample: Sample) -> dict[str, Any]:
     """What is told of a sample while it is closed."""
     made: dict[str, Any] = {
-        "n": sample.n, "p": visible(sample.place, 200), "e": sample.event, "t": stamp(sample.at, seconds=True),
+        "n": sample.n, "p": visible(sample.place, 200), "e": sample.event,
+        "t": stamp(sample.at, seconds=True),
         "v": sample.verdict, "r": list(sample.rules), "c": visible(sample.command, 400),
     }  # fmt: skip
     optional = (("i", sample.id), ("w", sample.entity), ("m", sample.message), ("b", sample.before))

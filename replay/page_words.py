@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from quell.engine.cli_output import count, percent
 from quell.replay.report_data import Backtest, Comparison, Rate, VerdictRow
 
-_VERBS = frozenset(
-    "allow approve ban block challenge decline delay delete demote deny escalate filter flag hide hold ignore "
-    "limit log mute notify pass quarantine queue reject remove restrict review shadowban suspend throttle warn"
-    .split()
-)  # fmt: skip
+_AS_VERBS = """
+allow approve ban block challenge decline delay delete demote deny escalate filter flag hide hold ignore limit log
+mute notify pass quarantine queue reject remove restrict review shadowban suspend throttle warn
+"""
+_VERBS = frozenset(_AS_VERBS.split())
 """Verdicts that read as a verb in a sentence; of others the sentence says that they are given."""
 
 
@@ -26,11 +26,19 @@ def signed(value: int) -> str:
     return f"+{value:,}" if value > 0 else f"−{-value:,}" if value else "0"
 
 
+def volume(value: float | None) -> str:
+    """What events weigh together: `12,400`, `3.25`."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:,.2f}"
+
+
 def interval(rate: Rate) -> str:
     """`97.5% (95% interval 94.9% to 98.8%; 271 of 278)`."""
     if rate.value is None:
         return "cannot be told: no events to judge by"
-    return f"{share(rate.value)} (95% interval {share(rate.low)} to {share(rate.high)}; {rate.hits:,} of {rate.of:,})"
+    within = f"95% interval {share(rate.low)} to {share(rate.high)}"
+    return f"{share(rate.value)} ({within}; {rate.hits:,} of {rate.of:,})"
 
 
 def listed(parts: Sequence[str]) -> str:
@@ -43,7 +51,20 @@ def listed(parts: Sequence[str]) -> str:
 # ---------------------------------------------------------------------------------------------- times
 
 
-MONTHS = tuple("January February March April May June July August September October November December".split())
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 """Spelt here, since Python's own depend on the locale."""
 
 
