@@ -1,8 +1,8 @@
 """A report as one HTML page that needs nothing else: no network, no other file, no installed font.
 
-The figures and the pictures are markup, made here. The page's script is only for what moves: it opens samples,
-sorts, filters and shows tips. What it opens stands as JSON in the page and is only ever set as text. A policy in
-the page itself forbids everything but that very script and style.
+The figures and the pictures are markup, made here. The page's script is only for what moves: it opens
+samples, sorts, filters and shows tips. What it opens stands as JSON in the page and is only ever set as text. A
+policy in the page itself forbids everything but that very script and style.
 """
 
 from __future__ import annotations

@@ -180,13 +180,13 @@ def _judged(r: RuleRow) -> list[Html]:
 
 def _meanings() -> Html:
     told = (
-        ("hits", "events on which the rule fired (in shadow: would have), and their share of those it was asked"),
+        ("hits", "events on which the rule fired (in shadow: would have), and their share of those asked"),
         ("precision", "of the hits that have a label, how many are labelled as abuse"),
         ("recall", "of all events labelled as abuse, how many the rule hit"),
         ("entities", "how many different people, servers, … the hits were about"),
         ("only this rule", "hits on which no other live rule fired"),
         ("held back", "the condition was true, but a rollout or an exemption kept the rule from firing"),
-        ("missing", "the condition could not be told: something was missing; ≈ where only some were looked at"),
+        ("missing", "the condition could not be told: something was missing; ≈ where estimated"),
         ("volume", "the sum of the field that events are weighed by, over the hits"),
         ("cost", "the rule's share of what all rules are expected to cost"),
     )  # fmt: skip

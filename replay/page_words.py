@@ -9,8 +9,8 @@ from quell.engine.cli_output import count, percent
 from quell.replay.report_data import Backtest, Comparison, Rate, VerdictRow
 
 _AS_VERBS = """
-allow approve ban block challenge decline delay delete demote deny escalate filter flag hide hold ignore limit log
-mute notify pass quarantine queue reject remove restrict review shadowban suspend throttle warn
+allow approve ban block challenge decline delay delete demote deny escalate filter flag hide hold ignore limit
+log mute notify pass quarantine queue reject remove restrict review shadowban suspend throttle warn
 """
 _VERBS = frozenset(_AS_VERBS.split())
 """Verdicts that read as a verb in a sentence; of others the sentence says that they are given."""
