@@ -192,23 +192,58 @@ class Way(msgspec.Struct, frozen=True):
 
 
 class CurvePoint(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one setting of a constant buys."""
+    """What one setting of a constant buys: `hits` are the events on which the rule would fire, `newly` and
+    `no_longer` those that the setting in the policy does not hit, or does. `entities` is None where the events
+    have none. `text` is the value as the policy would have it; durations are in seconds."""
 
     value: float
     hits: int
-    entities: int
+    entities: int | None
     quality: Quality | None = None
+    text: str = ""
+    newly: int = 0
+    no_longer: int = 0
 
 
-class Curve(msgspec.Struct, frozen=True):
+class Curve(msgspec.Struct, frozen=True, omit_defaults=True):
     """A threshold of a rule, and what other settings would bring. `current` is what stands in the policy;
-    `compared` the text of the comparison it stands in."""
+    `compared` the text of the comparison it stands in. `of` are the events the rule was asked about, `more`
+    says whether lower or higher values hit more, "" where neither."""
 
     rule: str
     compared: str
     place: str
     current: float
     points: list[CurvePoint]
+    unit: Literal["number", "percent", "duration"] = "number"
+    text: str = ""
+    of: int = 0
+    more: Literal["lower", "higher", ""] = ""
+    inside: str | None = None
+    """The declaration that holds the constant, such as `let newcomer`, where it is not the rule's own."""
+    readers: list[str] = []
+    """The other rules that read it there."""
+
+
+class GridPoint(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one setting of two constants buys; as `CurvePoint`."""
+
+    values: tuple[float, float]
+    hits: int
+    entities: int | None
+    quality: Quality | None = None
+    texts: tuple[str, str] = ("", "")
+    newly: int = 0
+    no_longer: int = 0
+
+
+class Grid(msgspec.Struct, frozen=True):
+    """Two thresholds of a rule swept together; `axes` are their curves, each with the other as it stands.
+    `points` go through the second one's values for each of the first one's."""
+
+    rule: str
+    axes: tuple[Curve, Curve]
+    points: list[GridPoint]
 
 
 class Labelled(msgspec.Struct, frozen=True, omit_defaults=True):
