@@ -2,7 +2,8 @@
 
     found = find(analysis, "link_flood")
     tuned = tune(outcome, found, ["1"])          # or two of them, for a grid
-    curves(outcome)                              # for a report: one curve for each rule with a clear threshold
+    curves(outcome)                              # for a report: one curve for each rule with a clear
+    threshold
 
 The history is replayed once, whatever the number of settings: the values on which the condition rests come
 out as columns (`tune_columns`), and each setting is worked out over those.
@@ -109,7 +110,8 @@ def _unasked(outcome: Outcome, sweep: Sweep) -> NoSweep:
     name = sweep.rule.name.name
     wanted = " or ".join(f"`{part.event}`" for part in sweep.parts[:4])
     rows = outcome.db.rows(
-        f"SELECT event FROM {outcome.history.table('all')} GROUP BY event ORDER BY count(*) DESC, event LIMIT 4"
+        f"SELECT event FROM {outcome.history.table('all')} "
+        f"GROUP BY event ORDER BY count(*) DESC, event LIMIT 4"
     )
     seen = ", ".join(f"`{event}`" for (event,) in rows)
     hint = f"it has {seen}" if seen else "it holds no event that the policies take"

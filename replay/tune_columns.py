@@ -180,7 +180,5 @@ def from_column_value(type_: Type, whole: bool) -> Callable[[Any], Any]:
         return lambda values: [inner(v) for v in values]
     if type_.kind == "record":
         parts = [(f"r{i}", name, from_column_value(t, True)) for i, (name, t) in enumerate(type_.columns)]
-        return lambda value: {
-            name: None if value[c] is None else make(value[c]) for c, name, make in parts
-        }
+        return lambda value: {name: None if value[c] is None else make(value[c]) for c, name, make in parts}
     return lambda value: value

@@ -283,8 +283,8 @@ class _Finder:
             kind, value = "percent" if literal.percent else "number", sign * float(literal.value)
         number = len(self.found.constants) + 1
         readers = self._readers(at.inside)
-        made = Constant(number, span, kind, value, text, compared, where, at.inside, readers)  # type: ignore[arg-type]  # one of the three
-        self.found.constants.append(made)
+        made = Constant(number, span, kind, value, text, compared, where, at.inside, readers)  # type:
+        ignore[arg - type]  # one of the three self.found.constants.append(made)
 
     def _readers(self, inside: str | None) -> tuple[str, ...]:
         if inside is None:

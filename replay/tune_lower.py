@@ -39,8 +39,8 @@ _NOTHING = "the condition does not depend on it"
 class Part:
     """A rule's open condition on one event type.
 
-    `root` is the condition without the parts that no constant is in; those are `always`, and must all be true.
-    `needs` are the nodes whose values `root` is worked out from; `places` the node that stands for each
+    `root` is the condition without the parts that no constant is in; those are `always`, and must all be
+    true. `needs` are the nodes whose values `root` is worked out from; `places` the node that stands for each
     constant. `held` is what must not be true for a match to fire: the firings of rules that exempt.
     """
 
@@ -86,8 +86,9 @@ def open_up(analysis: Analysis, found: Found) -> Sweep:
             return sweep
         found.refuse(reasons)
     name = found.rule.name.name
-    why = found.fixed[0].why if found.fixed else ""
-    hint = f"`{found.fixed[0].compared}`: {why}" if why else "only numbers, percentages and durations are swept"
+    hint = "only numbers, percentages and durations are swept"
+    if found.fixed:
+        hint = f"`{found.fixed[0].compared}`: {found.fixed[0].why}"
     raise NoSweep(f"no constant in the condition of `{name}` can be swept", hint)
 
 
@@ -209,14 +210,15 @@ def _depends(graph: Graph, root: int, places: Iterable[int]) -> dict[int, frozen
     open_ = frozenset(places)
     out: dict[int, frozenset[int]] = {}
     for n in graph.reach([root]):
-        on = frozenset((n,)) if n in open_ else frozenset().union(*(out.get(a, frozenset()) for a in graph[n].args))
-        if on:
+        on = frozenset((n,)) if n in open_ else frozenset().union(*(out.get(a, frozenset()) for a in
+        graph[n].args)) if on:
             out[n] = on
     return out
 
 
 def _refused(low: Lowerer, event: str, root: int, constants: Sequence[Constant]) -> dict[Span, str]:
-    """The constants whose other values would change what is counted or asked, and why they cannot be swept."""
+    """The constants whose other values would change what is counted or asked, and why they cannot be
+    swept."""
     graph = low.graph(event)
     by_name = {f"{_NAME}{c.number}": c.span for c in constants}
     reasons: dict[Span, str] = {}
@@ -310,7 +312,8 @@ def _part(
         if name in here and (here[name].live or not lowered.live):
             held.append(_fired(graph, name, not lowered.live))
     return Part(
-        lowered.event, graph, lowered, root, tuple(always), tuple(held), _needs(graph, root, depends), places, depends
+        lowered.event, graph, lowered, root, tuple(always), tuple(held), _needs(graph, root, depends), places,
+        depends
     )
 
 

@@ -27,6 +27,8 @@ MOST = 60
 """Settings of a curve."""
 MOST_OF_GRID = 25
 """Settings of each constant of a grid."""
+FEW = 13
+"""Round values below which some are added where many events turn."""
 STEPS = 20
 """Settings between `--from` and `--to` unless said otherwise."""
 FARTHEST = 1e12
@@ -38,7 +40,10 @@ _DURATIONS = (
     *(n * _S for n in (1, 2, 3, 5, 10, 15, 20, 30, 45)),
     *(n * _M for n in (1, 2, 3, 5, 10, 15, 20, 30, 45)),
     *(n * _H for n in (1, 2, 3, 4, 6, 8, 12, 18)),
-    *(n * _D for n in (1, 2, 3, 5, 7, 10, 14, 21, 30, 45, 60, 90, 120, 180, 270, 365, 545, 730, 1095, 1825, 3650)),
+    *(
+        n * _D
+        for n in (1, 2, 3, 5, 7, 10, 14, 21, 30, 45, 60, 90, 120, 180, 270, 365, 545, 730, 1095, 1825, 3650)
+    ),
 )
 _PERCENTS = (
     0.005, 0.01, 0.02, 0.03, *(n / 20 for n in range(1, 20)), 0.93, 0.97, 0.98, 0.99, 0.995, 0.999, 1.0
@@ -140,11 +145,12 @@ def natural(constant: Constant, turns: NDArray[np.float64] | None, most: int) ->
     """Settings that suit the data: `turns` are the values at which events begin or cease to match, None where
     that is not known. Round ones, some where many events turn, and the one that stands there."""
     low, high = _span(constant, turns)
-    found = {constant.value}
-    found.update(v for v in _ladder(constant, low, high) if low <= v <= high)
-    if turns is not None and len(turns):
-        for share in np.linspace(0.02, 0.98, 13):
-            found.add(_snapped(constant, float(np.quantile(turns, share))))
+    round_ = [v for v in _ladder(constant, low, high) if low <= v <= high]
+    found = {constant.value, *round_}
+    if turns is not None and len(turns) and len(round_) < FEW:
+        step = (float(turns.max()) - float(turns.min())) / FEW
+        for share in np.linspace(0.02, 0.98, FEW):
+            found.add(_snapped(constant, float(np.quantile(turns, share)), step))
     least, greatest = ends(constant)
     if constant.value >= 0:
         least = max(least, 0.0)
@@ -194,17 +200,15 @@ def _round_numbers(low: float, high: float, whole: bool) -> list[float]:
     return [v for v in out if low <= v <= high]
 
 
-def _snapped(constant: Constant, value: float) -> float:
-    """A round value near a value of the data."""
+def _snapped(constant: Constant, value: float, step: float) -> float:
+    """A round value near a value of the data, where others are `step` away."""
     if constant.kind == "duration":
-        unit = next((MICROS[u] for u in ("d", "h", "m", "s", "ms") if value >= 5 * MICROS[u]), 1)
+        unit = next((MICROS[u] for u in ("d", "h", "m", "s", "ms") if step >= MICROS[u]), 1)
         return float(round(value / unit) * unit)
-    if _whole(constant) and abs(value) < 100:
-        return float(round(value))
-    if value == 0:
-        return 0.0
-    digits = (3 if constant.kind == "percent" else 2) - 1 - int(np.floor(np.log10(abs(value))))
-    return float(round(Decimal(repr(value)), digits))
+    if value == 0 or step <= 0:
+        return value
+    digits = max(-int(np.floor(np.log10(step))), 0 if _whole(constant) else -12)
+    return float(round(Decimal(repr(value)), 0 if _whole(constant) and step < 10 else digits))
 
 
 def thinned(values: Sequence[float], keep: set[int], most: int) -> list[float]:
@@ -226,9 +230,7 @@ def spread(size: int, keep: Iterable[int], most: int) -> list[int]:
 # ------------------------------------------------------------------------ where events turn
 
 
-def turning(
-    matches: MatchesAt, size: int, constant: Constant, most_first: bool
-) -> NDArray[np.float64]:
+def turning(matches: MatchesAt, size: int, constant: Constant, most_first: bool) -> NDArray[np.float64]:
     """For each event that some values of a constant hit and some do not, the value at which it turns.
 
     `matches` takes one value for each event. With `most_first` lower values hit more. Found by halving the
@@ -254,4 +256,3 @@ def _value(order: NDArray[np.int64], constant: Constant) -> NDArray[np.float64]:
     bits = np.where(order < 0, np.int64(-(2**63)) - order, order)
     value = bits.view(np.float64)
     return np.floor(value) if constant.kind == "duration" else value
-

@@ -101,10 +101,10 @@ class Batch:
         if node.id not in self._groups:
             self._groups[node.id] = self._grouped(node.id)
         groups = self._groups[node.id]
-        made = [_Alone(self.analysis, self.part.graph, held, setting).value(node.id) for held in groups.values]
+        graph = self.part.graph
+        made = [_Alone(self.analysis, graph, held, setting).value(node.id) for held in groups.values]
         there = np.array([v is not None for v in made], np.bool_)
-        dtype = {"number": np.float64, "duration": np.int64, "time": np.int64, "bool": np.bool_}
-        kind = dtype.get(node.type.kind, np.object_)
+        kind = _KINDS.get(node.type.kind, np.object_)
         of = np.empty(len(made), kind)
         for i, value in enumerate(made):
             of[i] = (0 if kind is not np.object_ else None) if value is None else value
@@ -140,9 +140,7 @@ class _Alone(Evaluator):
     """The interpreter for one combination of values: border nodes are known, and what is not in the state is
     asked of patterns and lists."""
 
-    def __init__(
-        self, analysis: Analysis, graph: Graph, known: Mapping[int, Any], setting: Setting
-    ) -> None:
+    def __init__(self, analysis: Analysis, graph: Graph, known: Mapping[int, Any], setting: Setting) -> None:
         super().__init__(graph, self._static)
         self._analysis = analysis
         self._memo[0].update(known)
@@ -192,6 +190,12 @@ def _constant(node: Node) -> Values:
     return Values(np.asarray(float(value)) if isinstance(value, int | float) else np.asarray(value), _YES)
 
 
+_KINDS: dict[str, Any] = {
+    "number": np.float64,
+    "duration": np.int64,
+    "time": np.int64,
+    "bool": np.bool_,
+}
 _NUMERIC = frozenset(("number", "duration", "time", "bool", "missing"))
 
 
