@@ -17,6 +17,7 @@ from quell.engine.cli_reference import codes, functions
 from quell.engine.cli_test import test
 from quell.replay.cli_demo import demo
 from quell.replay.cli_features import features
+from quell.replay.cli_replay import replay
 from quell.replay.cli_train import train
 
 _EPILOG = "\b\nExit status:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES.items())
@@ -60,7 +61,21 @@ def main() -> None:
     """
 
 
-for _command in (demo, init, check, test, decide, explain, features, train, fmt, graph, functions, codes):
+for _command in (
+    demo,
+    init,
+    check,
+    test,
+    decide,
+    explain,
+    replay,
+    features,
+    train,
+    fmt,
+    graph,
+    functions,
+    codes,
+):
     main.add_command(_command)
 
 if __name__ == "__main__":

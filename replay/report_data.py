@@ -41,6 +41,8 @@ class Quality(msgspec.Struct, frozen=True, omit_defaults=True):
     volume_precision: float | None = None
     volume_recall: float | None = None
     volume_false_positives: float | None = None
+    early: int | None = None
+    """How many of the right ones came before the label was known, None where the labels do not tell."""
 
 
 class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -170,15 +172,18 @@ class Source(msgspec.Struct, omit_defaults=True):
 
 
 class Warmup(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The part of the history in which windows were not full yet. `longest` is the longest window read, as
-    the language spells it, `until` when it was full (None: never, or a window reads for ever), `events` how
-    many came before, `left_out` that the figures leave them out."""
+    """The part of the history in which windows were not full yet. `longest` is the longest window with an end
+    that is read, as the language spells it (`ever` where there is none, empty where nothing is counted), and
+    `until` when it was full (None: never in this history, then `whole` is false). `events` is how many came
+    before, `left_out` that the figures leave them out, `ever` that a counter also reads for ever, which no
+    history fills."""
 
     longest: str
     events: int
     left_out: bool
     until: str | None = None
     whole: bool = True
+    ever: bool = False
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -270,11 +275,15 @@ class Backtest(msgspec.Struct, omit_defaults=True):
     warmup: Warmup
     ways: list[Way]
     seconds: float
+    events: int = 0
+    """The events that the figures are of: all, or those of the period asked for, or after the warm-up."""
     quiet: list[str] = []
     """Rules that never fired."""
     sends: dict[str, int] = {}
     labels_set: dict[str, int] = {}
     labelled: Labelled | None = None
+    weighed: str | None = None
+    """The number that the `volume` of verdicts and rules adds up."""
     curves: list[Curve] = []
     remote: dict[str, int] = {}
     """For each remote model, on how many decisions a recorded answer was there (key `model`), see `notes`."""

@@ -36,10 +36,7 @@ def split(text: str, separator: str) -> list[str]:
 
 
 def hash_of(text: str) -> int:
-    """The first 13 hexadecimal digits of the SHA-256 of the text in UTF-8: 52 bits, exact as a double.
-
-    In DuckDB: ``('0x' || left(sha256(x), 13))::BIGINT``.
-    """
+    """The first 13 hexadecimal digits of the SHA-256 of the text in UTF-8: 52 bits, exact as a double."""
     return int(sha256(text.encode()).hexdigest()[:13], 16)
 
 
@@ -70,6 +67,17 @@ def replacer(old: str | tuple[str, str], new: str) -> Callable[[str], str]:
         raise ValueError("the text to replace is empty")
     most = TEXT_CAP // len(new) + 1 if new else -1
     return lambda text: text.replace(old, new, most)[:TEXT_CAP]
+
+
+def _quoted(text: str) -> str | None:
+    """A text in SQL and in a template; None for one with a NUL, which has no short spelling."""
+    return None if "\0" in text else "'" + text.replace("'", "''").replace("{", "{{").replace("}", "}}") + "'"
+
+
+def _replaced_sql(old: str | tuple[str, str], new: str) -> str | None:
+    if isinstance(old, tuple) or _quoted(old) is None or _quoted(new) is None:
+        return None
+    return f"left(replace({{0}}, {_quoted(old)}, {_quoted(new)}), {TEXT_CAP})"
 
 
 def _pattern_replacer(pattern: tuple[str, str], new: str) -> Callable[[str], str]:
@@ -140,6 +148,7 @@ def _expand(template: list[bytes | int], match: Any) -> bytes:
 
 # --------------------------------------------------------------------- rows
 
+_SPACES_SQL = " || ".join(f"chr({ord(c)})" for c in SPACES)
 _X = Parameter("x", TEXT)
 
 ROWS: tuple[Function, ...] = (
@@ -151,6 +160,7 @@ ROWS: tuple[Function, ...] = (
         result=NUMBER,
         call=len,
         inline="len({0})",
+        sql="length({0})::DOUBLE",
         cost=0.05,
         bounds=(0, 2**53),
         examples=(Example('length("spam")', "4"), Example('length("héllo 😀")', "7")),
@@ -162,6 +172,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X,),
         result=TEXT,
         call=lower,
+        sql="lower({0})",
         cost=0.2,
         examples=(Example('lower("FREE Nitro")', '"free nitro"'),),
     ),
@@ -172,6 +183,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X,),
         result=TEXT,
         call=upper,
+        sql="upper({0})",
         cost=0.2,
         examples=(Example('upper("fr")', '"FR"'),),
     ),
@@ -182,6 +194,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X,),
         result=TEXT,
         call=trim,
+        sql=f"trim({{0}}, {_SPACES_SQL})",
         cost=0.13,
         examples=(Example('trim("  hello ")', '"hello"'),),
     ),
@@ -210,6 +223,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X, Parameter("separator", TEXT)),
         result=list_of(TEXT),
         call=split,
+        sql=f"CASE WHEN {{1}} = '' THEN [{{0}}] ELSE list_slice(string_split({{0}}, {{1}}), 1, {LIST_CAP}) END",
         cost=0.5,
         examples=(Example('split("a,b,,c", ",")', '["a", "b", "", "c"]'),),
     ),
@@ -227,6 +241,7 @@ ROWS: tuple[Function, ...] = (
         ),
         result=TEXT,
         prepare=replacer,
+        sql=_replaced_sql,
         cost=5.0,
         signature="replace(x: text, old: text or pattern, new: text) -> text",
         examples=(
@@ -258,6 +273,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X,),
         result=NUMBER,
         call=hash_of,
+        sql="('0x' || left(sha256({0}), 13))::BIGINT::DOUBLE",
         cost=1.0,
         bounds=(0, 2**52 - 1),
         examples=(Example('hash("spam")', "1376076034126093"), Example('hash("u1") % 100', "76")),

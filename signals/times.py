@@ -122,6 +122,15 @@ def date_in(name: str) -> Callable[[int], str]:
     return _in_zone(name, lambda at: date.fromordinal(at // DAY + _EPOCH_DAY).isoformat())
 
 
+_IN_DAY = f"((({{0}} % {DAY}) + {DAY}) % {DAY})"
+_DAYS = f"(({{0}} - {_IN_DAY}) // {DAY})"
+
+
+def _utc(sql: str) -> Callable[[str], str | None]:
+    """What is in SQL only for UTC: zone data are Quell's own."""
+    return lambda name: sql if name == "UTC" else None
+
+
 _AT = Parameter("at", TIME)
 _ZONE = Parameter("zone", TEXT, literal=True, default="UTC")
 
@@ -149,6 +158,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_AT, _ZONE),
         result=NUMBER,
         prepare=hour_of_day,
+        sql=_utc(f"({_IN_DAY} // {HOUR})::DOUBLE"),
         cost=2.0,
         signature='hour_of_day(at: time, zone: text = "UTC") -> number',
         bounds=(0, 23),
@@ -164,6 +174,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_AT, _ZONE),
         result=NUMBER,
         prepare=day_of_week,
+        sql=_utc(f"(({_DAYS} + 7000003) % 7 + 1)::DOUBLE"),
         cost=2.0,
         signature='day_of_week(at: time, zone: text = "UTC") -> number',
         bounds=(1, 7),
@@ -180,6 +191,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_AT, _ZONE),
         result=TEXT,
         prepare=date_in,
+        sql=_utc(f"(DATE '1970-01-01' + ({_DAYS})::INTEGER)::VARCHAR"),
         cost=2.5,
         signature='date(at: time, zone: text = "UTC") -> text',
         examples=(

@@ -89,6 +89,8 @@ REACH: dict[str, str] = {
     "replay.cli": "sys",
     "replay.cli_demo": "pathlib",
     "replay.cli_features": "pathlib",
+    "replay.backtest_report": "pathlib",  # names files
+    "replay.cli_replay": "pathlib",
     "replay.cli_train": "pathlib",
     "replay.database": "shutil tempfile",  # a replay works in a folder of its own
     "replay.demo": "time",  # says how long the day took

@@ -1,0 +1,188 @@
+"""From a bundle and a history to what a backtest says: read, decide, count, explain.
+
+prepared = prepare(build, Asked(labels="$.label == \\"spam\\""))
+with Database() as db:
+    outcome = run(db, "after", prepared, files)
+    report = backtest_of(outcome, prepared)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from quell.engine.compile import Build
+from quell.replay import run as replaying
+from quell.replay.backtest_frame import Frame
+from quell.replay.backtest_notes import notes
+from quell.replay.backtest_rules import Events, overlaps, rule_rows, verdict_rows
+from quell.replay.backtest_samples import chosen, samples, told
+from quell.replay.backtest_source import source_of, span, warmup, windows
+from quell.replay.backtest_values import Beside, principals
+from quell.replay.database import Database
+from quell.replay.history import History, Order, ingest
+from quell.replay.outcome import Outcome
+from quell.replay.report_data import Backtest
+from quell.replay.run import Tell
+
+WarmUp = Literal["mark", "leave-out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is wanted of a backtest.
+
+    `start` and `until` (microseconds) bound the events that the figures are of: all are decided, since what
+    came before fills the windows. `limit` takes only the first events in order. `samples` is how many events
+    each rule shows, `explained` that they come with their reasons. `warm_up` says whether events before the
+    longest window was full are counted (`mark`) or not (`leave-out`).
+    """
+
+    order: Order = "time"
+    format: Any = None
+    limit: int | None = None
+    start: int | None = None
+    until: int | None = None
+    warm_up: WarmUp = "mark"
+    samples: int = 5
+    explained: bool = True
+    policies: str = ""
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A bundle with what has to be read beside what it reads."""
+
+    build: Build
+    asked: Asked
+    beside: Beside
+
+
+def prepare(build: Build, asked: Asked) -> Prepared:
+    """Work out what a backtest has to read."""
+    beside = Beside(build)
+    for event, of in principals(build).items():
+        beside.field(event, of)
+    return Prepared(build, asked, beside)
+
+
+def _silent(what: str, share: float | None) -> None:
+    """Nobody hears how far it is."""
+
+
+def read(
+    db: Database, name: str, prepared: Prepared, files: Sequence[str | Path], tell: Tell = _silent
+) -> History:
+    """Read a history for a backtest; the tables go to the schema `name_history`. Raises SourceError."""
+    asked = prepared.asked
+    history = ingest(
+        db,
+        f"{name}_history",
+        prepared.build,
+        files,
+        order=asked.order,
+        format=asked.format,
+        extras=prepared.beside.extras,
+        tell=lambda done, of: tell("reading", done / of if of else None),
+    )
+    if asked.limit is not None:
+        _cut(history, asked.limit)
+    return history
+
+
+def run(
+    db: Database, name: str, prepared: Prepared, files: Sequence[str | Path], tell: Tell = _silent
+) -> Outcome:
+    """Read a history and decide it; the outcome's tables go to the schema `name`. Raises SourceError."""
+    return replaying.decide(read(db, name, prepared, files, tell), name, tell=tell)
+
+
+def _cut(history: History, limit: int) -> None:
+    """Leave out all but the first events and labels by hand."""
+    db = history.db
+    tables = ["all", "hands", "problems", *(f"e{i}" for i in range(len(history.columns)))]
+    for table in tables:
+        db.con.execute(f"DELETE FROM {history.table(table)} WHERE n > {limit}")
+    history.events = db.value(f"SELECT count(*) FROM {history.table('all')}")
+    history.hands = db.value(f"SELECT count(*) FROM {history.table('hands')}")
+    history.problems = db.value(f"SELECT count(*) FROM {history.table('problems')}")
+
+
+def frame_of(outcome: Outcome, asked: Asked) -> Frame | None:
+    """The events that figures are made of; None for a history without events."""
+    times = span(outcome.history)
+    if times is None:
+        return None
+    start = asked.start
+    if asked.warm_up == "leave-out":
+        full = times[0] + windows(outcome.history.build.analysis)[0]
+        start = full if start is None else max(start, full)
+    frame = Frame(outcome, *times, start, asked.until)
+    frame.make()
+    return frame
+
+
+def backtest_of(outcome: Outcome, prepared: Prepared, tell: Tell = _silent) -> Backtest:
+    """The figures of an outcome. Raises ValueError for a history without events."""
+    tell("counting", None)
+    asked = prepared.asked
+    frame = frame_of(outcome, asked)
+    if frame is None:
+        raise ValueError("a history without events has no figures")
+    report = _figures(outcome, frame, prepared)
+    _add_samples(report, outcome, frame, asked, tell)
+    report.notes = notes(report, outcome)
+    return report
+
+
+def _figures(outcome: Outcome, frame: Frame, prepared: Prepared) -> Backtest:
+    analysis = prepared.build.analysis
+    events = Events.of(frame)
+    over_time = events.over_time(frame.buckets)
+    rules = rule_rows(frame, events, analysis)
+    return Backtest(
+        bundle=analysis.files.settings.name or analysis.files.name,
+        policies=prepared.asked.policies,
+        version=prepared.build.version,
+        source=source_of(outcome.history),
+        timeline=frame.buckets.timeline(over_time),
+        verdicts=verdict_rows(frame, events, analysis),
+        rules=rules,
+        overlaps=overlaps(frame, rules),
+        warmup=warmup(outcome.history, prepared.asked.warm_up == "leave-out"),
+        ways=list(outcome.ways),
+        seconds=outcome.seconds,
+        events=sum(over_time),
+        quiet=[row.rule for row in rules if not row.fired and not row.held],
+        sends=_counted(frame, "sends", "sink", "true"),
+        labels_set=_counted(
+            frame, "labels", "entity || ' \"' || label || '\"'", 't."on" AND rule IS NOT NULL'
+        ),
+    )
+
+
+def _counted(frame: Frame, table: str, what: str, which: str) -> dict[str, int]:
+    """How many rows of a table of effects there are of each kind, the most frequent first."""
+    outcome = frame.outcome
+    return dict(
+        frame.db.rows(
+            f"SELECT {what} AS what, count(*) FROM {outcome.table(table)} t JOIN {outcome.table('all')} a "
+            f"USING (n) WHERE {which} AND {frame.within('a')} GROUP BY what ORDER BY count(*) DESC, what"
+        )
+    )
+
+
+def _add_samples(report: Backtest, outcome: Outcome, frame: Frame, asked: Asked, tell: Tell) -> None:
+    picked = chosen(frame, asked.samples)
+    wanted = sorted({n for ns in picked.values() for n in ns})
+    found = samples(frame, wanted, asked.policies)
+    if asked.explained and wanted:
+        tell("explaining samples", None)
+        for n, explanation in replaying.explanations(outcome, wanted).items():
+            found[n] = msgspec.structs.replace(found[n], explanation=told(explanation))
+    for row in report.rules:
+        row.samples = [found[n] for n in picked.get(row.rule, ())]
