@@ -16,7 +16,8 @@ for later events (labels, counts of firings), stays as it was replayed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -37,7 +38,7 @@ from quell.replay.tune_settings import (
     told,
     turning,
 )
-from quell.replay.tune_tally import Chosen, Counts, Rows, requests
+from quell.replay.tune_tally import Chosen, Counts, Rows, Slice, requests
 from quell.replay.tune_values import OneByOne
 
 MOST_CURVES = 12
@@ -77,10 +78,7 @@ def tune(
     is a table (n, label) of what events really were. Only `outcome.history` is read. Raises NoSweep."""
     analysis = outcome.history.build.analysis
     sweep = open_up(analysis, found)
-    if asked:
-        sweep = narrowed(sweep, chosen(found, asked))
-    else:
-        sweep = narrowed(sweep, _candidates(found))
+    sweep = narrowed(sweep, chosen(found, asked) if asked else _candidates(found))
     rows = Rows.of(outcome, sweep, columns_of(outcome, requests(sweep), tell), truth)
     if not rows.asked.events:
         raise _unasked(outcome, sweep)
@@ -127,7 +125,7 @@ def _impact(rows: Rows) -> dict[int, int]:
     now = [c.value for c in sweep.constants]
     settings: list[Chosen] = [tuple(now)]
     for i, c in enumerate(sweep.constants):
-        settings += [tuple([*now[:i], end, *now[i + 1 :]]) for end in ends(c)]
+        settings += [(*now[:i], end, *now[i + 1 :]) for end in ends(c)]
     counts = rows.count(settings)
     first = int(counts.hits[0])
     return {
@@ -146,7 +144,7 @@ def curve(rows: Rows, constant: Constant, values: Sequence[float] | None, most: 
     more, turns = _turns(rows, place)
     tried = list(values) if values is not None else natural(constant, turns, most)
     now = [c.value for c in sweep.constants]
-    settings: list[Chosen] = [tuple([*now[:place], v, *now[place + 1 :]]) for v in tried]
+    settings: list[Chosen] = [(*now[:place], v, *now[place + 1 :]) for v in tried]
     counts = rows.count(settings)
     kept = range(len(tried)) if values is not None else _different(constant, tried, counts)
     return Curve(
@@ -190,8 +188,8 @@ def _turns(rows: Rows, place: int) -> tuple[Literal["lower", "higher", ""], NDAr
 
     low, high = ends(constant)
     steps = [at(v) for v in (low, constant.value / 2, constant.value, constant.value * 2, high)]
-    falling = all(not np.any(b & ~a) for a, b in zip(steps, steps[1:], strict=False))
-    rising = all(not np.any(a & ~b) for a, b in zip(steps, steps[1:], strict=False))
+    falling = all(not np.any(b & ~a) for a, b in pairwise(steps))
+    rising = all(not np.any(a & ~b) for a, b in pairwise(steps))
     if falling == rising:
         return "", None
     more: Literal["lower", "higher"] = "lower" if falling else "higher"
@@ -199,8 +197,8 @@ def _turns(rows: Rows, place: int) -> tuple[Literal["lower", "higher", ""], NDAr
     try:
         for p in pieces:
 
-            def each(values: NDArray[np.float64], p: object = p) -> NDArray[np.bool_]:
-                return p.hits(sweep, [*now[:place], values, *now[place + 1 :]])  # type: ignore[attr-defined]
+            def each(values: NDArray[np.float64], p: Slice = p) -> NDArray[np.bool_]:
+                return p.hits(sweep, [*now[:place], values, *now[place + 1 :]])
 
             found.append(turning(each, p.batch.size, constant, falling))
     except OneByOne:
@@ -285,7 +283,7 @@ def curves(
         f"ORDER BY count(*) DESC, rule"
     )
     sweeps: list[Sweep] = []
-    for (name,) in rows_of(rules):
+    for (name,) in rules:
         found = find(analysis, name)
         try:
             sweep = open_up(analysis, found)
@@ -306,18 +304,8 @@ def curves(
     return made
 
 
-def rows_of(rows: Sequence[tuple[str, ...]]) -> list[tuple[str]]:
-    """The first column of rows."""
-    return [(r[0],) for r in rows]
-
-
 def _clearest(rows: Rows) -> Constant | None:
     """The constant that matters most, where one does."""
     impact = _impact(rows)
     best = max(rows.sweep.constants, key=lambda c: (impact[c.number], -c.number))
     return best if impact[best.number] else None
-
-
-def without_history(found: Found) -> Found:
-    """The constants as the text alone gives them."""
-    return replace(found, constants=list(found.constants), fixed=list(found.fixed))

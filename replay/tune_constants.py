@@ -71,7 +71,7 @@ class Found:
 
     def refuse(self, reasons: dict[Span, str]) -> None:
         """Take constants out of what is swept, and number the others anew."""
-        kept = []
+        kept: list[Constant] = []
         for c in self.constants:
             if c.span in reasons:
                 self.fixed.append(Fixed(c.span, c.text, c.compared, c.place, reasons[c.span]))
@@ -180,8 +180,8 @@ class _Finder:
         match expr:
             case tree.Number() | tree.Duration():
                 self._literal(expr, expr, at)
-            case tree.Unary(op="-", operand=tree.Number()):
-                self._literal(expr, expr.operand, at)
+            case tree.Unary(op="-", operand=tree.Number() as literal):
+                self._literal(expr, literal, at)
             case tree.Compare():
                 here = replace(at, compared=expr.span)
                 for operand in (expr.first, *(e for _, e in expr.rest)):
@@ -276,6 +276,7 @@ class _Finder:
             return
         self._taken.add(span)
         self.found.fixed = [f for f in self.found.fixed if f.span != span]
+        kind: Kind
         if isinstance(literal, tree.Duration):
             kind, value = "duration", float(literal.micros)
         else:
@@ -283,8 +284,9 @@ class _Finder:
             kind, value = "percent" if literal.percent else "number", sign * float(literal.value)
         number = len(self.found.constants) + 1
         readers = self._readers(at.inside)
-        made = Constant(number, span, kind, value, text, compared, where, at.inside, readers)  # type:
-        ignore[arg - type]  # one of the three self.found.constants.append(made)
+        self.found.constants.append(
+            Constant(number, span, kind, value, text, compared, where, at.inside, readers)
+        )
 
     def _readers(self, inside: str | None) -> tuple[str, ...]:
         if inside is None:

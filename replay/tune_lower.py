@@ -20,7 +20,7 @@ from quell.engine.lowered import LoweredRule, Store
 from quell.grammar import tree
 from quell.grammar.diagnostics import Report
 from quell.grammar.source import Span
-from quell.grammar.types import DURATION, NUMBER, Type
+from quell.grammar.types import BOOL
 from quell.replay.tune_constants import Constant, Found, NoSweep
 
 N = TypeVar("N", bound=tree.Node)
@@ -54,11 +54,6 @@ class Part:
     places: Mapping[int, int]
     depends: Mapping[int, frozenset[int]]
     """For each node that depends on constants: the nodes that stand for them."""
-
-    @property
-    def where(self) -> tuple[int, ...]:
-        """What is the same for every setting: a condition each, which must be true."""
-        return self.always
 
 
 @dataclass(slots=True)
@@ -210,8 +205,9 @@ def _depends(graph: Graph, root: int, places: Iterable[int]) -> dict[int, frozen
     open_ = frozenset(places)
     out: dict[int, frozenset[int]] = {}
     for n in graph.reach([root]):
-        on = frozenset((n,)) if n in open_ else frozenset().union(*(out.get(a, frozenset()) for a in
-        graph[n].args)) if on:
+        below = [out[a] for a in graph[n].args if a in out]
+        on = frozenset((n,)) if n in open_ else frozenset[int]().union(*below)
+        if on:
             out[n] = on
     return out
 
@@ -312,13 +308,20 @@ def _part(
         if name in here and (here[name].live or not lowered.live):
             held.append(_fired(graph, name, not lowered.live))
     return Part(
-        lowered.event, graph, lowered, root, tuple(always), tuple(held), _needs(graph, root, depends), places,
-        depends
+        lowered.event,
+        graph,
+        lowered,
+        root,
+        tuple(always),
+        tuple(held),
+        _needs(graph, root, depends),
+        places,
+        depends,
     )
 
 
 def _fired(graph: Graph, name: str, shadow: bool) -> int:
-    return graph.add("fired", (), (name, shadow), Type("bool"))
+    return graph.add("fired", (), (name, shadow), BOOL)
 
 
 def always_true(analysis: Analysis, part: Part) -> int:
@@ -326,8 +329,3 @@ def always_true(analysis: Analysis, part: Part) -> int:
     low, scope = analysis.lowerer, Scope(part.event)
     parts = [*part.always, *(negate(low, h, scope) for h in part.held)]
     return join_conditions(low, "and", parts, scope)
-
-
-def type_of(constant: Constant) -> Type:
-    """The type of a constant."""
-    return DURATION if constant.kind == "duration" else NUMBER

@@ -11,8 +11,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from quell.engine.lower_lists import with_columns
+from quell.engine.schema import Field
+from quell.grammar.literals import spell_path
+from quell.replay.backtest_values import principals, text_of
 from quell.replay.database import quoted, text_literal
-from quell.replay.history import principal
 from quell.replay.outcome import Outcome
 from quell.replay.quality import wilson
 from quell.replay.report_data import Quality, Rate
@@ -72,6 +74,12 @@ class Counts:
     no_longer: NDArray[np.int64]
     entities: NDArray[np.int64] | None
 
+    @classmethod
+    def of(cls, many: int) -> Counts:
+        """Nothing counted yet."""
+        zeros = np.zeros((5, many), np.int64)
+        return cls(zeros[0], zeros[1], zeros[2], zeros[3], zeros[4], None)
+
 
 @dataclass(slots=True)
 class Asked:
@@ -102,23 +110,20 @@ class Rows:
         """Join labels and entities to the columns. `truth` is a table (n, label); `within` a condition on
         `at` that the counted events meet."""
         db, history = outcome.db, outcome.history
-        tables, known = [], False
+        about = _about(outcome)
+        who = text_of(history, about)
+        tables = []
         for part, table in zip(sweep.parts, columns, strict=True):
-            spec = history.build.analysis.symbols.schemas[part.event]
-            who = principal(spec)
-            read = {f.name: c for c, f in history.columns[part.event]}
-            column = read.get(who.name) if who is not None else None
-            known = known or column is not None
-            kind = text_literal(who.type.name if who is not None else "")
-            entity = f"{kind} || ' ' || e.{column}" if column is not None else "NULL::VARCHAR"
             label = "l.label" if truth is not None else "NULL::BOOLEAN"
             join = f"LEFT JOIN {truth} l ON l.n = t.n" if truth is not None else ""
             made = f"{quoted(history.schema)}.{quoted('rows of ' + table)}"
             db.con.execute(
-                f"CREATE OR REPLACE TABLE {made} AS SELECT t.*, {entity} AS entity, {label} AS label "
-                f"FROM {table} t JOIN {history.of(part.event)} e ON e.n = t.n {join} WHERE {within}"
+                f"CREATE OR REPLACE TABLE {made} AS SELECT t.*, w.value AS entity, {label} AS label "
+                f"FROM {table} t JOIN {history.of(part.event)} e ON e.n = t.n "
+                f"LEFT JOIN ({who}) w ON w.n = t.n {join} WHERE {within}"
             )
             tables.append(made)
+        known = any(part.event in about for part in sweep.parts)
         codes = f"{quoted(history.schema)}.{quoted('codes of ' + ' '.join(columns))}"
         entities = _number_entities(outcome, tables, codes)
         asked = _asked(outcome, sweep, truth, within)
@@ -176,7 +181,7 @@ class Rows:
         """What each setting hits; newly and no longer are told against the values in the policy."""
         many = len(settings)
         now = tuple(c.value for c in self.sweep.constants)
-        made = Counts(*(np.zeros(many, np.int64) for _ in range(5)), None)
+        made = Counts.of(many)
         size = self.entities
         at_once = many if size is None else max(1, min(many, MOST_MARKS // max(size, 1)))
         marks = np.zeros(many, np.int64)
@@ -244,6 +249,16 @@ def _asked(outcome: Outcome, sweep: Sweep, truth: str | None, within: str) -> As
         f"FROM {table} e LEFT JOIN {truth} l USING (n) WHERE {where}"
     )[0]
     return Asked(*row)
+
+
+def _about(outcome: Outcome) -> dict[str, Field]:
+    """By event type: the field whose entity an event is about, where the history has it."""
+    history = outcome.history
+    return {
+        event: f
+        for event, f in principals(history.build).items()
+        if any(f.name == read.name for _, read in history.columns[event]) or spell_path(f.path) in history.extras
+    }
 
 
 def _number_entities(outcome: Outcome, tables: Sequence[str], codes: str) -> int:
