@@ -198,8 +198,8 @@ class Way(msgspec.Struct, frozen=True):
 
 class CurvePoint(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one setting of a constant buys: `hits` are the events on which the rule would fire, `newly` and
-    `no_longer` those that the setting in the policy does not hit, or does. `entities` is None where the events
-    have none. `text` is the value as the policy would have it; durations are in seconds."""
+    `no_longer` those that the setting in the policy does not hit, or does. `entities` is None where the
+    events have none. `text` is the value as the policy would have it; durations are in seconds."""
 
     value: float
     hits: int
@@ -289,6 +289,68 @@ class Backtest(msgspec.Struct, omit_defaults=True):
     """For each remote model, on how many decisions a recorded answer was there (key `model`), see `notes`."""
     notes: list[str] = []
     """Sentences that a reader must know: what was stepped, what was missing, what is left out."""
+
+
+# ------------------------------------------------------------------------------------------- tuning
+
+
+class ConstantRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A constant of a rule that can be swept. `without` is how many more events the rule would hit if the
+    comparison were as loose as can be, None where that was not looked at."""
+
+    number: int
+    text: str
+    compared: str
+    place: str
+    unit: Literal["number", "percent", "duration"]
+    swept: bool
+    inside: str | None = None
+    readers: list[str] = []
+    without: int | None = None
+
+
+class FixedRow(msgspec.Struct, frozen=True):
+    """A constant that is not swept, and why."""
+
+    text: str
+    compared: str
+    place: str
+    why: str
+
+
+class Proposal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An edit of the policies: for each constant by its number the new text, why, and the unified diff.
+    `warnings` are what the linter says of the edited policies only."""
+
+    values: dict[int, str]
+    why: str
+    diff: str
+    cautions: list[str] = []
+    warnings: list[str] = []
+    written: bool = False
+
+
+class Tuning(msgspec.Struct, omit_defaults=True):
+    """What other values of a rule's constants would hit. `of` are the events the rule was asked about."""
+
+    bundle: str
+    policies: str
+    version: str
+    rule: str
+    mode: Literal["live", "shadow"]
+    files: list[str]
+    events: int
+    of: int
+    constants: list[ConstantRow]
+    fixed: list[FixedRow]
+    seconds: float
+    curve: Curve | None = None
+    grid: Grid | None = None
+    labelled: Labelled | None = None
+    goal: str | None = None
+    advice: str | None = None
+    proposal: Proposal | None = None
+    notes: list[str] = []
 
 
 # --------------------------------------------------------------------------------- what a change changes

@@ -72,10 +72,12 @@ def tune(
     *,
     truth: str | None = None,
     settings: Settings = lambda constant: None,
+    also: Callable[[Constant], list[float]] = lambda constant: [],
     tell: Callable[[int], None] = lambda done: None,
 ) -> Tuned:
     """Sweep one or two constants of a rule; without a choice, the one whose loosening hits most more. `truth`
-    is a table (n, label) of what events really were. Only `outcome.history` is read. Raises NoSweep."""
+    is a table (n, label) of what events really were; `settings` may say what to try, and `also` what to try
+    besides. Only `outcome.history` is read. Raises NoSweep."""
     analysis = outcome.history.build.analysis
     sweep = open_up(analysis, found)
     sweep = narrowed(sweep, chosen(found, asked) if asked else _candidates(found))
@@ -92,9 +94,9 @@ def tune(
     made = Tuned(found, open_, feedback(analysis, found.rule, open_), rows, impact=impact)
     made.unclear = not asked and not any(impact.values())
     if len(open_) == 1:
-        made.curve = curve(rows, open_[0], settings(open_[0]), MOST)
+        made.curve = curve(rows, open_[0], settings(open_[0]), MOST, also(open_[0]))
     else:
-        made.grid = grid(rows, (open_[0], open_[1]), settings)
+        made.grid = grid(rows, (open_[0], open_[1]), settings, also)
     return made
 
 
@@ -137,16 +139,23 @@ def _impact(rows: Rows) -> dict[int, int]:
 # ---------------------------------------------------------------------------------------- curves
 
 
-def curve(rows: Rows, constant: Constant, values: Sequence[float] | None, most: int) -> Curve:
-    """One constant of a sweep at many settings, the others as they stand."""
+def curve(
+    rows: Rows,
+    constant: Constant,
+    values: Sequence[float] | None,
+    most: int,
+    also: Sequence[float] = (),
+) -> Curve:
+    """One constant of a sweep at many settings, the others as they stand: at these values, or at most so many
+    that suit the data; and also at some."""
     sweep = rows.sweep
     place = sweep.constants.index(constant)
     more, turns = _turns(rows, place)
-    tried = list(values) if values is not None else natural(constant, turns, most)
+    tried = sorted({*(values if values is not None else natural(constant, turns, most)), *also})
     now = [c.value for c in sweep.constants]
     settings: list[Chosen] = [(*now[:place], v, *now[place + 1 :]) for v in tried]
     counts = rows.count(settings)
-    kept = range(len(tried)) if values is not None else _different(constant, tried, counts)
+    kept = range(len(tried)) if values is not None else _different(constant, tried, counts, also)
     return Curve(
         rule=sweep.rule.name.name,
         compared=constant.compared,
@@ -206,9 +215,11 @@ def _turns(rows: Rows, place: int) -> tuple[Literal["lower", "higher", ""], NDAr
     return more, np.concatenate(found) if found else None
 
 
-def _different(constant: Constant, tried: Sequence[float], counts: Counts) -> list[int]:
+def _different(
+    constant: Constant, tried: Sequence[float], counts: Counts, also: Sequence[float]
+) -> list[int]:
     """The settings that differ from their neighbours: of several that hit the same events the one that is
-    written shortest, and the one in the policy."""
+    written shortest, and those in the policy and in `also`."""
 
     def same(i: int, j: int) -> bool:
         columns = (counts.hits, counts.newly, counts.no_longer, counts.right, counts.wrong)
@@ -224,7 +235,7 @@ def _different(constant: Constant, tried: Sequence[float], counts: Counts) -> li
             run.append(i)
             continue
         kept.append(min(run, key=length))
-        kept += [j for j in run if tried[j] == constant.value]
+        kept += [j for j in run if tried[j] == constant.value or tried[j] in also]
         run = [i]
     return sorted(set(kept))
 
@@ -232,9 +243,14 @@ def _different(constant: Constant, tried: Sequence[float], counts: Counts) -> li
 # ------------------------------------------------------------------------------------------ grids
 
 
-def grid(rows: Rows, pair: tuple[Constant, Constant], settings: Settings) -> Grid:
+def grid(
+    rows: Rows,
+    pair: tuple[Constant, Constant],
+    settings: Settings,
+    also: Callable[[Constant], list[float]] = lambda constant: [],
+) -> Grid:
     """Two constants at many settings each."""
-    axes = [curve(rows, c, settings(c) or _axis(rows, i), MOST_OF_GRID) for i, c in enumerate(pair)]
+    axes = [curve(rows, c, settings(c) or _axis(rows, i), MOST_OF_GRID, also(c)) for i, c in enumerate(pair)]
     first, second = (_values(c, axis) for c, axis in zip(pair, axes, strict=True))
     chosen_ = [(a, b) for a in first for b in second]
     counts = rows.count(chosen_)

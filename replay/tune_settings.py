@@ -255,4 +255,6 @@ def _ordered(values: NDArray[np.float64]) -> NDArray[np.int64]:
 def _value(order: NDArray[np.int64], constant: Constant) -> NDArray[np.float64]:
     bits = np.where(order < 0, np.int64(-(2**63)) - order, order)
     value: NDArray[np.float64] = bits.view(np.float64)
-    return np.asarray(np.floor(value)) if constant.kind == "duration" else value
+    if constant.kind == "duration":
+        value = np.floor(value)
+    return value

@@ -257,7 +257,8 @@ def _about(outcome: Outcome) -> dict[str, Field]:
     return {
         event: f
         for event, f in principals(history.build).items()
-        if any(f.name == read.name for _, read in history.columns[event]) or spell_path(f.path) in history.extras
+        if any(f.name == read.name for _, read in history.columns[event])
+        or spell_path(f.path) in history.extras
     }
 
 
