@@ -22,6 +22,12 @@ def covered(report: Backtest) -> list[tuple[RuleRow, str | None]]:
     return [(r, by[r.rule][1] if r.rule in by else None) for r in found]
 
 
+def held_back(report: Backtest) -> list[RuleRow]:
+    """The rules that matched and never fired, since a rollout or an exemption held each hit back."""
+    found = [r for r in report.rules if r.held and not r.fired]
+    return sorted(found, key=lambda r: (-r.held, r.rule))
+
+
 def lame(report: Backtest) -> list[RuleRow]:
     """The rules whose condition was missing on many of their events, the worst first."""
     found = [r for r in report.rules if r.missing is not None and r.missing > MUCH_MISSING * r.events]

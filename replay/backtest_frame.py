@@ -6,12 +6,12 @@ the figures ask for. Everything is counted by DuckDB; only sums come back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from quell.replay.backtest_values import principals, text_of
 from quell.replay.database import Database, quoted
 from quell.replay.outcome import Outcome
-from quell.replay.report_data import Timeline
+from quell.replay.report_data import Labelled, Timeline
 from quell.signals.show import show_time
 
 SECOND = 1_000_000
@@ -80,6 +80,9 @@ class Frame:
     until: int | None = None
     truth: str | None = None
     weights: str | None = None
+    labelled: Labelled | None = None
+    timed: bool = False
+    notes: list[str] = field(default_factory=list)
     buckets: Buckets = Buckets(0, 1, 1)
 
     @property

@@ -23,10 +23,13 @@ from quell.replay.backtest_rules import Events, overlaps, rule_rows, verdict_row
 from quell.replay.backtest_samples import chosen, samples, told
 from quell.replay.backtest_source import source_of, span, warmup, windows
 from quell.replay.backtest_values import Beside, principals
+from quell.replay.backtest_weight import Weight, read_weight
 from quell.replay.database import Database
 from quell.replay.history import History, Order, ingest
+from quell.replay.labels import Labels, read_labels
+from quell.replay.named_values import NotAValue
 from quell.replay.outcome import Outcome
-from quell.replay.report_data import Backtest
+from quell.replay.report_data import Backtest, Labelled
 from quell.replay.run import Tell
 
 WarmUp = Literal["mark", "leave-out"]
@@ -39,7 +42,8 @@ class Asked:
     `start` and `until` (microseconds) bound the events that the figures are of: all are decided, since what
     came before fills the windows. `limit` takes only the first events in order. `samples` is how many events
     each rule shows, `explained` that they come with their reasons. `warm_up` says whether events before the
-    longest window was full are counted (`mark`) or not (`leave-out`).
+    longest window was full are counted (`mark`) or not (`leave-out`). `labels` are what `quell.replay.labels`
+    reads, with which of their values are `positive` and by when they were known; `weigh` is a number field.
     """
 
     order: Order = "time"
@@ -51,6 +55,10 @@ class Asked:
     samples: int = 5
     explained: bool = True
     policies: str = ""
+    labels: str | None = None
+    positive: tuple[str, ...] = ()
+    known_by: int | None = None
+    weigh: str | None = None
 
 
 @dataclass(slots=True)
@@ -60,22 +68,39 @@ class Prepared:
     build: Build
     asked: Asked
     beside: Beside
+    labels: Labels | None = None
+    weight: Weight | None = None
 
 
 def prepare(build: Build, asked: Asked) -> Prepared:
-    """Work out what a backtest has to read."""
+    """Work out what a backtest has to read. Raises NotAValue, LabelsError, and SourceError for a file of
+    labels that cannot be read."""
     beside = Beside(build)
     for event, of in principals(build).items():
         beside.field(event, of)
-    return Prepared(build, asked, beside)
+    made = Prepared(build, asked, beside)
+    if asked.labels is not None:
+        made.labels = read_labels(
+            asked.labels,
+            build,
+            beside,
+            positive=asked.positive,
+            known_by=asked.known_by,
+            format=asked.format,
+        )
+    elif asked.positive or asked.known_by is not None:
+        raise NotAValue("`--positive` and `--known-by` belong to `--labels`", "name the labels")
+    if asked.weigh is not None:
+        made.weight = read_weight(asked.weigh, build, beside)
+    return made
 
 
-def _silent(what: str, share: float | None) -> None:
+def silent(what: str, share: float | None) -> None:
     """Nobody hears how far it is."""
 
 
 def read(
-    db: Database, name: str, prepared: Prepared, files: Sequence[str | Path], tell: Tell = _silent
+    db: Database, name: str, prepared: Prepared, files: Sequence[str | Path], tell: Tell = silent
 ) -> History:
     """Read a history for a backtest; the tables go to the schema `name_history`. Raises SourceError."""
     asked = prepared.asked
@@ -95,7 +120,7 @@ def read(
 
 
 def run(
-    db: Database, name: str, prepared: Prepared, files: Sequence[str | Path], tell: Tell = _silent
+    db: Database, name: str, prepared: Prepared, files: Sequence[str | Path], tell: Tell = silent
 ) -> Outcome:
     """Read a history and decide it; the outcome's tables go to the schema `name`. Raises SourceError."""
     return replaying.decide(read(db, name, prepared, files, tell), name, tell=tell)
@@ -112,30 +137,37 @@ def _cut(history: History, limit: int) -> None:
     history.problems = db.value(f"SELECT count(*) FROM {history.table('problems')}")
 
 
-def frame_of(outcome: Outcome, asked: Asked) -> Frame | None:
-    """The events that figures are made of; None for a history without events."""
-    times = span(outcome.history)
+def frame_of(outcome: Outcome, prepared: Prepared) -> Frame:
+    """The events that figures are made of, with their labels and weights. Raises ValueError for a history
+    without events; LabelsError, SourceError and NotAValue for labels and weights that do not fit it."""
+    asked, times = prepared.asked, span(outcome.history)
     if times is None:
-        return None
+        raise ValueError("a history without events has no figures")
     start = asked.start
     if asked.warm_up == "leave-out":
         full = times[0] + windows(outcome.history.build.analysis)[0]
         start = full if start is None else max(start, full)
     frame = Frame(outcome, *times, start, asked.until)
+    if prepared.labels is not None:
+        truth = prepared.labels.attach(outcome.history)
+        frame.truth, frame.labelled, frame.timed = truth.table, truth.labelled, truth.timed
+        frame.notes += truth.notes
+    if prepared.weight is not None:
+        frame.weights, told = prepared.weight.attach(outcome.history)
+        frame.notes += told
     frame.make()
     return frame
 
 
-def backtest_of(outcome: Outcome, prepared: Prepared, tell: Tell = _silent) -> Backtest:
-    """The figures of an outcome. Raises ValueError for a history without events."""
+def backtest_of(
+    outcome: Outcome, prepared: Prepared, tell: Tell = silent, frame: Frame | None = None
+) -> Backtest:
+    """The figures of an outcome; `frame` is its frame where it was made already. Raises as `frame_of`."""
     tell("counting", None)
-    asked = prepared.asked
-    frame = frame_of(outcome, asked)
-    if frame is None:
-        raise ValueError("a history without events has no figures")
+    frame = frame_of(outcome, prepared) if frame is None else frame
     report = _figures(outcome, frame, prepared)
-    _add_samples(report, outcome, frame, asked, tell)
-    report.notes = notes(report, outcome)
+    _add_samples(report, outcome, frame, prepared.asked, tell)
+    report.notes = notes(report, outcome) + frame.notes
     return report
 
 
@@ -157,12 +189,23 @@ def _figures(outcome: Outcome, frame: Frame, prepared: Prepared) -> Backtest:
         ways=list(outcome.ways),
         seconds=outcome.seconds,
         events=sum(over_time),
+        labelled=_labelled(frame, events, prepared),
+        weighed=prepared.asked.weigh,
         quiet=[row.rule for row in rules if not row.fired and not row.held],
         sends=_counted(frame, "sends", "sink", "true"),
         labels_set=_counted(
             frame, "labels", "entity || ' \"' || label || '\"'", 't."on" AND rule IS NOT NULL'
         ),
     )
+
+
+def _labelled(frame: Frame, events: Events, prepared: Prepared) -> Labelled | None:
+    """Where labels came from, and how many events of the period have one."""
+    if frame.labelled is None:
+        return None
+    tally = events.tally(prepared.build.analysis.symbols.schemas)
+    counts = (tally.positive, tally.negative, tally.unlabelled)
+    return Labelled(frame.labelled.text, *counts, volume=prepared.asked.weigh)
 
 
 def _counted(frame: Frame, table: str, what: str, which: str) -> dict[str, int]:

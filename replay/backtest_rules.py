@@ -59,9 +59,7 @@ class Events:
 
 
 def _cell(frame: Frame, label: bool | None, count: int, weight: Any, early: int) -> Cell:
-    return Cell(
-        label, count, None if weight is None else int(weight), early if frame.truth is not None else None
-    )
+    return Cell(label, count, None if weight is None else int(weight), early if frame.timed else None)
 
 
 def verdict_rows(frame: Frame, events: Events, analysis: Analysis) -> list[VerdictRow]:

@@ -13,7 +13,7 @@ from quell.engine.cli_bundle import built
 from quell.engine.cli_files import STDIO, missing_parent, same_file, whole
 from quell.engine.cli_group import OK, Unreadable
 from quell.engine.cli_output import Watch, count, print_json, say
-from quell.replay.cli_replay_options import history_options, period_options, sample_options
+from quell.replay.cli_replay_options import history_options, label_options, period_options, sample_options
 
 if TYPE_CHECKING:
     from quell.engine.compile import Build
@@ -31,6 +31,7 @@ STEPS = 1_000
 @click.argument("policies", metavar="POLICIES")
 @history_options
 @period_options
+@label_options
 @sample_options
 @click.option(
     "--event", metavar="ID|PLACE", help="Explain only this event, in full, as the replay decided it."
@@ -97,6 +98,10 @@ def _asked(policies: str, asked: dict[str, Any]) -> Asked:
         samples=asked["samples"],
         explained=asked["as_json"],
         policies=policies,
+        labels=asked["labels"],
+        positive=asked["positive"],
+        known_by=asked["known_by"],
+        weigh=asked["weigh"],
     )
 
 
@@ -122,13 +127,20 @@ def opened(memory: str | None, threads: int | None) -> Iterator[Database]:
     import duckdb
 
     from quell.engine.sources import SourceError
+    from quell.replay.cli_features import not_a_value
     from quell.replay.database import Database
+    from quell.replay.labels import LabelsError
+    from quell.replay.named_values import NotAValue
 
     try:
         with Database(memory, threads) as db:
             yield db
     except SourceError as error:
         raise Unreadable(error.message, error.hint or None) from error
+    except LabelsError as error:
+        raise Unreadable(error.message, error.hint) from error
+    except NotAValue as error:
+        raise not_a_value(error) from error
     except duckdb.InterruptException as error:
         raise click.Abort from error
     except duckdb.OutOfMemoryException as error:
