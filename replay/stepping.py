@@ -81,7 +81,7 @@ def _hands(history: History) -> Iterator[tuple[int, HandAction]]:
 def _problems(history: History) -> dict[int, tuple[Problem, ...]]:
     found: dict[int, tuple[Problem, ...]] = {}
     for n, *parts in history.db.rows(
-        f"SELECT n, kind, field, path, expected, got FROM {history.table('problems')} ORDER BY n"
+        f"SELECT n, kind, field, path, expected, got FROM {history.table('problems')} ORDER BY n, nth"
     ):
         found[n] = (*found.get(n, ()), Problem(*parts))
     return found

@@ -96,6 +96,9 @@ REACH: dict[str, str] = {
     "replay.database": "shutil tempfile",  # a replay works in a folder of its own
     "replay.demo": "time",  # says how long the day took
     "replay.history": "pathlib",  # names files
+    "replay.history_files": "glob pathlib",  # finds them
+    "replay.history_reading": "eval",  # what makes a row of an event is generated
+    "replay.history_sources": "pathlib",  # opens them
     "replay.labels": "pathlib",  # whether labels are a file
     "replay.library": "pathlib",  # names files
     "replay.run": "pathlib",
