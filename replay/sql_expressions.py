@@ -157,7 +157,8 @@ class _Writing:
             texts = [self.text(a) for a in node.args]
             found = FORMS[node.op](self, node, texts)
             if isinstance(found, str):
-                part = _Part(found, "", deep, max(0, len(found) - sum(map(len, texts))), node.args)
+                own = len(found) - sum(len(t) * found.count(t) for t in dict.fromkeys(texts) if t)
+                part = _Part(found, "", deep, max(1, own), node.args)
                 if not self._repeats(node, part):
                     return part
                 why = "it needs the same values many times over"
@@ -181,7 +182,7 @@ class _Writing:
             return False
         inside = [self.parts[n] for n in reach(self.graph, [node.id], self.given) if n != node.id]
         once = part.own + sum(p.own or len(p.text or "") for p in inside)
-        return len(part.text) > MAX_LONG + MAX_TIMES * once
+        return len(part.text) > MAX_TIMES * once
 
     def python(self, node: Node, why: str) -> str:
         """A node worked out by Python, from the columns that it needs."""

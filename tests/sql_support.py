@@ -73,7 +73,7 @@ def field_values(made: Build, translator: Translator, entry: Any) -> Values:
     return out
 
 
-def testable(translator: Translator) -> list[int]:
+def checkable(translator: Translator) -> list[int]:
     """The nodes that stand by themselves, and need no state that a list's element decides."""
     graph = translator.graph
     hard: set[int] = set()
@@ -120,7 +120,7 @@ def differences(
     db: Database, translator: Translator, rows: Sequence[Values], wanted: Sequence[int] | None = None
 ) -> list[str]:
     """Where SQL, in any of its ways, and the interpreter do not give the same."""
-    wanted = testable(translator) if wanted is None else wanted
+    wanted = checkable(translator) if wanted is None else wanted
     conditions = [w for w in wanted if translator.graph[w].type.kind == "bool"]
     columns = hold(db, translator, rows)
     shared = translator.over("held", wanted, columns)
@@ -133,6 +133,8 @@ def differences(
     judges = [judged(translator.build, translator.event, row) for row in rows]
     out = []
     for relation, texts, nodes, truth in ways:
+        if not nodes:
+            continue
         values = worked_out(db, translator, relation, texts, nodes)
         for given, judge, line in zip(rows, judges, values, strict=True):
             for number, text, got in zip(nodes, texts, line, strict=True):
