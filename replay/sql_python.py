@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 from duckdb import sqltype
+from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from quell.engine.compile import Build
 from quell.engine.expressions import Expressions, Names
@@ -66,7 +67,9 @@ class Pythons:
         reads = [_reader(n, self.columns) for n in given]
         said = str(node.data[0]) if node.op == "call" else node.op
         plain = all(t.kind not in ("list", "record") for t in types)
-        batch = _Batch(one, reads, self.columns.arrow(node.type), self.columns.to_column(node.type), plain, said)
+        batch = _Batch(
+            one, reads, self.columns.arrow(node.type), self.columns.to_column(node.type), plain, said
+        )
         self.register(name, batch, [self.columns.sql(t) for t in types], self.columns.sql(node.type))
         return name
 
@@ -80,8 +83,8 @@ class Pythons:
             _of_arity(batch, len(inputs)),
             [sqltype(t) for t in inputs],
             sqltype(output),
-            type="arrow",  # type: ignore[arg-type]  # the stubs want an enumeration, the library takes its name
-            null_handling="special",  # type: ignore[arg-type]
+            type=PythonUDFType.ARROW,
+            null_handling=FunctionNullHandling.SPECIAL,
         )
         known.add(name)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from quell.engine.compile import Build
+from quell.engine.events import Decoded
 from quell.engine.graph import Node
 from quell.engine.interpret import Evaluator
 from quell.engine.lower import EXTENT
@@ -28,7 +29,7 @@ def events_of(made: Build, payloads: Sequence[Any]) -> dict[str, list[Any]]:
     out: dict[str, list[Any]] = {}
     for payload in payloads:
         entry = read_record(payload, made.decoder)
-        if hasattr(entry, "e"):
+        if isinstance(entry, Decoded):
             out.setdefault(entry.event, []).append(entry)
     return out
 
@@ -171,9 +172,7 @@ def drawn(rng: Random, node: Node, columns: Columns) -> Any:
     return _value(rng, node.type, node.bounds, node.whole, columns)
 
 
-def _value(
-    rng: Random, type_: Type, bounds: tuple[float, float], whole: bool, columns: Columns
-) -> Any:
+def _value(rng: Random, type_: Type, bounds: tuple[float, float], whole: bool, columns: Columns) -> Any:
     if type_.kind == "missing" or (type_.optional and rng.random() < 0.25):
         return None
     if type_.kind == "list":
