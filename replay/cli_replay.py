@@ -1,0 +1,220 @@
+"""`quell replay`: what a bundle would have done on a history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from quell.engine.cli_bundle import built
+from quell.engine.cli_files import STDIO, missing_parent, same_file, whole
+from quell.engine.cli_group import OK, Unreadable
+from quell.engine.cli_output import Watch, count, print_json, say
+from quell.replay.cli_replay_options import history_options, label_options, period_options, sample_options
+
+if TYPE_CHECKING:
+    from quell.engine.compile import Build
+    from quell.replay.backtest_report import Asked
+    from quell.replay.database import Database
+    from quell.replay.history import History
+    from quell.replay.outcome import Outcome
+    from quell.replay.run import Tell
+
+STEPS = 1_000
+"""Into how many parts progress is measured."""
+
+
+@click.command("replay", short_help="Say what policies would have done on a history.")
+@click.argument("policies", metavar="POLICIES")
+@history_options
+@period_options
+@label_options
+@sample_options
+@click.option(
+    "--event", metavar="ID|PLACE", help="Explain only this event, in full, as the replay decided it."
+)
+@click.option(
+    "--explain", is_flag=True, help="Say which way each part of the policies was replayed, and why."
+)
+@click.option(
+    "--out", metavar="FILE", help="Write what every event got: a .parquet file with a row for each."
+)
+@click.option("--json", "as_json", is_flag=True, help="The report as JSON, the reasons of samples included.")
+def replay(policies: str, events: tuple[str, ...], **asked: Any) -> int:
+    """Say what policies would have done on a history.
+
+    The whole history is decided from its beginning, exactly as the engine decides it in service: counters,
+    labels and limits as they stood at each event. The report says how often each verdict was given and each
+    rule fired, on how many different accounts, which rules add nothing that others do not catch, and what to
+    look at; with what the history says of itself.
+
+    Histories are JSON lines, CSV (each also as .gz or .zst) or Parquet.
+
+    \b
+    Example:
+      quell replay policies --events day.jsonl
+      quell replay policies --events 'march/*.parquet' --from 2026-03-08 --out decisions.parquet
+    """
+    _check_out(events, asked["out"])
+    build = built(policies)
+    with opened(asked["memory"], asked["threads"]) as db, progress() as tell:
+        prepared, outcome = _replayed(db, build, _asked(policies, asked), events, tell)
+        if asked["event"] is not None:
+            return _explain_one(outcome, asked["event"], tell, asked["as_json"])
+        from quell.replay.backtest_report import backtest_of
+
+        report = backtest_of(outcome, prepared, tell)
+        if asked["out"] is not None:
+            _write_decisions(outcome, asked["out"], tell)
+    if asked["as_json"]:
+        import msgspec
+
+        print_json(msgspec.to_builtins(report))
+    else:
+        from quell.replay.cli_replay_view import print_backtest
+
+        print_backtest(report, ways=asked["explain"])
+    if asked["out"] is not None:
+        say(f"wrote {count(report.source.events, 'event')} to {asked['out']}")
+    return OK
+
+
+def _asked(policies: str, asked: dict[str, Any]) -> Asked:
+    from quell.replay.backtest_report import Asked
+
+    start, until = asked["start"], asked["until"]
+    if start is not None and until is not None and start >= until:
+        raise click.UsageError("`--from` is not before `--until`")
+    return Asked(
+        order=asked["order"],
+        format=asked["format_"],
+        limit=asked["limit"],
+        start=start,
+        until=until,
+        warm_up=asked["warm_up"],
+        samples=asked["samples"],
+        explained=asked["as_json"],
+        policies=policies,
+        labels=asked["labels"],
+        positive=asked["positive"],
+        known_by=asked["known_by"],
+        weigh=asked["weigh"],
+    )
+
+
+def _check_out(events: tuple[str, ...], out: str | None) -> None:
+    if out is None:
+        return
+    if Path(out).suffix.lower() not in (".parquet", ".pq"):
+        raise click.UsageError(f"`{out}` does not say what to write: end it in .parquet")
+    if any(path != STDIO and same_file(path, out) for path in events):
+        raise click.UsageError(f"`{out}` would overwrite the events")
+    missing_parent(Path(out))
+    if Path(out).is_dir():
+        raise Unreadable(f"`{out}` is a folder", "name a file in it")
+
+
+# ------------------------------------------------------------------------------- shared with others
+
+
+@contextmanager
+def opened(memory: str | None, threads: int | None) -> Iterator[Database]:
+    """A database to work in, gone afterwards. What it cannot do is told in a sentence, and Ctrl-C while it
+    works is Ctrl-C."""
+    import duckdb
+
+    from quell.engine.sources import SourceError
+    from quell.replay.cli_features import not_a_value
+    from quell.replay.database import Database
+    from quell.replay.labels import LabelsError
+    from quell.replay.named_values import NotAValue
+
+    try:
+        with Database(memory, threads) as db:
+            yield db
+    except SourceError as error:
+        raise Unreadable(error.message, error.hint or None) from error
+    except LabelsError as error:
+        raise Unreadable(error.message, error.hint) from error
+    except NotAValue as error:
+        raise not_a_value(error) from error
+    except duckdb.InterruptException as error:
+        raise click.Abort from error
+    except duckdb.OutOfMemoryException as error:
+        hint = "give it more with --memory, or fewer --threads"
+        raise Unreadable("the replay does not fit in the memory it was given", hint) from error
+
+
+@contextmanager
+def progress() -> Iterator[Tell]:
+    """What shows how far a replay is, part by part."""
+    with Watch("reading", STEPS) as watch:
+        part = "reading"
+
+        def tell(what: str, share: float | None) -> None:
+            nonlocal part
+            if what != part:
+                watch.turn(what, None if share is None else STEPS)
+                part = what
+            watch.tell(0 if share is None else int(share * STEPS))
+
+        yield tell
+
+
+def check_history(history: History) -> None:
+    """Refuse a history without a usable event, and say why there is none."""
+    if history.events:
+        return
+    if not history.refused:
+        raise Unreadable("the history holds no event")
+    place, message = history.db.rows(
+        f"SELECT place, message FROM {history.table('refused')} ORDER BY file, row LIMIT 1"
+    )[0]
+    hint = "compare an event with the paths in the policies' event declarations"
+    raise Unreadable(f"no event could be decided: {message} ({place})", hint)
+
+
+def _replayed(
+    db: Database, build: Build, asked: Asked, events: tuple[str, ...], tell: Tell
+) -> tuple[Any, Outcome]:
+    from quell.replay.backtest_report import prepare, read
+    from quell.replay.run import decide
+
+    prepared = prepare(build, asked)
+    history = read(db, "after", prepared, events, tell)
+    check_history(history)
+    return prepared, decide(history, "after", tell=tell)
+
+
+def _write_decisions(outcome: Outcome, out: str, tell: Tell) -> None:
+    """Write the decisions; the file takes its name only once it is whole."""
+    from quell.replay.backtest_files import write_decisions
+
+    tell("writing decisions", None)
+    with whole(Path(out)) as stream:
+        write_decisions(outcome, stream)
+
+
+def _explain_one(outcome: Outcome, wanted: str, tell: Tell, as_json: bool) -> int:
+    """Explain one event of the replay in full."""
+    from quell.engine.explain_view import print_explanation
+    from quell.replay.backtest_samples import find
+    from quell.replay.run import explanations
+
+    n = find(outcome.history, wanted)
+    if n is None:
+        hint = "an event without an id is named by its place, such as day.jsonl:12"
+        raise Unreadable(f"no event of the history has the id `{wanted}`", hint)
+    tell("explaining", None)
+    found = explanations(outcome, [n])[n]
+    if as_json:
+        import msgspec
+
+        print_json(msgspec.to_builtins(found))
+    else:
+        ladder = outcome.history.build.analysis.symbols.ladders[found.decision.event]
+        print_explanation(found, ladder, full=False, rules=())
+    return OK
