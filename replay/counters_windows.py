@@ -159,17 +159,22 @@ class Reader:
     def _since(self, back: int) -> Array:
         """Where the entries begin that count as of later than so long ago."""
         if back not in self._after:
-            time = self.at - back
-            if self.windows.resolution:
-                time -= time % self.windows.resolution
-            self._after[back] = np.minimum(self.entries.after(self.rows.code, time), self.upto)
+            self._after[back] = self._later(back, -1)
         return self._after[back]
 
-    def _until(self, ago: int) -> Array:
-        time = self.at - ago
+    def _later(self, back: int, rounding: int) -> Array:
+        """The same, a time that is no multiple of the resolution rounded down or up."""
+        held, rows = self.entries, self.rows
+        time = (rows.given if held.in_order else self.at) - back
         if self.windows.resolution:
-            time += -time % self.windows.resolution
-        return np.minimum(self.entries.after(self.rows.code, time), self.upto)
+            time += rounding * (rounding * -time % self.windows.resolution)
+        # A history in order is asked in its own order: what is looked for then lies close together.
+        found = (
+            held.upto(rows.code, held.newest(time)[rows.place])
+            if held.in_order
+            else held.after(rows.code, time)
+        )
+        return np.minimum(found, self.upto)
 
     def _stretch(self, word: str, within: int | None, before: Any) -> tuple[Array, Array, Array]:
         """The stretch that a reading sees, and whether it was watched whole."""
@@ -177,7 +182,7 @@ class Reader:
         start = self.first if within is None else self._since(within + ago)
         known = np.ones(len(start), bool)
         if ago:
-            end, began = self._until(ago), self.windows.began
+            end, began = self._later(ago, 1), self.windows.began
             known[:] = began is not None and self.at - ago - (within or 0) >= began
             return start, end, known
         past = before == "this" or word_of(word).past
