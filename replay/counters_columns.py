@@ -9,7 +9,7 @@ key an entry counts as of the newest time so far, and a reading looks from the l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,13 +25,19 @@ _PACKED = 1 << 31
 @dataclass(slots=True)
 class Rows:
     """Rows of one query that have all their keys, in order of key and n. `code` stands for the key, `place`
-    says where a row stands in the query's answer, `given` are the times of that whole answer."""
+    says where a row stands in the query's answer, `given` are the times of that whole answer, `latest` what
+    was looked up of them: other stores ask for the same windows."""
 
     code: Array
     n: Array
     now: Array
     place: Array
     given: Array
+    latest: dict[tuple[int, int], Array] = field(default_factory=dict)
+
+
+MOST_LATEST = 6
+"""So many look-ups are kept with rows."""
 
 
 def rows(code: Array, n: Array, now: Array, kept: Array | None = None) -> Rows:
@@ -95,12 +101,29 @@ class Entries:
         """Which n came last by a time, in a history in order."""
         return self._seen[np.searchsorted(self._times, time, side="right")]
 
+    def back(self, of: Rows, back: int, resolution: int) -> Array:
+        """How many entries stand before those of the key that count as of later than so long before a row, in
+        a history in order. The time is rounded down to a multiple of a `resolution` above 0, and up to
+        one of a negative one."""
+        found = of.latest.get((back, resolution))
+        if found is None:
+            # The rows are asked in the order of n, as what is looked for then lies close together.
+            found = self.newest(rounded_to(of.given - back, resolution))[of.place]
+            if len(of.latest) < MOST_LATEST:
+                of.latest[back, resolution] = found
+        return self.upto(of.code, found)
+
     def after(self, code: Array, time: Array) -> Array:
         """How many entries stand before those of the key that count as of later than a time."""
         if self.in_order:
             return self.upto(code, self.newest(time))
         rank = np.searchsorted(self._times, time, side="right")
         return np.searchsorted(self._by_time, code * (len(self._times) + 1) + rank)
+
+
+def rounded_to(time: Array, resolution: int) -> Array:
+    """Times rounded down to a multiple of a resolution above 0, up to one of a negative one."""
+    return time // resolution * resolution if resolution else time
 
 
 def _newest(code: Array, now: Array) -> Array:

@@ -85,8 +85,8 @@ class _Work:
         tables: list[str | None] = [None] * len(asked)
         try:
             tables = self._by_columns()
-        except TooWide:
-            self.why = "a key or a number is larger than columns hold exactly"
+        except TooWide as error:
+            self.why = str(error)
             self.columns = [None] * len(asked)
         self.by_columns = tables
         self.by_store = self._by_store()

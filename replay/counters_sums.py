@@ -14,11 +14,12 @@ range of doubles.
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from quell.signals.counters_entries import EXACT, LONGEST
+from quell.signals.counters_entries import EXACT, LONGEST, quotient, scaled
 
 Array = Any
 """A NumPy array of one dimension."""
@@ -29,8 +30,15 @@ _EXTENT = 900
 """Doubles of larger or smaller exponents are not summed here."""
 
 
+_SQUARED = 2.0**480
+"""Numbers whose squares, summed, are doubles."""
+
+
 class TooWide(Exception):
-    """Numbers that two limbs cannot hold."""
+    """What columns cannot hold exactly; the message says what, as a reason to go another way."""
+
+
+_APART = "the numbers are too large, or too far apart, to be summed in columns"
 
 
 class Sums:
@@ -41,14 +49,14 @@ class Sums:
         self.bits = _ROOM - max(1, int(most).bit_length())
         self.scale = 0
         if self.bits < 32:
-            raise TooWide
+            raise TooWide(_APART)
         if values.dtype.kind != "f" or _whole(values):
             whole = values.astype(np.int64)
             high, low = whole >> self.bits, whole & ((1 << self.bits) - 1)
         else:
             high, low = self._limbs(values)
         if len(high) and int(max(-int(high.min()), int(high.max()), 1)).bit_length() > self.bits:
-            raise TooWide
+            raise TooWide(_APART)
         self.high, self.low = _running(high), _running(low)
 
     def _limbs(self, values: Array) -> tuple[Array, Array]:
@@ -63,7 +71,7 @@ class Sums:
         shift[~some] = 0
         top = int(shift.max())
         if self.scale > _EXTENT or int(exponent.max()) > _EXTENT or top > min(2 * self.bits - 53, 63):
-            raise TooWide
+            raise TooWide(_APART)
         whole >>= np.maximum(-shift, 0)
         shift = np.maximum(shift, 0)
         low = (whole << shift) & ((1 << self.bits) - 1)  # what is shifted out is in the other one
@@ -125,6 +133,22 @@ class Sums:
             self._wide(first, second | (third != 0)),
         )
 
+    def stddev(self, values: Array, start: Array, end: Array) -> Array:
+        """The sample standard deviations of stretches of two values or more; `values` are those that the sums
+        are of. The squares are Python's whole numbers: they may have more bits than limbs do."""
+        if len(values) and np.abs(values).max() > _SQUARED:
+            raise TooWide(_APART)
+        whole = [scaled(v, self.scale) for v in values.tolist()]
+        sums = [0, *accumulate(whole)]
+        squares = [0, *accumulate(v * v for v in whole)]
+        out = np.zeros(len(start))
+        some = np.flatnonzero(end - start > 1)
+        for i, a, b in zip(some.tolist(), start[some].tolist(), end[some].tolist(), strict=True):
+            number, total = b - a, sums[b] - sums[a]
+            top = number * (squares[b] - squares[a]) - total * total
+            out[i] = quotient(top, number * (number - 1) << 2 * self.scale)
+        return np.sqrt(out)
+
     def sum_whole(self, start: Array, end: Array) -> tuple[Array, Array]:
         """The sums of stretches of whole numbers, and whether they are durations that there can be."""
         whole = self._whole(start, end)
@@ -139,7 +163,7 @@ class Sums:
     def _whole(self, start: Array, end: Array) -> Array:
         fits, whole = self._small(*self._between(start, end))
         if not fits.all():
-            raise TooWide
+            raise TooWide(_APART)
         return whole
 
 
