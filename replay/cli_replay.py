@@ -129,11 +129,12 @@ def opened(memory: str | None, threads: int | None) -> Iterator[Database]:
     from quell.engine.sources import SourceError
     from quell.replay.cli_features import not_a_value
     from quell.replay.database import Database
+    from quell.replay.interrupt import interruptible
     from quell.replay.labels import LabelsError
     from quell.replay.named_values import NotAValue
 
     try:
-        with Database(memory, threads) as db:
+        with Database(memory, threads) as db, interruptible(db.con):
             yield db
     except SourceError as error:
         raise Unreadable(error.message, error.hint or None) from error

@@ -96,6 +96,7 @@ REACH: dict[str, str] = {
     "replay.database": "shutil tempfile",  # a replay works in a folder of its own
     "replay.demo": "time",  # says how long the day took
     "replay.history": "pathlib",  # names files
+    "replay.interrupt": "os signal",  # Ctrl-C stops a query
     "replay.labels": "pathlib",  # whether labels are a file
     "replay.library": "pathlib",  # names files
     "replay.run": "pathlib",
