@@ -99,6 +99,7 @@ REACH: dict[str, str] = {
     "replay.history_files": "glob pathlib",  # finds them
     "replay.history_reading": "eval",  # what makes a row of an event is generated
     "replay.history_sources": "pathlib",  # opens them
+    "replay.interrupt": "os signal",  # Ctrl-C stops a query
     "replay.labels": "pathlib",  # whether labels are a file
     "replay.library": "pathlib",  # names files
     "replay.run": "pathlib",
