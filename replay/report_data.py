@@ -197,23 +197,58 @@ class Way(msgspec.Struct, frozen=True):
 
 
 class CurvePoint(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one setting of a constant buys."""
+    """What one setting of a constant buys: `hits` are the events on which the rule would fire, `newly` and
+    `no_longer` those that the setting in the policy does not hit, or does. `entities` is None where the
+    events have none. `text` is the value as the policy would have it; durations are in seconds."""
 
     value: float
     hits: int
-    entities: int
+    entities: int | None
     quality: Quality | None = None
+    text: str = ""
+    newly: int = 0
+    no_longer: int = 0
 
 
-class Curve(msgspec.Struct, frozen=True):
+class Curve(msgspec.Struct, frozen=True, omit_defaults=True):
     """A threshold of a rule, and what other settings would bring. `current` is what stands in the policy;
-    `compared` the text of the comparison it stands in."""
+    `compared` the text of the comparison it stands in. `of` are the events the rule was asked about, `more`
+    says whether lower or higher values hit more, "" where neither."""
 
     rule: str
     compared: str
     place: str
     current: float
     points: list[CurvePoint]
+    unit: Literal["number", "percent", "duration"] = "number"
+    text: str = ""
+    of: int = 0
+    more: Literal["lower", "higher", ""] = ""
+    inside: str | None = None
+    """The declaration that holds the constant, such as `let newcomer`, where it is not the rule's own."""
+    readers: list[str] = []
+    """The other rules that read it there."""
+
+
+class GridPoint(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one setting of two constants buys; as `CurvePoint`."""
+
+    values: tuple[float, float]
+    hits: int
+    entities: int | None
+    quality: Quality | None = None
+    texts: tuple[str, str] = ("", "")
+    newly: int = 0
+    no_longer: int = 0
+
+
+class Grid(msgspec.Struct, frozen=True):
+    """Two thresholds of a rule swept together; `axes` are their curves, each with the other as it stands.
+    `points` go through the second one's values for each of the first one's."""
+
+    rule: str
+    axes: tuple[Curve, Curve]
+    points: list[GridPoint]
 
 
 class Labelled(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -254,6 +289,68 @@ class Backtest(msgspec.Struct, omit_defaults=True):
     """For each remote model, on how many decisions a recorded answer was there (key `model`), see `notes`."""
     notes: list[str] = []
     """Sentences that a reader must know: what was stepped, what was missing, what is left out."""
+
+
+# ------------------------------------------------------------------------------------------- tuning
+
+
+class ConstantRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A constant of a rule that can be swept. `without` is how many more events the rule would hit if the
+    comparison were as loose as can be, None where that was not looked at."""
+
+    number: int
+    text: str
+    compared: str
+    place: str
+    unit: Literal["number", "percent", "duration"]
+    swept: bool
+    inside: str | None = None
+    readers: list[str] = []
+    without: int | None = None
+
+
+class FixedRow(msgspec.Struct, frozen=True):
+    """A constant that is not swept, and why."""
+
+    text: str
+    compared: str
+    place: str
+    why: str
+
+
+class Proposal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An edit of the policies: for each constant by its number the new text, why, and the unified diff.
+    `warnings` are what the linter says of the edited policies only."""
+
+    values: dict[int, str]
+    why: str
+    diff: str
+    cautions: list[str] = []
+    warnings: list[str] = []
+    written: bool = False
+
+
+class Tuning(msgspec.Struct, omit_defaults=True):
+    """What other values of a rule's constants would hit. `of` are the events the rule was asked about."""
+
+    bundle: str
+    policies: str
+    version: str
+    rule: str
+    mode: Literal["live", "shadow"]
+    files: list[str]
+    events: int
+    of: int
+    constants: list[ConstantRow]
+    fixed: list[FixedRow]
+    seconds: float
+    curve: Curve | None = None
+    grid: Grid | None = None
+    labelled: Labelled | None = None
+    goal: str | None = None
+    advice: str | None = None
+    proposal: Proposal | None = None
+    notes: list[str] = []
 
 
 # --------------------------------------------------------------------------------- what a change changes
