@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quell.engine.cli_output import count, percent
-from quell.replay.report_data import Comparison, Differences
+from quell.replay.report_data import Backtest, Comparison, Differences, Quality, RuleChange
 
 _KINDS = {
     "rules": "which rules fire",
@@ -63,3 +63,20 @@ def other(differences: Differences) -> list[str]:
     """What differs beside verdicts, each with the number of its events."""
     counts = {kind: getattr(differences, kind) for kind in _KINDS}
     return [f"{_KINDS[kind]} ({n:,})" for kind, n in counts.items() if n]
+
+
+def change(rule: RuleChange) -> str:
+    """What happened to a rule, in a few words."""
+    if rule.status in ("new", "gone"):
+        return rule.status + (" (in shadow)" if "shadow" in (rule.mode_before, rule.mode_after) else "")
+    parts = []
+    if rule.was:
+        parts.append(f"was called {rule.was}")
+    for part in rule.changed:
+        parts.append(f"{rule.mode_before} → {rule.mode_after}" if part == "mode" else part)
+    return ", ".join(parts) or "itself the same"
+
+
+def overall(report: Backtest) -> Quality | None:
+    """How well everything but the mildest verdict agrees with the labels."""
+    return next((v.quality for v in report.verdicts[1:] if v.quality is not None), None)

@@ -7,12 +7,13 @@ mention or a link.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from quell.engine.cli_output import count, percent
-from quell.replay.headline import headline, other
-from quell.replay.report_data import Backtest, Comparison, Gate, Quality, RuleChange, RuleRow, Sample
+from quell.replay.headline import change, headline, other, overall
+from quell.replay.reasons import both, renamed
+from quell.replay.report_data import Backtest, Comparison, Gate, Quality, RuleRow, Sample
 
 LONGEST = 60_000
 """Characters: what the common hosts take, with room to spare."""
@@ -92,8 +93,8 @@ def _comparison(made: Comparison, gates: Sequence[Gate], most: int, rules: int) 
     yield from _quality_change(made)
     yield from _counters(made)
     yield from _looks(made)
-    yield from _samples("Newly caught", made.newly_caught, made.caught, most)
-    yield from _samples("Newly let go", made.newly_let_go, made.let_go, most)
+    yield from _samples("Newly caught", made.newly_caught, made.caught, most, renamed(made))
+    yield from _samples("Newly let go", made.newly_let_go, made.let_go, most, renamed(made))
     yield from _notes([*made.notes, *made.after.notes])
 
 
@@ -155,18 +156,6 @@ def _more(number: int, sign: str) -> str:
     return f"{sign}{number:,}" if number else ""
 
 
-def change(rule: RuleChange) -> str:
-    """What happened to a rule, in a few words."""
-    if rule.status in ("new", "gone"):
-        return rule.status + (" (in shadow)" if "shadow" in (rule.mode_before, rule.mode_after) else "")
-    parts = []
-    if rule.was:
-        parts.append(f"was called {rule.was}")
-    for part in rule.changed:
-        parts.append(f"{rule.mode_before} → {rule.mode_after}" if part == "mode" else part)
-    return ", ".join(parts) or "itself the same"
-
-
 def _quality_change(made: Comparison) -> Iterable[str]:
     rows: list[tuple[str, Quality | None, Quality | None]] = []
     before, after = overall(made.before), overall(made.after)
@@ -183,11 +172,6 @@ def _quality_change(made: Comparison) -> Iterable[str]:
     for name, was, now in rows[:MOST_RULES]:
         cells = [_share(q, of) for of in ("precision", "recall") for q in (was, now)]
         yield f"| {name if name == 'all' else code(name)} | " + " | ".join(cells) + " |"
-
-
-def overall(report: Backtest) -> Quality | None:
-    """How well everything but the mildest verdict agrees with the labels."""
-    return next((v.quality for v in report.verdicts[1:] if v.quality is not None), None)
 
 
 def _share(quality: Quality | None, of: str) -> str:
@@ -224,16 +208,18 @@ def _ticked(line: str) -> str:
     return "".join(code(p) if i % 2 else text(p) for i, p in enumerate(parts))
 
 
-def _samples(title: str, samples: Sequence[Sample], of: int, most: int) -> Iterable[str]:
+def _samples(
+    title: str, samples: Sequence[Sample], of: int, most: int, names: Mapping[str, str]
+) -> Iterable[str]:
     if not samples or not most:
         return
     yield from ("", f"<details><summary>{title}: {min(len(samples), most)} of {of:,}</summary>", "")
     for sample in samples[:most]:
         yield f"- {_event(sample)}: {code(sample.before or '')} → {code(sample.verdict)}"
-        for when, explanation in (("before", sample.other), ("now", sample.explanation)):
-            for line in reasons(explanation, 3):
-                yield f"  - {when}: {line}"
-        if sample.explanation is None and sample.message:
+        before, now = both(sample, names)
+        for when, lines in (("before", before), ("now", now)):
+            yield from (f"  - {when}: {code(line, 300)}" for line in lines)
+        if not before and not now and sample.message:
             yield f"  - {code(sample.message)}"
     yield from ("", "</details>")
 
@@ -242,15 +228,6 @@ def _event(sample: Sample) -> str:
     who = f" by {code(sample.entity)}" if sample.entity else ""
     named = f" {code(sample.id)}" if sample.id else ""
     return f"{code(sample.event)}{named}{who} at {sample.at} ({code(sample.place)})"
-
-
-def reasons(explanation: dict[str, Any] | None, most: int) -> list[str]:
-    """The rules that fired on an event, each with its message."""
-    if explanation is None:
-        return []
-    fired = explanation["decision"].get("fired", ())
-    out = [code(f["rule"]) + (f": {code(f['message'])}" if f.get("message") else "") for f in fired[:most]]
-    return out or ["no rule fired"]
 
 
 def _notes(notes: Sequence[str]) -> Iterable[str]:
