@@ -25,7 +25,7 @@ from quell.replay.page_parts import (
 from quell.replay.page_plots import Axis, Series, axis, spark, stacked
 from quell.replay.page_quality import FIGURES, chosen, curve, dot_scale, dots
 from quell.replay.page_samples import Packer
-from quell.replay.page_words import length, per, share, volume
+from quell.replay.page_words import length, per, share, stamp, volume
 from quell.replay.report_data import Backtest, Overlap, RuleRow, Timeline, VerdictRow
 
 MOST_PAIRS = 10
@@ -55,7 +55,7 @@ def _figures(report: Backtest) -> list[tuple[str, str, str]]:
             ("False positives", share(harm.value, 2), f"of {harm.of:,} events labelled fine are caught")
         )
         if overall.volume_recall is not None and report.labelled is not None:
-            weighed = f"weighed by {report.labelled.volume or 'volume'}; "
+            weighed = f"weighed by {report.weighed or report.labelled.volume or 'volume'}; "
             weighed += f"precision {share(overall.volume_precision)}"
             made.append(("Recall by volume", share(overall.volume_recall), weighed))
     if report.labels_set:
@@ -104,7 +104,8 @@ def over_time(rows: Sequence[VerdictRow], timeline: Timeline, times: Axis, found
     given = [r for r in rows[1:] if r.count]
     series = [Series(r.verdict, found.style(r.verdict), r.over_time) for r in reversed(given)]
     picture = stacked(times, series, "events by verdict over time")
-    unit = tag("small", f"events per {per(times.seconds)}, times in UTC", class_="unit")
+    since = f", from {stamp(timeline.starts[0])}" if timeline.starts else ""
+    unit = tag("small", f"events per {per(times.seconds)}{since}, times in UTC", class_="unit")
     everything = stacked(times, [Series("all events", "hits", timeline.events)], "all events over time", 70)
     return section(
         "time", "What was decided, over time", lead,
@@ -210,6 +211,8 @@ def details(r: RuleRow) -> dict[str, Any]:
             ("without a label", f"{q.unlabelled:,}"),
         ]
         facts += [("missed", f"{q.missed:,}")]
+        if q.early is not None:
+            facts.append(("right before the label was known", f"{q.early:,}"))
     return made | {"f": [[k, v] for k, v in facts if v]}
 
 
@@ -231,7 +234,7 @@ def quality(report: Backtest, rules: Sequence[RuleRow]) -> Section | None:
         f"{lab.unlabelled:,} have no label and enter no rate."
     )
     verdicts = [(f"{v.verdict}{' or graver' if v is not report.verdicts[-1] else ''}", v.quality)
-                for v in report.verdicts[1:] if v.quality is not None]  # fmt: skip
+                for v in report.verdicts[1:] if v.quality is not None and v.count]  # fmt: skip
     told = [
         (r.rule, r.quality) for r in rules if r.verdict and r.quality is not None and r.quality.precision.of
     ]

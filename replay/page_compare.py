@@ -21,7 +21,7 @@ from quell.replay.page_parts import (
 )  # fmt: skip
 from quell.replay.page_plots import Axis, axis, differences, spark
 from quell.replay.page_samples import Packer
-from quell.replay.page_words import length, listed, share, signed
+from quell.replay.page_words import judged, length, listed, share, signed
 from quell.replay.report_data import Comparison, Quality, RuleChange, RuleRow
 
 STATUS = {"same": "as it was", "changed": "changed", "new": "new", "gone": "gone", "renamed": "renamed"}
@@ -35,7 +35,7 @@ def both(report: Comparison) -> Ladder:
 
 def summary(report: Comparison) -> Html:
     """What stands below the headline: figures, and the gates."""
-    of = report.after.source.events
+    of = judged(report.after)
 
     def part(events: int) -> str:
         return share(events / of if of else None, 2)

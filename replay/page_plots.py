@@ -14,6 +14,9 @@ from quell.replay.report_data import Timeline
 
 MOST_COLUMNS = 96
 """Columns of a picture; more buckets are put together."""
+MOST_TICKS = 9
+"""Times that are named below a picture."""
+_MONTH = 30 * 86400
 _STEPS = (60, 300, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 2 * 86400, 7 * 86400, 14 * 86400)
 
 
@@ -163,21 +166,39 @@ def _ticks(axis: Axis) -> Iterator[tuple[float, str]]:
         return
     first = moment(axis.timeline.starts[0])
     whole = axis.seconds * axis.columns
-    step = next((s for s in _STEPS if whole / s <= 9), 30 * 86400 * ceil(whole / (9 * 30 * 86400)))
-    midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
-    at = midnight
-    while (at - first).total_seconds() < whole:
-        offset = (at - first).total_seconds()
-        if offset >= 0:
-            yield offset / whole, _called(at, step, offset == 0)
-        at += timedelta(seconds=step)
+    year = 0
+    for at in _round_times(first, whole):
+        yield (at - first).total_seconds() / whole, _called(at, whole, at.year != year)
+        year = at.year
 
 
-def _called(at: datetime, step: int, first: bool) -> str:
-    date = day(at)
-    if step >= 86400:
-        return f"{date} {at.year}" if first and step > 14 * 86400 else date
-    return date if (at.hour, at.minute) == (0, 0) else f"{at:%H:%M}"
+def _round_times(first: datetime, whole: int) -> Iterator[datetime]:
+    """Times that are round, about eight of them."""
+    step = next((s for s in _STEPS if whole / s <= MOST_TICKS), None)
+    last = first + timedelta(seconds=whole)
+    at = first.replace(hour=0, minute=0, second=0, microsecond=0)
+    if step is not None:
+        while at < last:
+            if at >= first:
+                yield at
+            at += timedelta(seconds=step)
+        return
+    months = ceil(whole / (MOST_TICKS * _MONTH))
+    at = at.replace(day=1)
+    while at < last:
+        if at >= first:
+            yield at
+        later = at.month - 1 + months
+        at = at.replace(year=at.year + later // 12, month=later % 12 + 1)
+
+
+def _called(at: datetime, whole: int, with_year: bool) -> str:
+    if whole > MOST_TICKS * _STEPS[-1]:
+        name = day(at).partition(" ")[2]
+        return f"{name} {at.year}" if with_year else name
+    if whole > MOST_TICKS * 43200 or (at.hour, at.minute) == (0, 0):
+        return day(at)
+    return f"{at:%H:%M}"
 
 
 def spark(axis: Axis, values: Sequence[int], style: str = "", tip: str = "") -> Html:
