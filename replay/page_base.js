@@ -96,6 +96,12 @@ function showBeside(mark) {
   showTip(mark, box.left + box.width / 2, box.top + Math.min(box.height / 2, 40));
 }
 
+for (const picture of all("[data-marks]")) {
+  const title = picture.closest("section") ? one("h2", picture.closest("section")).textContent : "All events by verdict";
+  picture.setAttribute("role", "group");
+  picture.setAttribute("aria-label", `${title}: the arrow keys go from value to value`);
+}
+
 // In a picture that has the focus the arrow keys go from mark to mark.
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") hideTip();

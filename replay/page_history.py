@@ -149,7 +149,7 @@ def making(report: Backtest, before: Backtest | None = None) -> Section:
         (f"Answers of {name}", f"{n:,}", "recorded, not asked anew")
         for name, n in sorted(report.remote.items())
     ]
-    ways = table([("part", ""), ("way", ""), ("why", "half")], rows) if rows else None
+    ways = table([("part", ""), ("way", ""), ("why", "half")], rows, style="stack") if rows else None
     return section("making", "How it was worked out", lead, tiles(figures), _warmup(report), ways)
 
 

@@ -22,7 +22,7 @@ CONTENT = 600
 MOST_PARTS = 80
 """Parts of one condition."""
 ROOM_SAMPLES = 300_000
-ROOM_EXPLANATIONS = 550_000
+ROOM_EXPLANATIONS = 500_000
 """Bytes of JSON that samples and their explanations may take; what is beyond is left to `quell explain`."""
 STATES = {"": 0, "true": 1, "false": 2, "missing": 3}
 ROLES = {"": 0, "decided": 10, "not needed": 20}

@@ -112,7 +112,9 @@ class Tab:
     """One page. `errors` are what its console, its exceptions and its policy complained of, `requests` the
     addresses it asked for beside its own."""
 
-    def __init__(self, browser: Browser, page: Path, width: int, height: int, dark: bool, scripts: bool) -> None:
+    def __init__(
+        self, browser: Browser, page: Path, width: int, height: int, dark: bool, scripts: bool
+    ) -> None:
         self.browser, self.address = browser, page.resolve().as_uri()
         target = browser.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
