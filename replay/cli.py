@@ -19,6 +19,7 @@ from quell.replay.cli_demo import demo
 from quell.replay.cli_features import features
 from quell.replay.cli_replay import replay
 from quell.replay.cli_train import train
+from quell.replay.cli_tune import tune
 
 _EPILOG = "\b\nExit status:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES.items())
 
@@ -69,6 +70,7 @@ for _command in (
     decide,
     explain,
     replay,
+    tune,
     features,
     train,
     fmt,

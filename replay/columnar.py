@@ -14,7 +14,8 @@ from quell.engine.graph import Node
 from quell.engine.lowered import Store, StoreSource
 from quell.grammar.types import is_textual
 from quell.replay.candidates import CandidateTables
-from quell.replay.counters_sql import Asked, Source, read_counters, window
+from quell.replay.counters_read import read_counters
+from quell.replay.counters_rows import Asked, Source
 from quell.replay.database import quoted
 from quell.replay.dependence import READINGS, Dependence
 from quell.replay.history import History
@@ -29,6 +30,16 @@ from quell.signals.clock import BLOCK
 Say = Callable[[str, float | None], None]
 
 
+def why_stepped(history: History, dependence: Dependence) -> str:
+    """Why a bundle cannot be replayed by columns; empty where it can."""
+    for event in history.build.analysis.symbols.schemas:
+        graph = dependence.graph(event)
+        for n in graph.reach(list(dependence.all_roots(event))):
+            if graph[n].op in READINGS and graph[n].binders:
+                return "a counter is read for each element of a list"
+    return ""
+
+
 @dataclass(slots=True)
 class Columnar:
     """A history on its way through the columns. `say` hears what is being done."""
@@ -40,6 +51,7 @@ class Columnar:
     candidates: CandidateTables | None = None
     began: int | None = None
     nows: str | None = None
+    block: int = BLOCK
     _tables: int = 0
 
     @property
@@ -56,7 +68,7 @@ class Columnar:
         )
         writer = OutcomeWriter(self.outcome)
         last = self.history.events + self.history.hands
-        Settling(self.history, self.rows(), self.began).run(
+        Settling(self.history, self.rows(), self.began, self.nows).run(
             writer, lambda n: self.say("deciding", n / last if last else None)
         )
         for event in self.relations:
@@ -70,7 +82,7 @@ class Columnar:
     def prepare(self) -> None:
         """Make the relations, with every counter that deciding needs."""
         history, table = self.history, self.history.table
-        self.began = history.db.value(f"SELECT at FROM {table('all')} ORDER BY n LIMIT 1")
+        self.began = history.db.value(f'SELECT "at" FROM {table("all")} ORDER BY n LIMIT 1')
         if not history.sorted:
             self.nows = self._write_nows()
         for event in history.build.analysis.symbols.schemas:
@@ -86,11 +98,11 @@ class Columnar:
         all_, hands = self.history.table("all"), self.history.table("hands")
         lateness = self.history.build.analysis.files.settings.lateness
         self.history.db.con.execute(
-            f"CREATE TABLE {name} AS WITH counted AS (SELECT n, at, row_number() OVER (ORDER BY n) AS j "
-            f"FROM {all_}), blocks AS (SELECT (j - 1) // {BLOCK} AS b, min(at) - {lateness} AS behind, "
-            f"max(n) AS n FROM counted GROUP BY 1 HAVING count(*) = {BLOCK}), "
+            f'CREATE TABLE {name} AS WITH counted AS (SELECT n, "at", row_number() OVER (ORDER BY n) AS j '
+            f'FROM {all_}), blocks AS (SELECT (j - 1) // {self.block} AS b, min("at") - {lateness} AS behind, '
+            f"max(n) AS n FROM counted GROUP BY 1 HAVING count(*) = {self.block}), "
             f"horizons AS (SELECT n, max(behind) OVER (ORDER BY n) AS horizon FROM blocks), "
-            f"entries AS (SELECT n, at FROM {all_} UNION ALL SELECT n, at FROM {hands}) "
+            f'entries AS (SELECT n, "at" FROM {all_} UNION ALL SELECT n, "at" FROM {hands}) '
             f"SELECT e.n, greatest(e.at, coalesce(h.horizon, e.at)) AS now FROM entries e "
             f"ASOF LEFT JOIN horizons h ON e.n >= h.n"
         )
@@ -111,6 +123,10 @@ class Columnar:
             else:
                 event, windows = made
                 quick[event] |= windows
+        for event, relation in self.relations.items():
+            if any(n for s in slow for n in self._needs(s, event)):
+                self._tables += 1
+                relation.keep(f"{quoted(self.history.schema)}.kept{self._tables}")
         joined = [self._as_tables(store) for store in slow]
         for event, windows in quick.items():
             if windows:
@@ -129,17 +145,7 @@ class Columnar:
 
     def _readings(self, store: Store, event: str) -> list[Node]:
         graph = self.dependence.graph(event)
-        roots = [
-            *self.dependence.roots(event),
-            *(
-                n
-                for level in self.dependence.levels
-                for identity in level
-                for s in self.dependence.stores[identity].sources
-                if s.event == event
-                for n in s.nodes
-            ),
-        ]
+        roots = list(self.dependence.all_roots(event))
         found = (graph[n] for n in graph.reach(roots) if graph[n].op in READINGS)
         return [node for node in found if node.data[0] == store.identity]
 
@@ -154,20 +160,13 @@ class Columnar:
         for event, node in readers:
             if event != source.event or tuple(node.args[:-1]) != source.keys:
                 return None
-            made = window(
-                node,
-                store,
-                [relation.sql(k) for k in source.keys],
-                [relation.graph[k].type for k in source.keys],
-                "TRUE" if source.where is None else relation.true(source.where),
-                None if source.value is None else relation.sql(source.value),
-                None if source.value is None else relation.graph[source.value].type,
-                self.began,
-            )
+            made: str | None = None
             if made is None:
                 return None
             out[node.id] = made
-        self._note([n for _, n in readers], store, Way(store.text, "sql", "windows over the events that it counts"))
+        self._note(
+            [n for _, n in readers], store, Way(store.text, "sql", "windows over the events that it counts")
+        )
         return source.event, out
 
     def _as_tables(self, store: Store) -> list[tuple[str, str, dict[int, str]]]:
@@ -265,7 +264,7 @@ class Columnar:
         for identity, why in sorted(self.dependence.residual.items()):
             ways.append(Way(self.dependence.stores[identity].text, "settled", why))
         for relation in self.relations.values():
-            for part, why in relation.translator.ways:
-                way = Way(part, "python", why)
+            for number, why in relation.translator.ways:
+                way = Way(relation.said(number), "python", why)
                 if way not in ways:
                     ways.append(way)

@@ -25,8 +25,10 @@ import pyarrow as pa
 
 from quell.engine.compile import Build
 from quell.engine.event_problems import Refusal
-from quell.engine.hand import HandAction
+from quell.engine.events import Decoded
+from quell.engine.hand import HAND, HandAction, LabelError, check
 from quell.engine.schema import EventSchema, Field, Segment
+from quell.engine.source_base import Payload
 from quell.engine.sources import open_source, read_record
 from quell.replay.database import Database, quoted
 from quell.replay.history_types import arrow_type, to_column
@@ -108,6 +110,17 @@ def ingest(
     return history
 
 
+def read_entry(payload: Payload, build: Build) -> Decoded | HandAction | Refusal:
+    """One record as a bundle takes it. A label by hand that the bundle does not declare is refused."""
+    entry = read_record(payload, build.decoder)
+    if isinstance(entry, HandAction):
+        try:
+            check(build.analysis.symbols, entry.entity, entry.label)
+        except LabelError as error:
+            return Refusal(kind="bad-label", message=f"`{HAND}` refused: {error}", event=HAND)
+    return entry
+
+
 class _Writer:
     """Puts records into tables as they come, some thousands at a time."""
 
@@ -182,7 +195,7 @@ class _Writer:
     def take(self, file: int, row: int, payload: Any, place: Callable[[int], str]) -> None:
         history = self.history
         history.records += 1
-        entry = read_record(payload, history.build.decoder)
+        entry = read_entry(payload, history.build)
         if isinstance(entry, Refusal):
             history.refused += 1
             self._put(
@@ -245,8 +258,8 @@ class _Writer:
     def _sort(self) -> None:
         table = self.history.table
         self.con.execute(
-            f"CREATE TEMP TABLE _order AS SELECT n AS was, row_number() OVER (ORDER BY at, n) AS n FROM "
-            f"(SELECT n, at FROM {table('all')} UNION ALL SELECT n, at FROM {table('hands')})"
+            f'CREATE TEMP TABLE _order AS SELECT n AS was, row_number() OVER (ORDER BY "at", n) AS n FROM '
+            f'(SELECT n, "at" FROM {table("all")} UNION ALL SELECT n, "at" FROM {table("hands")})'
         )
         for name in self._tables:
             if name == "refused":

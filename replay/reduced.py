@@ -96,7 +96,8 @@ class _Rewriter:
     def _column(self, number: int) -> int:
         node = self.graph[number]
         self.columns.add(number)
-        return self.made.add("field", (), (f"c{number}",), node.type, bounds=node.bounds, whole=node.whole)
+        whole = node.whole and node.type.kind != "number"  # a column of numbers has doubles
+        return self.made.add("field", (), (f"c{number}",), node.type, bounds=node.bounds, whole=whole)
 
     def _copy(self, number: int) -> int:
         node = self.graph[number]
@@ -105,7 +106,7 @@ class _Rewriter:
         if node.op == "remote":  # a history without recorded answers has none
             return self.made.const(None, node.type.maybe())
         args = [self._new[a] for a in node.args]
-        return self.made.add(node.op, args, node.data, node.type, bounds=node.bounds, whole=node.whole)
+        return self.made.add(node.op, args, node.data, node.type, bounds=node.bounds)
 
     def stage(self, stage: Stage, kept: Callable[[str], bool]) -> Stage:
         """A stage over new nodes, with the writes of the stores that are kept."""

@@ -13,7 +13,9 @@ from quell.engine.explain import Account, Explainer
 from quell.engine.explanation import Explanation
 from quell.engine.settle import Hit
 from quell.engine.stepper import Stepper
+from quell.replay.columnar import Columnar, why_stepped
 from quell.replay.database import Database
+from quell.replay.dependence import Dependence
 from quell.replay.history import Extras, History, Order, ingest
 from quell.replay.outcome import Outcome
 from quell.replay.report_data import Way
@@ -49,10 +51,18 @@ def replay(
     return decide(history, name, tell=tell)
 
 
-def decide(history: History, name: str, *, tell: Tell = lambda what, share: None) -> Outcome:
-    """Decide a history that was read; the tables go to the schema `name`."""
+def decide(
+    history: History, name: str, *, stepped: bool = False, tell: Tell = lambda what, share: None
+) -> Outcome:
+    """Decide a history that was read; the tables go to the schema `name`. `stepped` has the online engine
+    decide event by event, whatever could be done faster."""
     outcome = Outcome(history, name)
-    outcome.ways.append(Way("everything", "stepped", "the online engine decides event by event"))
+    dependence = Dependence(history.build.analysis)
+    reason = why_stepped(history, dependence) if not stepped else "it was asked for"
+    if not reason:
+        Columnar(outcome, dependence, tell).run()
+        return outcome
+    outcome.ways.append(Way("everything", "stepped", reason))
     total = history.events + history.hands
     step(outcome, lambda done: tell("deciding", done / total if total else None))
     return outcome

@@ -46,10 +46,11 @@ called with the decision."""
 
 
 class Settling:
-    """Decides rows in order. `began` is the time of the history's first event."""
+    """Decides rows in order. `began` is the time of the history's first event, `nows` a table with the time at
+    which each entry counts (None: its own)."""
 
-    def __init__(self, history: History, rows: list[Rows], began: int | None) -> None:
-        self.history = history
+    def __init__(self, history: History, rows: list[Rows], began: int | None, nows: str | None) -> None:
+        self.history, self.nows = history, nows
         self.rows = rows
         settings = history.build.analysis.files.settings
         self.state = State(clock=Clock(settings.lateness), memory=Memory(left=settings.max_keys))
@@ -74,7 +75,7 @@ class Settling:
         """Decide all rows; `look` has, by n, who wants to look at an event."""
         streams = [_stream(self.history, r, i) for i, r in enumerate(self.rows)]
         for done, (n, index, at, now, id, row) in enumerate(
-            heapq.merge(*streams, _hands(self.history), key=lambda entry: entry[0]), 1
+            heapq.merge(*streams, _hands(self.history, self.nows), key=lambda entry: entry[0]), 1
         ):
             if index < 0:
                 self._by_hand(n, now, row, writer)
@@ -148,7 +149,9 @@ def _stream(history: History, rows: Rows, index: int) -> Iterator[Entry]:
             yield n, index, at, now, id, made(values)
 
 
-def _hands(history: History) -> Iterator[Entry]:
-    table = history.table("hands")
-    for n, at, action in history.db.rows(f"SELECT n, at, action FROM {table} ORDER BY n"):
-        yield n, -1, at, at, None, msgspec.json.decode(action, type=HandAction)
+def _hands(history: History, nows: str | None) -> Iterator[Entry]:
+    query = f"SELECT n, h.at, {'h.at' if nows is None else 'now'}, action FROM {history.table('hands')} h"
+    if nows is not None:
+        query += f" JOIN {nows} USING (n)"
+    for n, at, now, action in history.db.rows(f"{query} ORDER BY n"):
+        yield n, -1, at, now, None, msgspec.json.decode(action, type=HandAction)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -258,7 +258,7 @@ class _Writer:
         raise KeyError(f"{node.op} is no input")
 
 
-def reach(graph: Graph, roots: Sequence[int], stops: frozenset[int] | Mapping[int, Any]) -> list[int]:
+def reach(graph: Graph, roots: Sequence[int], stops: Container[int]) -> list[int]:
     """Every node that the roots need, arguments before users, without what lies behind `stops`."""
     seen: set[int] = set()
     stack = list(roots)

@@ -20,8 +20,11 @@ from quell.engine.stepper import Observer, Stepper
 from quell.replay.history import History
 from quell.replay.history_types import from_column
 from quell.replay.outcome import Outcome, OutcomeWriter
+from quell.signals.clock import BLOCK, Clock
+from quell.signals.memory import Memory
+from quell.signals.state import State
 
-BATCH = 4_096
+ROWS = 4_096
 
 
 def entries(history: History) -> Iterator[tuple[int, Decoded | HandAction]]:
@@ -50,7 +53,7 @@ def _events(
     wanted = ", ".join(["n", *(c for c, _ in columns)])
     cursor = history.db.con.cursor()
     cursor.execute(f"SELECT {wanted} FROM {history.of(event)} ORDER BY n")
-    while rows := cursor.fetchmany(BATCH):
+    while rows := cursor.fetchmany(ROWS):
         for n, *values in rows:
             given = {
                 name: value if make is None or value is None else make(value)
@@ -82,12 +85,15 @@ def step(
     outcome: Outcome,
     tell: Callable[[int], None] = lambda done: None,
     observe: Callable[[int], Observer | None] = lambda n: None,
+    block: int = BLOCK,
 ) -> None:
     """Decide the whole history and write the outcome's tables. `observe` may give, for an event's `n`, what
-    looks at it between counting and settling."""
+    looks at it between counting and settling; `block` is the number of events in a block of the watermark."""
     began = monotonic()
     history = outcome.history
-    stepper, writer = Stepper(history.build), OutcomeWriter(outcome)
+    settings = history.build.analysis.files.settings
+    state = State(clock=Clock(settings.lateness, block), memory=Memory(left=settings.max_keys))
+    stepper, writer = Stepper(history.build, state), OutcomeWriter(outcome)
     for done, (n, entry) in enumerate(entries(history), 1):
         if isinstance(entry, HandAction):
             answer: Any = stepper.act(entry)

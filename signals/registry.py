@@ -57,7 +57,7 @@ class Function:
 
     `sql` is the function in DuckDB's SQL, where that says exactly the same: an expression with ``{0}``, ``{1}``
     for the arguments, present and typed as columns of a replay are (numbers as DOUBLE, times and durations as
-    BIGINT), and ``{all}`` for all of them with commas between. Missing arguments make it NULL. With `prepare`
+    BIGINT), and ``{all}`` for all of them with commas between. Of one argument alone it is NULL for NULL. With `prepare`
     it is a function from the literal arguments to the expression, or to None where there is none.
     """
 
