@@ -159,7 +159,7 @@ def _rule(r: RuleChange, i: int, times: Axis, most: int) -> Html:
         cell(badge, style="wide"),
         cell(f"{r.before:,}" if r.status != "new" else "–", style="n wide", value=r.before),
         cell(f"{r.after:,}" if r.status != "gone" else "–", style="n", value=r.after),
-        cell(_diverging(r, most), style="half"),
+        cell(_diverging(r, most) if r.newly or r.no_longer else None, style="half"),
         cell(signed(r.newly) if r.newly else "", style="n", value=r.newly),
         cell(signed(-r.no_longer) if r.no_longer else "", style="n", value=r.no_longer),
         cell(spark(times, r.over_time, "diff") if any(r.over_time) else "", style="trend wide"),

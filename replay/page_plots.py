@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from math import ceil
 
-from quell.replay.page_html import Html, join, number, share, tag
+from quell.replay.page_html import Html, join, share, tag
 from quell.replay.page_words import bucket, day, moment, signed
 from quell.replay.report_data import Timeline
 
@@ -201,20 +202,25 @@ def _called(at: datetime, whole: int, with_year: bool) -> str:
     return f"{at:%H:%M}"
 
 
-def spark(axis: Axis, values: Sequence[int], style: str = "", tip: str = "") -> Html:
+def spark(axis: Axis, values: Sequence[int], style: str = "") -> Html:
     """A small outline of values over time, without axes; negative ones hang from its line."""
     folded = axis.fold(values)
     high, low = max([*folded, 0]), min([*folded, 0])
     reach = max(high - low, 1)
-    top = 19 * high / reach if high or low else 19.0
-    base = number(1 + top)
-    steps = "".join(f"V{number(1 + top - 19 * v / reach)}h1" for v in folded)
-    drawn = tag("path", d=f"M0 {base}{steps}V{base}z")
+    base = 4 + round(76 * high / reach) if high or low else 80
+    steps = "".join(f"V{base - round(76 * v / reach)}h{len(list(same))}" for v, same in groupby(folded))
+    drawn = tag("path", d=f"M0 {base}{steps}V{base}z") if any(folded) else None
     line = tag("line", x1=0, x2=len(folded), y1=base, y2=base, class_="base")
     return tag(
-        "svg", line, drawn, viewBox=f"0 0 {max(len(folded), 1)} 21", preserveAspectRatio="none",
-        class_=f"spark {style}".strip(), data_tip=tip or peak(axis, values), aria_hidden="true",
-    )  # fmt: skip
+        "svg",
+        line,
+        drawn,
+        viewBox=f"0 0 {max(len(folded), 1)} 84",
+        preserveAspectRatio="none",
+        class_=f"spark {style}".strip(),
+        data_tip=peak(axis, values),
+        aria_hidden="true",
+    )
 
 
 def peak(axis: Axis, values: Sequence[int]) -> str:
