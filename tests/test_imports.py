@@ -93,6 +93,7 @@ REACH: dict[str, str] = {
     "replay.backtest_report": "pathlib",  # names files
     "replay.cli_replay": "pathlib",
     "replay.cli_train": "pathlib",
+    "replay.cli_tune": "pathlib time",  # says how long it took
     "replay.database": "shutil tempfile",  # a replay works in a folder of its own
     "replay.demo": "time",  # says how long the day took
     "replay.history": "pathlib",  # names files
