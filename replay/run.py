@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from quell.engine.compile import Build
@@ -56,8 +57,10 @@ def decide(
     dependence = Dependence(history.build.analysis)
     reason = why_stepped(history, dependence) if not stepped else "it was asked for"
     if not reason:
+        began = monotonic()
         outcome.columnar = Columnar(outcome, dependence, tell)
         outcome.columnar.run()
+        outcome.seconds = monotonic() - began
         return outcome
     outcome.ways.append(Way("everything", "stepped", reason))
     total = history.events + history.hands

@@ -104,7 +104,7 @@ REACH: dict[str, str] = {
     "replay.labels": "pathlib",  # whether labels are a file
     "replay.library": "pathlib",  # names files
     "replay.page": "pathlib",  # writes the page of a report
-    "replay.run": "pathlib",
+    "replay.run": "pathlib time",  # says how long it took
     "replay.stepping": "time",  # says how long it took
     "signals.remote": "os",  # secrets for remote models come from the environment
 }
