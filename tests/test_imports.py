@@ -99,6 +99,7 @@ REACH: dict[str, str] = {
     "replay.labels": "pathlib",  # whether labels are a file
     "replay.library": "pathlib",  # names files
     "replay.run": "pathlib",
+    "replay.sql_python": "eval exec",  # generated functions over batches
     "replay.stepping": "time",  # says how long it took
     "signals.remote": "os",  # secrets for remote models come from the environment
 }
