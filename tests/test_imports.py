@@ -105,6 +105,7 @@ REACH: dict[str, str] = {
     "replay.library": "pathlib",  # names files
     "replay.page": "pathlib",  # writes the page of a report
     "replay.run": "pathlib time",  # says how long it took
+    "replay.sql_python": "eval exec",  # generated functions over batches
     "replay.stepping": "time",  # says how long it took
     "signals.remote": "os",  # secrets for remote models come from the environment
 }
