@@ -31,3 +31,24 @@ def pattern_sql(text: str, pattern: str, flags: str) -> str | None:
     if not taken(pattern, flags):
         return None
     return f"regexp_matches({text}, {text_literal(inline(pattern, flags))})"
+
+
+LONGEST_GATE = 5_000
+"""Characters of a pattern that stands for many."""
+
+
+def alternation(patterns: tuple[tuple[str, str], ...]) -> str | None:
+    """A pattern found wherever one of some gateable patterns is; None where it would be too large."""
+    whole = "|".join(f"(?:{inline(p, flags)})" for p, flags in patterns)
+    return whole if len(whole) <= LONGEST_GATE and taken(whole, "") else None
+
+
+def gateable(pattern: str, flags: str) -> bool:
+    """Whether a pattern may be part of an alternation: an open quotation would run on into the next one."""
+    return "\\Q" not in pattern and not by_class(pattern) and taken(pattern, flags)
+
+
+def by_class(pattern: str) -> bool:
+    """Whether a pattern asks for classes of characters as Unicode has them, of which DuckDB's RE2 knows an
+    older version: beyond ASCII they may differ."""
+    return "\\p" in pattern.replace("\\P", "\\p")
