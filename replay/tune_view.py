@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING
 
 from quell.engine.cli_output import bar, console, count, percent, seconds, stdout, table, utf8, visible, words
-from quell.replay.cli_replay_view import heading, interval, print_pairs
+from quell.replay.cli_replay_tables import heading, interval
+from quell.replay.cli_replay_view import print_pairs
 from quell.replay.report_data import Curve, CurvePoint, Grid, GridPoint, Quality, Tuning
 from quell.replay.tune_settings import spread
 
