@@ -23,7 +23,7 @@ from quell.replay.page_parts import (
 from quell.replay.page_plots import Axis, axis, differences, spark
 from quell.replay.page_rules import details
 from quell.replay.page_samples import Packer
-from quell.replay.page_words import judged, length, listed, share, signed
+from quell.replay.page_words import judged, listed, per, share, signed
 from quell.replay.reasons import renamed
 from quell.replay.report_data import Comparison, CounterChange, Quality, RuleChange, RuleRow
 
@@ -107,7 +107,7 @@ def flows(report: Comparison, found: Ladder) -> Section:
         key if report.changed else None,
         tag("div", ribbons(report.flows, found.verdicts) if report.changed else none,
             transitions(report.flows, found.verdicts), class_="pair"),
-        tag("p", f"Beside verdicts: {listed(besides)}.") if besides else None,
+        tag("p", f"Beside verdicts this differs, on so many events: {listed(besides)}.") if besides else None,
     )  # fmt: skip
 
 
@@ -225,7 +225,7 @@ def over_time(report: Comparison, times: Axis, found: Ladder) -> Section:
             made.append(tag("div", head, differences(times, differ, label), class_="small"))
     lead = (
         "Above the line more events got the verdict than before, below it fewer, in each "
-        f"{length(times.seconds)} (UTC). The scale differs from verdict to verdict."
+        f"{per(times.seconds)} (UTC). The scale differs from verdict to verdict."
     )
     none = tag("p", "At no time does the mix of verdicts change.", class_="empty")
     return section("time", "When it changes", lead, tag("div", made, class_="smalls") if made else none)

@@ -77,6 +77,7 @@ class Packer:
         if sample.explanation is None:
             return
         before = len(self.texts)
+        told: tuple[tuple[Builtins | None, Mapping[str, str]], ...]
         told = ((sample.explanation, {}), (sample.other, self.names))
         rules = {names.get(r["rule"], r["rule"]) for e, names in told if e for r in e["rules"] if _opened(r)}
         made = {"x": self._explanation(sample.explanation, rules, {})}

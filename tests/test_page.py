@@ -421,6 +421,21 @@ def test_the_keyboard_opens_samples_and_rules_and_reads_pictures(
 
 
 @pytest.mark.slow
+def test_the_mouse_reads_pictures(browser: Browser, pages: dict[str, Path]) -> None:
+    tab = browser.open(pages["backtest plain"], 360, 740)
+    tab.point("#time .area g:nth-of-type(9)")
+    told = tab.until('document.querySelector("#tip:not([hidden])")?.innerText')
+    assert told.split("\n")[0] == "2 Mar 2026, 08:00–09:00"
+    assert "block" in told
+    left = tab.run('document.querySelector("#tip").getBoundingClientRect().left')
+    right = tab.run('document.querySelector("#tip").getBoundingClientRect().right')
+    assert 0 <= left < right <= 360
+    tab.point("h1")
+    tab.until('document.querySelector("#tip").hidden')
+    tab.close()
+
+
+@pytest.mark.slow
 def test_a_comparison_shows_both_explanations(browser: Browser, pages: dict[str, Path]) -> None:
     tab = browser.open(pages["comparison plain"])
     opened(tab)
