@@ -16,11 +16,14 @@ from quell.engine.cli_output import (
     visible,
     words,
 )
-from quell.replay.cli_replay_tables import RULE_NAME, WIDE, heading
+from quell.replay.cli_replay_tables import RULE_NAME, heading
 from quell.replay.cli_replay_view import print_pairs, print_ways
 from quell.replay.headline import change, headline, other, overall
 from quell.replay.reasons import both, renamed
 from quell.replay.report_data import Comparison, Gate, Quality, RuleChange, Sample
+
+WIDE = 120
+"""Columns of a terminal from which there is room for more."""
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ import click
 from quell.engine.cli_bundle import built
 from quell.engine.cli_files import STDIO, missing_parent, same_file, whole
 from quell.engine.cli_group import OK, Unreadable
-from quell.engine.cli_output import Watch, console, count, print_json, say
+from quell.engine.cli_output import PATIENCE, Watch, console, count, print_json, say
 from quell.replay.cli_compare import Change, change_options
 from quell.replay.cli_replay_options import history_options, label_options, period_options, sample_options
 
@@ -172,11 +173,12 @@ def opened(memory: str | None, threads: int | None) -> Iterator[Database]:
     from quell.engine.sources import SourceError
     from quell.replay.cli_features import not_a_value
     from quell.replay.database import Database
+    from quell.replay.interrupt import interruptible
     from quell.replay.labels import LabelsError
     from quell.replay.named_values import NotAValue
 
     try:
-        with Database(memory, threads) as db:
+        with Database(memory, threads) as db, interruptible(db.con):
             yield db
     except SourceError as error:
         raise Unreadable(error.message, error.hint or None) from error
@@ -193,18 +195,31 @@ def opened(memory: str | None, threads: int | None) -> Iterator[Database]:
 
 @contextmanager
 def progress() -> Iterator[Tell]:
-    """What shows how far a replay is, part by part."""
-    with Watch("reading", STEPS) as watch:
-        part = "reading"
+    """What shows how far a replay is, part by part. A timer sees to it that a part which tells nothing, since
+    it is one long query, is shown too."""
+    lock, part, share = Lock(), "reading", 0.0
 
-        def tell(what: str, share: float | None) -> None:
-            nonlocal part
+    def show() -> None:
+        with lock:
+            watch.tell(int(share * STEPS))
+
+    def tell(what: str, done: float | None) -> None:
+        nonlocal part, share
+        with lock:
             if what != part:
-                watch.turn(what, None if share is None else STEPS)
-                part = what
-            watch.tell(0 if share is None else int(share * STEPS))
+                watch.turn(what, None if done is None else STEPS)
+            part, share = what, done or 0.0
+            watch.tell(int(share * STEPS))
 
-        yield tell
+    timer = Timer(PATIENCE + 0.1, show)
+    timer.daemon = True
+    with Watch(part, STEPS) as watch:
+        timer.start()
+        try:
+            yield tell
+        finally:
+            timer.cancel()
+            timer.join()
 
 
 def check_history(history: History) -> None:

@@ -165,7 +165,8 @@ def judged(
     """Right, wrong, unlabelled among what was caught; missed and spared."""
     counts: Counter[tuple[bool, bool | None]] = Counter((caught(s), truth(s)) for s in seen)
     return (
-        counts[True, True], counts[True, False], counts[True, None], counts[False, True], counts[False, False],
+        counts[True, True], counts[True, False], counts[True, None],
+        counts[False, True], counts[False, False],
     )  # fmt: skip
 
 
