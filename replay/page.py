@@ -78,7 +78,9 @@ def _main(report: Backtest | Comparison, after: Backtest, summary: Html, made: l
     told = [*(report.notes if isinstance(report, Comparison) else ()), *after.notes]
     notes = [tag("li", prose(note)) for note in dict.fromkeys(told)]
     known = tag("aside", tag("h2", "Worth knowing"), tag("ul", notes), class_="notes") if notes else None
-    top = tag("div", tag("h1", title(report)), summary, known, class_="top")
+    first, stop, rest = title(report).partition(". ")
+    below = tag("p", rest, class_="below") if rest else None
+    top = tag("div", tag("h1", first, stop.strip()), below, summary, known, class_="top")
     return tag("div", contents, tag("main", top, [s.inside for s in made]), class_="layout")
 
 

@@ -87,9 +87,10 @@ def transitions(flows: Sequence[Flow], ladder: Sequence[str]) -> Html:
         ]
         rows.append(tag("tr", tag("th", before, scope="row"), cells))
     corner = tag("th", tag("span", "before ↓ after →", class_="hint"))
+    style = "flows many" if len(ladder) > MOST_EVEN else "flows"
     return tag(
         "div",
-        tag("table", tag("thead", tag("tr", corner, head)), tag("tbody", rows), class_="flows many" if len(ladder) > MOST_EVEN else "flows"),
+        tag("table", tag("thead", tag("tr", corner, head)), tag("tbody", rows), class_=style),
         class_="scroll", tabindex=0, data_marks=True,
     )  # fmt: skip
 

@@ -170,10 +170,10 @@ class Tab:
 
     def point(self, query: str) -> None:
         """Move the mouse to the middle of an element."""
-        found = f"document.querySelector({json.dumps(query)})"
-        self.run(f"{found}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
+        element = f"document.querySelector({json.dumps(query)})"
+        self.run(f"{element}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
         x, y, width, height = (
-            self.run(f"{found}.getBoundingClientRect().{side}") for side in ("x", "y", "width", "height")
+            self.run(f"{element}.getBoundingClientRect().{side}") for side in ("x", "y", "width", "height")
         )
         self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x + width / 2, y=y + height / 2)
