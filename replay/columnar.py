@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from quell.engine.graph import Node
 from quell.engine.lowered import Store, StoreSource
@@ -94,7 +95,20 @@ class Columnar:
             self.relations[event] = Relation(history, event, translator, self.nows)
         for i, level in enumerate(self.dependence.levels):
             self.say(f"counting {i + 1} of {len(self.dependence.levels)}", None)
+            self._supply()
             self._level([self.dependence.stores[identity] for identity in level])
+        self._supply()
+
+    def _supply(self) -> None:
+        """Add what tests supply, as soon as what stands in its place is known."""
+        for event, relation in self.relations.items():
+            relation.supply(partial(self._is_ready, event))
+
+    def _is_ready(self, event: str, number: int) -> bool:
+        relation, graph = self.relations[event], self.dependence.graph(event)
+        return not self.dependence.is_residual(event, number) and all(
+            n in relation.columns for n in graph.reach([number]) if graph[n].op in READINGS
+        )
 
     def _write_nows(self) -> str:
         """A table with the time at which each entry counts, as `quell.signals.clock` has it."""
