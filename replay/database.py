@@ -85,8 +85,8 @@ class Database:
 
     def value(self, query: str, *values: Any) -> Any:
         """The first column of a query's only row."""
-        row = self.con.execute(query, values).fetchone()
-        return None if row is None else row[0]
+        rows = self.rows(query, *values)  # all of them: an unfinished result blocks the connection
+        return rows[0][0] if rows else None
 
     def __enter__(self) -> Self:
         return self
