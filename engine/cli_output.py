@@ -275,6 +275,13 @@ class Watch:
         progress, task = self._shown
         progress.update(task, completed=done, note=note)
 
+    def turn(self, what: str, total: int | None) -> None:
+        """Go on to another part of the run, which is measured by itself."""
+        self._what, self._total = what, total
+        if self._shown is not None:
+            progress, task = self._shown
+            progress.reset(task, total=total, description=what, note="")
+
     def _open(self) -> tuple[Progress, TaskID]:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 

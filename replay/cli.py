@@ -17,7 +17,9 @@ from quell.engine.cli_reference import codes, functions
 from quell.engine.cli_test import test
 from quell.replay.cli_demo import demo
 from quell.replay.cli_features import features
+from quell.replay.cli_replay import replay
 from quell.replay.cli_train import train
+from quell.replay.cli_tune import tune
 
 _EPILOG = "\b\nExit status:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES.items())
 
@@ -60,7 +62,22 @@ def main() -> None:
     """
 
 
-for _command in (demo, init, check, test, decide, explain, features, train, fmt, graph, functions, codes):
+for _command in (
+    demo,
+    init,
+    check,
+    test,
+    decide,
+    explain,
+    replay,
+    tune,
+    features,
+    train,
+    fmt,
+    graph,
+    functions,
+    codes,
+):
     main.add_command(_command)
 
 if __name__ == "__main__":

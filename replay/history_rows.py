@@ -16,9 +16,11 @@ import msgspec
 import pyarrow as pa
 
 from quell.engine.event_problems import Problem, Refusal
-from quell.engine.events import Decoded
-from quell.engine.hand import HandAction
+from quell.engine.events import Decoded, Decoder
+from quell.engine.hand import HAND, HandAction, LabelError, check
+from quell.engine.source_base import Payload
 from quell.engine.sources import read_record
+from quell.engine.symbols import Symbols
 from quell.replay.database import Database, quoted
 from quell.replay.history_reading import ENTITY, Besides, Reading
 
@@ -58,6 +60,18 @@ def key_of(file: int, row: int) -> int:
 
 FILE_SQL, ROW_SQL = f"CAST(key >> {_SHIFT} AS INTEGER)", f"(key & {(1 << _SHIFT) - 1})"
 """Such a number's file and row."""
+
+
+def read_entry(payload: Payload, decoder: Decoder, symbols: Symbols) -> Decoded | HandAction | Refusal:
+    """One record as a bundle takes it. A label by hand that the bundle does not declare is refused, as the
+    engine refuses it."""
+    entry = read_record(payload, decoder)
+    if isinstance(entry, HandAction):
+        try:
+            check(symbols, entry.entity, entry.label)
+        except LabelError as error:
+            return Refusal(kind="bad-label", message=f"`{HAND}` refused: {error}", event=HAND)
+    return entry
 
 
 class RowWriter:
@@ -107,6 +121,7 @@ class RowWriter:
         self, file: int, records: Iterable[Record], place: Callable[[int], str], tell: Callable[[], None]
     ) -> int:
         decoder, besides, base, before = self.reading.decoder, self._besides, key_of(file, 0), self.n
+        symbols = self.reading.build.analysis.symbols
         decode, makes = decoder.decode, [e.row for e in self.reading.events]
         rows = [self._tables[f"_e{e.index}"][1] for e in self.reading.events]
         count = 0
@@ -117,7 +132,7 @@ class RowWriter:
                 tell()
             entry: Any = decode(payload) if payload.__class__ is bytes else None
             if entry.__class__ is not Decoded:
-                entry = read_record(payload, decoder)
+                entry = read_entry(payload, decoder, symbols)
                 if isinstance(entry, Refusal):
                     self.refuse(file, row, entry, place(row))
                     continue

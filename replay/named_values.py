@@ -121,6 +121,13 @@ def tap(analysis: Analysis, values: Sequence[Wanted], event: str | None = None) 
     return Tapped(made, types, tuple(events), without, nodes)
 
 
+def lowered(analysis: Analysis, value: Wanted) -> dict[str, int]:
+    """The node of a value on each event type that has all that it needs. Raises NotAValue where none has."""
+    events, _ = _events(analysis, [value], None)
+    with _reporting(analysis.lowerer):
+        return {event: nodes[0] for event, nodes in _nodes(analysis.lowerer, [value], events).items()}
+
+
 @contextmanager
 def _reporting(low: Lowerer) -> Iterator[Report]:
     """A report of what is wrong with the values alone: the bundle's own stays as it is."""

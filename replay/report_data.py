@@ -41,6 +41,8 @@ class Quality(msgspec.Struct, frozen=True, omit_defaults=True):
     volume_precision: float | None = None
     volume_recall: float | None = None
     volume_false_positives: float | None = None
+    early: int | None = None
+    """How many of the right ones came before the label was known, None where the labels do not tell."""
 
 
 class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -170,15 +172,18 @@ class Source(msgspec.Struct, omit_defaults=True):
 
 
 class Warmup(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The part of the history in which windows were not full yet. `longest` is the longest window read, as
-    the language spells it, `until` when it was full (None: never, or a window reads for ever), `events` how
-    many came before, `left_out` that the figures leave them out."""
+    """The part of the history in which windows were not full yet. `longest` is the longest window with an end
+    that is read, as the language spells it (`ever` where there is none, empty where nothing is counted), and
+    `until` when it was full (None: never in this history, then `whole` is false). `events` is how many came
+    before, `left_out` that the figures leave them out, `ever` that a counter also reads for ever, which no
+    history fills."""
 
     longest: str
     events: int
     left_out: bool
     until: str | None = None
     whole: bool = True
+    ever: bool = False
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -192,23 +197,58 @@ class Way(msgspec.Struct, frozen=True):
 
 
 class CurvePoint(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one setting of a constant buys."""
+    """What one setting of a constant buys: `hits` are the events on which the rule would fire, `newly` and
+    `no_longer` those that the setting in the policy does not hit, or does. `entities` is None where the
+    events have none. `text` is the value as the policy would have it; durations are in seconds."""
 
     value: float
     hits: int
-    entities: int
+    entities: int | None
     quality: Quality | None = None
+    text: str = ""
+    newly: int = 0
+    no_longer: int = 0
 
 
-class Curve(msgspec.Struct, frozen=True):
+class Curve(msgspec.Struct, frozen=True, omit_defaults=True):
     """A threshold of a rule, and what other settings would bring. `current` is what stands in the policy;
-    `compared` the text of the comparison it stands in."""
+    `compared` the text of the comparison it stands in. `of` are the events the rule was asked about, `more`
+    says whether lower or higher values hit more, "" where neither."""
 
     rule: str
     compared: str
     place: str
     current: float
     points: list[CurvePoint]
+    unit: Literal["number", "percent", "duration"] = "number"
+    text: str = ""
+    of: int = 0
+    more: Literal["lower", "higher", ""] = ""
+    inside: str | None = None
+    """The declaration that holds the constant, such as `let newcomer`, where it is not the rule's own."""
+    readers: list[str] = []
+    """The other rules that read it there."""
+
+
+class GridPoint(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one setting of two constants buys; as `CurvePoint`."""
+
+    values: tuple[float, float]
+    hits: int
+    entities: int | None
+    quality: Quality | None = None
+    texts: tuple[str, str] = ("", "")
+    newly: int = 0
+    no_longer: int = 0
+
+
+class Grid(msgspec.Struct, frozen=True):
+    """Two thresholds of a rule swept together; `axes` are their curves, each with the other as it stands.
+    `points` go through the second one's values for each of the first one's."""
+
+    rule: str
+    axes: tuple[Curve, Curve]
+    points: list[GridPoint]
 
 
 class Labelled(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -235,16 +275,84 @@ class Backtest(msgspec.Struct, omit_defaults=True):
     warmup: Warmup
     ways: list[Way]
     seconds: float
+    events: int = 0
+    """The events that the figures are of: all, or those of the period asked for, or after the warm-up."""
     quiet: list[str] = []
     """Rules that never fired."""
     sends: dict[str, int] = {}
     labels_set: dict[str, int] = {}
     labelled: Labelled | None = None
+    weighed: str | None = None
+    """The number that the `volume` of verdicts and rules adds up."""
     curves: list[Curve] = []
     remote: dict[str, int] = {}
     """For each remote model, on how many decisions a recorded answer was there (key `model`), see `notes`."""
     notes: list[str] = []
     """Sentences that a reader must know: what was stepped, what was missing, what is left out."""
+    gates: list[Gate] = []
+    """What `--fail-if` asked of this backtest alone; those of a comparison stand there."""
+
+
+# ------------------------------------------------------------------------------------------- tuning
+
+
+class ConstantRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A constant of a rule that can be swept. `without` is how many more events the rule would hit if the
+    comparison were as loose as can be, None where that was not looked at."""
+
+    number: int
+    text: str
+    compared: str
+    place: str
+    unit: Literal["number", "percent", "duration"]
+    swept: bool
+    inside: str | None = None
+    readers: list[str] = []
+    without: int | None = None
+
+
+class FixedRow(msgspec.Struct, frozen=True):
+    """A constant that is not swept, and why."""
+
+    text: str
+    compared: str
+    place: str
+    why: str
+
+
+class Proposal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An edit of the policies: for each constant by its number the new text, why, and the unified diff.
+    `warnings` are what the linter says of the edited policies only."""
+
+    values: dict[int, str]
+    why: str
+    diff: str
+    cautions: list[str] = []
+    warnings: list[str] = []
+    written: bool = False
+
+
+class Tuning(msgspec.Struct, omit_defaults=True):
+    """What other values of a rule's constants would hit. `of` are the events the rule was asked about."""
+
+    bundle: str
+    policies: str
+    version: str
+    rule: str
+    mode: Literal["live", "shadow"]
+    files: list[str]
+    events: int
+    of: int
+    constants: list[ConstantRow]
+    fixed: list[FixedRow]
+    seconds: float
+    curve: Curve | None = None
+    grid: Grid | None = None
+    labelled: Labelled | None = None
+    goal: str | None = None
+    advice: str | None = None
+    proposal: Proposal | None = None
+    notes: list[str] = []
 
 
 # --------------------------------------------------------------------------------- what a change changes
@@ -270,14 +378,19 @@ class RuleChange(msgspec.Struct, omit_defaults=True):
     after_quality: Quality | None = None
     samples_newly: list[Sample] = []
     samples_no_longer: list[Sample] = []
+    mode_before: str = ""
+    """`live`, `shadow` or `off`; empty where that bundle has no such rule. What a shadow rule would have done
+    counts as its firings, unless the rule is live in the other bundle."""
+    mode_after: str = ""
 
 
 class CounterChange(msgspec.Struct, frozen=True):
-    """A counter that only one bundle has. A new one is cold for as long as its longest window, when the
-    change goes live without being filled from a journal."""
+    """A counter that only one bundle has, or that looks back `longer` than before. When the change goes live
+    without being filled from a journal, it is cold for as long as `cold` says: its longest window, empty
+    where it is gone, `always` where it counts for ever and so never sees what was before."""
 
     counter: str
-    status: Literal["new", "gone"]
+    status: Literal["new", "gone", "longer"]
     window: str
     cold: str
 
@@ -300,6 +413,30 @@ class Gate(msgspec.Struct, frozen=True):
     shown: str
 
 
+class Differences(msgspec.Struct, frozen=True):
+    """On how many events decisions differ, in all (`events`) and by what differs.
+
+    `rules` fired in one bundle only, or asked for another verdict; `names` are those on which a rule matched
+    that is called otherwise or carries other tags or another severity, and nothing else need differ;
+    `shadow` is what rules in shadow would have done; `refused` are events that only one bundle takes, or that
+    are refused with other words. `newly_hit` and `no_longer_hit` are events on which some live rule fires in
+    one bundle only.
+    """
+
+    events: int = 0
+    verdict: int = 0
+    rules: int = 0
+    names: int = 0
+    messages: int = 0
+    labels: int = 0
+    sends: int = 0
+    held: int = 0
+    shadow: int = 0
+    refused: int = 0
+    newly_hit: int = 0
+    no_longer_hit: int = 0
+
+
 class Comparison(msgspec.Struct, omit_defaults=True):
     """What a change of policies changes on a history. `before` is the other bundle, `after` this one."""
 
@@ -319,3 +456,19 @@ class Comparison(msgspec.Struct, omit_defaults=True):
     gates: list[Gate] = []
     same: bool = False
     """Nothing at all differs in any decision."""
+    events: int = 0
+    """Events that both bundles decide. Flows, `changed`, `harsher` and `milder` are of these."""
+    differences: Differences = Differences()
+    caught: int = 0
+    """Events that got the first verdict of their ladder before and another one after."""
+    let_go: int = 0
+    """Events that got another verdict than the first before and the first one after."""
+    newly_refused: int = 0
+    no_longer_refused: int = 0
+    ladder: list[str] = []
+    """Verdicts in order, the mildest first: those of this bundle, and what only the other one has where it
+    stood there."""
+    against: str = ""
+    """What was compared with, in words, such as `main (1a2b3c4)`."""
+    notes: list[str] = []
+    """Sentences that a reader must know: verdicts that cannot be ordered, uncommitted changes."""

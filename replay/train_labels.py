@@ -50,7 +50,10 @@ class RecordLabel:
 
     def of(self, record: Any) -> bool | None:
         """What a record says; None where it says nothing."""
-        value = follow(record, self.path)
+        return self.said(follow(record, self.path))
+
+    def said(self, value: Any) -> bool | None:
+        """What the value at the path says; None where it says nothing."""
         if value is None or value == "":
             return None
         shown = spelled(value)

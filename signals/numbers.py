@@ -52,6 +52,15 @@ def rounder(digits: float) -> Callable[[float], float]:
     return rounded
 
 
+def _rounded_sql(digits: float) -> str:
+    if digits == 0:
+        return "round({0})"
+    scaled = f"({{0}} * 1e{int(digits)})"
+    return (
+        f"CASE WHEN abs({scaled}) < 4503599627370496e0 THEN round({scaled}) / 1e{int(digits)} ELSE {{0}} END"
+    )
+
+
 def floor(x: float) -> float:
     """The largest whole number that is not above `x`."""
     return x if isinstance(x, int) or abs(x) >= _WHOLE else math.floor(x)
@@ -99,6 +108,7 @@ ROWS: tuple[Function, ...] = (
         result=_AMOUNT,
         call=abs,
         inline="abs({0})",
+        sql="abs({0})",
         cost=0.05,
         bounds=(0, LARGEST),
         signature="abs(x: number or duration) -> the same kind",
@@ -112,6 +122,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(Parameter("x", _ORDERED), Parameter("y", _ORDERED)),
         result=_ORDERED,
         call=min,
+        sql="least({all})",
         variadic=True,
         cost=0.13,
         signature="min(x: number, duration or time, y, …) -> the same kind",
@@ -125,6 +136,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(Parameter("x", _ORDERED), Parameter("y", _ORDERED)),
         result=_ORDERED,
         call=max,
+        sql="greatest({all})",
         variadic=True,
         cost=0.13,
         signature="max(x: number, duration or time, y, …) -> the same kind",
@@ -138,6 +150,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(Parameter("x", _ORDERED), Parameter("low", _ORDERED), Parameter("high", _ORDERED)),
         result=_ORDERED,
         call=clamp,
+        sql="least(greatest({0}, {1}), {2})",
         cost=0.3,
         signature="clamp(x: number, duration or time, low, high) -> the same kind",
         examples=(Example("clamp(120, 0, 100)", "100"), Example("clamp(5m, 10m, 1h)", "10m")),
@@ -152,6 +165,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X, Parameter("digits", NUMBER, literal=True, default=0)),
         result=NUMBER,
         prepare=rounder,
+        sql=_rounded_sql,
         cost=0.3,
         signature="round(x: number, digits: number = 0) -> number",
         examples=(
@@ -167,6 +181,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X,),
         result=NUMBER,
         call=floor,
+        sql="floor({0})",
         cost=0.15,
         examples=(Example("floor(2.9)", "2"), Example("floor(-2.1)", "-3")),
     ),
@@ -177,6 +192,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X,),
         result=NUMBER,
         call=ceil,
+        sql="ceil({0})",
         cost=0.15,
         examples=(Example("ceil(2.1)", "3"), Example("ceil(-2.9)", "-2")),
     ),
@@ -203,6 +219,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X,),
         result=NUMBER.maybe(),
         call=sqrt,
+        sql="CASE WHEN {0} >= 0 THEN sqrt({0}) END",
         cost=0.1,
         bounds=(0, 1.4e154),
         examples=(Example("sqrt(9)", "3"), Example("sqrt(-1)", "missing")),

@@ -54,6 +54,12 @@ class Function:
     100 characters on a small machine. `form` marks what the compiler itself evaluates (counters, label
     and list forms): such a row has no `call` and `signature` shows how it is written. `bounds` is the
     least and greatest number it can give.
+
+    `sql` is the function in DuckDB's SQL, where that says exactly the same: an expression with ``{0}``,
+    ``{1}`` for the arguments, typed as the columns of a replay are (numbers as DOUBLE, times and durations as
+    BIGINT), ``{all}`` for all of them with commas between, and ``{python}`` for the function as Python does
+    it, for the cases that SQL cannot say. Of one argument alone it is NULL for NULL. With `prepare` it is a
+    function from the literal arguments to the expression, or to None where there is none.
     """
 
     name: str
@@ -63,6 +69,7 @@ class Function:
     result: Type
     call: Callable[..., Any] | None = None
     inline: str | None = None
+    sql: str | Callable[..., str | None] | None = None
     prepare: Callable[..., Callable[..., Any]] | None = None
     variadic: bool = False
     cost: float = 0.2

@@ -8,7 +8,7 @@ from typing import Any
 
 from quell.grammar.types import NUMBER, REGEX, TEXT, list_of, variable
 from quell.signals.characters import LIST_CAP, SPACES, TEXT_CAP, lower, upper
-from quell.signals.patterns import compile_pattern
+from quell.signals.patterns import compile_pattern, inline
 from quell.signals.registry import Example, Function, Parameter
 
 TO_THE_END = 2**53
@@ -36,10 +36,7 @@ def split(text: str, separator: str) -> list[str]:
 
 
 def hash_of(text: str) -> int:
-    """The first 13 hexadecimal digits of the SHA-256 of the text in UTF-8: 52 bits, exact as a double.
-
-    In DuckDB: ``('0x' || left(sha256(x), 13))::BIGINT``.
-    """
+    """The first 13 hexadecimal digits of the SHA-256 of the text in UTF-8: 52 bits, exact as a double."""
     return int(sha256(text.encode()).hexdigest()[:13], 16)
 
 
@@ -70,6 +67,31 @@ def replacer(old: str | tuple[str, str], new: str) -> Callable[[str], str]:
         raise ValueError("the text to replace is empty")
     most = TEXT_CAP // len(new) + 1 if new else -1
     return lambda text: text.replace(old, new, most)[:TEXT_CAP]
+
+
+def _quoted(text: str) -> str | None:
+    """A text in SQL and in a template; None for one with a NUL, which has no short spelling."""
+    return None if "\0" in text else "'" + text.replace("'", "''").replace("{", "{{").replace("}", "}}") + "'"
+
+
+def _found_sql(pattern: tuple[str, str]) -> str | None:
+    """Whether a pattern is found, in SQL, if DuckDB takes the pattern as we do: its RE2 is older."""
+    quoted = _quoted(inline(*pattern))
+    return quoted and f"regexp_matches({{0}}, {quoted})"
+
+
+def _extracted_sql(pattern: tuple[str, str]) -> str | None:
+    found = _found_sql(pattern)
+    return found and f"CASE WHEN {found} THEN {{python}} END"
+
+
+def _replaced_sql(old: str | tuple[str, str], new: str) -> str | None:
+    if isinstance(old, tuple):
+        found = _found_sql(old)
+        return found and f"CASE WHEN NOT {found} THEN left({{0}}, {TEXT_CAP}) ELSE {{python}} END"
+    if _quoted(old) is None or _quoted(new) is None:
+        return None
+    return f"left(replace({{0}}, {_quoted(old)}, {_quoted(new)}), {TEXT_CAP})"
 
 
 def _pattern_replacer(pattern: tuple[str, str], new: str) -> Callable[[str], str]:
@@ -140,6 +162,16 @@ def _expand(template: list[bytes | int], match: Any) -> bytes:
 
 # --------------------------------------------------------------------- rows
 
+
+def _place_sql(argument: str) -> str:
+    """A place in a text as a whole number, from 0 on: places before the end are told from the end."""
+    whole = f"greatest(least(trunc({argument}), 4e9), -4e9)::BIGINT"
+    return f"greatest({whole} + CASE WHEN {argument} <= -1 THEN length({{0}}) ELSE 0 END, 0)"
+
+
+_FROM_SQL, _TO_SQL = _place_sql("{1}"), _place_sql("{2}")
+_CUT_SQL = f"substring({{0}}, {_FROM_SQL} + 1, greatest({_TO_SQL} - {_FROM_SQL}, 0))"
+_SPACES_SQL = " || ".join(f"chr({ord(c)})" for c in SPACES)
 _X = Parameter("x", TEXT)
 
 ROWS: tuple[Function, ...] = (
@@ -151,6 +183,7 @@ ROWS: tuple[Function, ...] = (
         result=NUMBER,
         call=len,
         inline="len({0})",
+        sql="length({0})::DOUBLE",
         cost=0.05,
         bounds=(0, 2**53),
         examples=(Example('length("spam")', "4"), Example('length("héllo 😀")', "7")),
@@ -162,6 +195,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X,),
         result=TEXT,
         call=lower,
+        sql="lower({0})",
         cost=0.2,
         examples=(Example('lower("FREE Nitro")', '"free nitro"'),),
     ),
@@ -172,6 +206,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X,),
         result=TEXT,
         call=upper,
+        sql="upper({0})",
         cost=0.2,
         examples=(Example('upper("fr")', '"FR"'),),
     ),
@@ -182,6 +217,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X,),
         result=TEXT,
         call=trim,
+        sql=f"trim({{0}}, {_SPACES_SQL})",
         cost=0.13,
         examples=(Example('trim("  hello ")', '"hello"'),),
     ),
@@ -194,6 +230,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X, Parameter("start", NUMBER), Parameter("end", NUMBER, default=TO_THE_END)),
         result=TEXT,
         call=cut,
+        sql=_CUT_SQL,
         cost=0.3,
         signature="slice(x: text, start: number, end: number = to the end) -> text",
         examples=(
@@ -210,6 +247,8 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X, Parameter("separator", TEXT)),
         result=list_of(TEXT),
         call=split,
+        sql="CASE WHEN {1} = '' THEN [{0}]"
+        f" ELSE list_slice(string_split({{0}}, {{1}}), 1, {LIST_CAP}) END",
         cost=0.5,
         examples=(Example('split("a,b,,c", ",")', '["a", "b", "", "c"]'),),
     ),
@@ -227,6 +266,7 @@ ROWS: tuple[Function, ...] = (
         ),
         result=TEXT,
         prepare=replacer,
+        sql=_replaced_sql,
         cost=5.0,
         signature="replace(x: text, old: text or pattern, new: text) -> text",
         examples=(
@@ -243,6 +283,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X, Parameter("pattern", REGEX, literal=True)),
         result=TEXT.maybe(),
         prepare=extractor,
+        sql=_extracted_sql,
         cost=3.0,
         signature="extract(x: text, pattern) -> text?",
         examples=(
@@ -258,6 +299,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X,),
         result=NUMBER,
         call=hash_of,
+        sql="('0x' || left(sha256({0}), 13))::BIGINT::DOUBLE",
         cost=1.0,
         bounds=(0, 2**52 - 1),
         examples=(Example('hash("spam")', "1376076034126093"), Example('hash("u1") % 100', "76")),

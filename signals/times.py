@@ -20,6 +20,8 @@ LATEST = 253_402_300_799_999_999
 """9999-12-31T23:59:59.999999Z in microseconds."""
 DAY = 86_400_000_000
 HOUR = 3_600_000_000
+QUARTER = 900_000_000
+_MANY_QUARTERS = 50_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
@@ -91,10 +93,26 @@ def _local(name: str) -> Callable[[int], int]:
     """From a time to the microseconds that the zone's clocks show, since 1970 on those clocks."""
     place = zone(name)
 
-    def local(at: int) -> int:
+    def offset_at(at: int) -> int:
         offset = _moment(at).astimezone(place).utcoffset()
         assert offset is not None
-        shown = at + (offset.days * 86_400 + offset.seconds) * 1_000_000
+        return (offset.days * 86_400 + offset.seconds) * 1_000_000
+
+    def offset_of(quarter: int) -> int | None:
+        first, last = offset_at(quarter * QUARTER), offset_at(quarter * QUARTER + QUARTER - 1)
+        return first if first == last else None
+
+    known: dict[int, int | None] = {}
+
+    def local(at: int) -> int:
+        # Most times share their quarter of an hour with others, and clocks are seldom put forward in one.
+        quarter = at // QUARTER
+        if quarter not in known:
+            if len(known) >= _MANY_QUARTERS:
+                known.clear()
+            known[quarter] = offset_of(quarter)
+        offset = known.get(quarter)
+        shown = at + (offset_at(at) if offset is None else offset)
         return min(max(shown, EARLIEST), LATEST)
 
     return local
@@ -120,6 +138,15 @@ def day_of_week(name: str) -> Callable[[int], int]:
 def date_in(name: str) -> Callable[[int], str]:
     """From a time to the date in the zone, as in 2026-01-31."""
     return _in_zone(name, lambda at: date.fromordinal(at // DAY + _EPOCH_DAY).isoformat())
+
+
+_IN_DAY = f"((({{0}} % {DAY}) + {DAY}) % {DAY})"
+_DAYS = f"(({{0}} - {_IN_DAY}) // {DAY})"
+
+
+def _utc(sql: str) -> Callable[[str], str | None]:
+    """What is in SQL only for UTC: zone data are Quell's own."""
+    return lambda name: sql if name == "UTC" else None
 
 
 _AT = Parameter("at", TIME)
@@ -149,6 +176,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_AT, _ZONE),
         result=NUMBER,
         prepare=hour_of_day,
+        sql=_utc(f"({_IN_DAY} // {HOUR})::DOUBLE"),
         cost=2.0,
         signature='hour_of_day(at: time, zone: text = "UTC") -> number',
         bounds=(0, 23),
@@ -164,6 +192,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_AT, _ZONE),
         result=NUMBER,
         prepare=day_of_week,
+        sql=_utc(f"(({_DAYS} + 7000003) % 7 + 1)::DOUBLE"),
         cost=2.0,
         signature='day_of_week(at: time, zone: text = "UTC") -> number',
         bounds=(1, 7),
@@ -180,6 +209,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_AT, _ZONE),
         result=TEXT,
         prepare=date_in,
+        sql=_utc(f"(DATE '1970-01-01' + ({_DAYS})::INTEGER)::VARCHAR"),
         cost=2.5,
         signature='date(at: time, zone: text = "UTC") -> text',
         examples=(

@@ -1,0 +1,82 @@
+"""The decisions of a replay as a Parquet file, one row for every event, written by DuckDB from the tables.
+
+Columns are those of `quell.engine.decision_files` as far as a replay has them:
+
+=========== ======================================================================================
+`event`     the event's type
+`seq`       its place in the replay, from 1
+`at`        its time, a UTC timestamp in microseconds
+`verdict`   what it got
+`id`        its id, NULL where its type has none
+`fired`     a list of {rule, verdict, message}; so are `shadow` and
+`held`      {rule, by}
+`labels`    {entity, id, label, on, rule, until}
+`sends`     {sink, rule, payload}, the payload as JSON
+`outranked` {entity, id, label, on, rule, by}
+`place`     where it stands in the history
+=========== ======================================================================================
+
+Refused records have no row. Where nothing happened a list is empty.
+"""
+
+from __future__ import annotations
+
+from typing import IO
+
+import pyarrow.parquet as pq
+
+from quell.replay.database import text_literal
+from quell.replay.outcome import Outcome
+
+BATCH = 100_000
+_RULE = "STRUCT(rule VARCHAR, verdict VARCHAR, message VARCHAR)[]"
+_HELD = 'STRUCT(rule VARCHAR, "by" VARCHAR)[]'
+
+
+def query(outcome: Outcome) -> str:
+    """The query of the decisions, in order."""
+    history = outcome.history
+    names = [path.rpartition("/")[2] for path in history.files]
+    shown = [n if names.count(n) == 1 else path for n, path in zip(names, history.files, strict=True)]
+    place = "[" + ", ".join(text_literal(name) for name in shown) + "][a.file + 1] || ':' || a.row"
+    hits = (
+        "SELECT n, "
+        "list({rule: rule, verdict: verdict, message: message} ORDER BY rule) "
+        "FILTER (outcome = 'fired') AS fired, "
+        "list({rule: rule, verdict: verdict, message: message} ORDER BY rule) "
+        "FILTER (outcome = 'shadow') AS shadow, "
+        'list({rule: rule, "by": "by"} ORDER BY rule) FILTER (outcome = \'held\') AS held '
+        f"FROM {outcome.table('hits')} GROUP BY n"
+    )
+    return (
+        f'SELECT v.event, v.n AS seq, make_timestamptz(v."at") AS "at", v.verdict, a.id, '
+        f"coalesce(h.fired, []::{_RULE}) AS fired, coalesce(h.shadow, []::{_RULE}) AS shadow, "
+        f"coalesce(h.held, []::{_HELD}) AS held, "
+        + "".join(f"coalesce({t}.{t}, []) AS {t}, " for t in _EFFECTS)
+        + f"{place} AS place FROM {outcome.table('verdicts')} v JOIN {outcome.table('all')} a USING (n) "
+        f"LEFT JOIN ({hits}) h USING (n) "
+        + " ".join(f"LEFT JOIN ({_effects(outcome, t)}) {t} USING (n)" for t in _EFFECTS)
+        + " ORDER BY v.n"
+    )
+
+
+_EFFECTS = {
+    "labels": ("entity", "id", "label", "on", "rule", "until"),
+    "sends": ("sink", "rule", "payload"),
+    "outranked": ("entity", "id", "label", "on", "rule", "by"),
+}
+
+
+def _effects(outcome: Outcome, table: str) -> str:
+    columns = _EFFECTS[table]
+    made = "{" + ", ".join(f'"{c}": "{c}"' for c in columns) + "}"
+    order = ", ".join(f'"{c}"' for c in columns)
+    return f"SELECT n, list({made} ORDER BY {order}) AS {table} FROM {outcome.table(table)} GROUP BY n"
+
+
+def write_decisions(outcome: Outcome, stream: IO[bytes]) -> None:
+    """Write the decisions of every event to a Parquet file."""
+    reader = outcome.db.con.sql(query(outcome)).to_arrow_reader(BATCH)
+    with pq.ParquetWriter(stream, reader.schema, compression="zstd") as writer:
+        for batch in reader:
+            writer.write_batch(batch)

@@ -1,0 +1,136 @@
+"""Events to look at: for each rule a few on which it fired, the same at every run, with their reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from shlex import quote
+from typing import Any
+
+import msgspec
+
+from quell.engine.explanation import Explanation, Part
+from quell.replay.backtest_frame import Frame
+from quell.replay.backtest_values import principals, text_of
+from quell.replay.history import History
+from quell.replay.report_data import Sample
+from quell.signals.show import show_time
+
+_SHOWN = ("fired", "shadow", "held")
+
+
+def chosen(frame: Frame, most: int) -> dict[str, list[int]]:
+    """For each rule that fired the places `n` of up to `most` of its events: those whose digest with the
+    rule's name is least. So they lie all over the history, and a change of another rule moves none."""
+    if not most:
+        return {}
+    rows = frame.db.rows(
+        f"SELECT rule, arg_min(n, md5(rule || ' ' || place), {most}) FROM {frame.hits} "
+        f"WHERE outcome != 'held' GROUP BY rule ORDER BY rule"
+    )
+    return {rule: sorted(ns) for rule, ns in rows}
+
+
+def samples(frame: Frame, ns: Collection[int], policies: str = "") -> dict[int, Sample]:
+    """What the tables say of some events. `policies` is the bundle as a command line names it."""
+    if not ns:
+        return {}
+    outcome, history = frame.outcome, frame.outcome.history
+    among = "n IN (" + ", ".join(str(int(n)) for n in sorted(set(ns))) + ")"
+    fired: dict[int, list[tuple[str, str | None, str | None]]] = {}
+    for n, rule, verdict, message in frame.db.rows(
+        f"SELECT n, rule, verdict, message FROM {outcome.table('hits')} WHERE outcome != 'held' AND {among} "
+        f"ORDER BY n, outcome, rule"
+    ):
+        fired.setdefault(n, []).append((rule, verdict, message))
+    rows = frame.db.rows(
+        'SELECT n, v.event, v."at", v.verdict, v.label, a.id, a.file, a.row, w.value FROM '
+        f"(SELECT * FROM ({frame.events}) WHERE {among}) v JOIN {history.table('all')} a USING (n) "
+        f"LEFT JOIN ({text_of(history, principals(history.build))}) w USING (n) ORDER BY n"
+    )
+    out = {}
+    for n, event, at, verdict, label, id, file, row, entity in rows:
+        rules = fired.get(n, [])
+        place = place_of(history, file, row)
+        out[n] = Sample(
+            n=n,
+            place=place,
+            event=event,
+            at=show_time(at),
+            verdict=verdict,
+            id=id,
+            entity=entity,
+            message=_message(rules, verdict),
+            rules=tuple(rule for rule, _, _ in rules),
+            label=label,
+            command=command(history, policies, place),
+        )
+    return out
+
+
+def _message(rules: Sequence[tuple[str, str | None, str | None]], verdict: str) -> str | None:
+    """The message of a rule that asked for the verdict, or else of any."""
+    told = [message for _, asked, message in rules if message and asked == verdict]
+    return next(iter(told or [message for _, _, message in rules if message]), None)
+
+
+def place_of(history: History, file: int, row: int) -> str:
+    """Where an event stands: its file's name, or the whole path where files share a name, and its row."""
+    names = [path.rpartition("/")[2] for path in history.files]
+    name = names[file] if names.count(names[file]) == 1 else history.files[file]
+    return f"{name}:{row}"
+
+
+def command(history: History, policies: str, place: str) -> str:
+    """The command that explains an event in full. `quell explain` decides one file in its own order, so for
+    anything else it is the replay that explains."""
+    alone = len(history.files) == 1 and (history.order == "given" or not history.late)
+    if alone and history.files[0] != "-":
+        events = quote(history.files[0])
+        return f"quell explain {quote(policies)} --events {events} --event {quote(place)}"
+    events = " ".join(f"--events {quote(path)}" for path in history.files)
+    order = "" if history.order == "time" else " --order given"
+    return f"quell replay {quote(policies)} {events}{order} --event {quote(place)}"
+
+
+# ----------------------------------------------------------------------------------- explanations
+
+
+def told(explanation: Explanation, rules: Collection[str] = ()) -> dict[str, Any]:
+    """An explanation for a report: only the rules that matched, or those named, and the values that these
+    look at. All of it would be a hundred times as much; the sample's command tells that."""
+    kept = [r for r in explanation.rules if r.outcome in _SHOWN or r.rule in rules]
+    values = {v.name: v for v in explanation.values}
+    wanted: list[str] = []
+    queue = [name for r in kept for name in _names(r.condition, values)]
+    while queue:
+        name = queue.pop(0)
+        if name not in wanted:
+            wanted.append(name)
+            part = values[name].part
+            queue += [] if part is None else list(_names(part, values))
+    shown = msgspec.structs.replace(
+        explanation, rules=kept, values=[v for v in explanation.values if v.name in wanted]
+    )
+    made: dict[str, Any] = msgspec.to_builtins(shown)
+    return made
+
+
+def _names(part: Part, values: Mapping[str, Any]) -> Iterator[str]:
+    if part.text in values:
+        yield part.text
+    for inner in part.parts:
+        yield from _names(inner, values)
+
+
+def find(history: History, wanted: str) -> int | None:
+    """The first event of a history with this id or place; None where there is none."""
+    table = history.table("all")
+    name, _, row = wanted.rpartition(":")
+    if row.isdecimal() and len(row) < 19:
+        for file, path in enumerate(history.files):
+            if name in (path, path.rpartition("/")[2]):
+                n = history.db.value(f"SELECT min(n) FROM {table} WHERE file = {file} AND row = {int(row)}")
+                if n is not None:
+                    return int(n)
+    n = history.db.value(f"SELECT min(n) FROM {table} WHERE id = ?", wanted)
+    return None if n is None else int(n)

@@ -1,0 +1,277 @@
+"""Replaying by columns: all that follows from events is worked out at once, Python decides the rest in order.
+
+    history → relations of fields → counters, level by level → candidate rows → decisions in order
+
+What cannot go this way is said by `why_stepped`; then the online engine is stepped through the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from quell.engine.graph import Node
+from quell.engine.lowered import Store, StoreSource
+from quell.grammar.types import is_textual
+from quell.replay.candidates import CandidateTables
+from quell.replay.counters_read import read_counters
+from quell.replay.counters_rows import Asked, Source
+from quell.replay.database import quoted
+from quell.replay.dependence import READINGS, Dependence
+from quell.replay.history import History
+from quell.replay.outcome import Outcome, OutcomeWriter
+from quell.replay.plain import write_plain
+from quell.replay.reduced import Reduced, reduce
+from quell.replay.relations import Relation
+from quell.replay.report_data import Way
+from quell.replay.settling import Rows, Settling
+from quell.replay.sql_expressions import Translator
+from quell.signals.clock import BLOCK
+
+Say = Callable[[str, float | None], None]
+
+
+ESTIMATE = 1.5
+"""An estimated number of keys is taken for so many times as many: far beyond the error of the estimate."""
+
+
+class TooManyKeys(Exception):
+    """So many keys that online some counter may have refused one: only the online engine can tell."""
+
+
+def why_stepped(history: History, dependence: Dependence) -> str:
+    """Why a bundle cannot be replayed by columns; empty where it can."""
+    for event in history.build.analysis.symbols.schemas:
+        graph = dependence.graph(event)
+        for n in graph.reach(list(dependence.all_roots(event))):
+            if graph[n].op in READINGS and graph[n].binders:
+                return "a counter is read for each element of a list"
+    return ""
+
+
+@dataclass(slots=True, repr=False)
+class Columnar:
+    """A history on its way through the columns. `say` hears what is being done."""
+
+    outcome: Outcome
+    dependence: Dependence
+    say: Say = lambda what, share: None
+    relations: dict[str, Relation] = field(default_factory=dict)
+    candidates: CandidateTables | None = None
+    began: int | None = None
+    nows: str | None = None
+    block: int = BLOCK
+    _left: dict[str, str] = field(default_factory=dict)
+    _tables: int = 0
+
+    @property
+    def history(self) -> History:
+        """The history."""
+        return self.outcome.history
+
+    def run(self) -> None:
+        """Decide the history and write the outcome's tables."""
+        self.prepare()
+        self.say("choosing rows", None)
+        self.candidates = CandidateTables(
+            self.history, self.dependence, self.relations, f"{self.outcome.schema}_rows"
+        )
+        writer = OutcomeWriter(self.outcome)
+        for event in self.relations:
+            self._left[event] = write_plain(self.outcome, self.candidates, event)
+        last = self.history.events + self.history.hands
+        Settling(self.history, self.rows(), self.began, self.nows).run(
+            writer, lambda n: self.say("deciding", n / last if last else None)
+        )
+        for event in self.relations:
+            for rule, missing, looked in self.candidates.missing(event):
+                writer.put("missing", (event, rule, missing, looked))
+        writer.close()
+        self._tell_ways()
+
+    # ------------------------------------------------------------------------------------- relations
+
+    def prepare(self) -> None:
+        """Make the relations, with every counter that deciding needs."""
+        history, table = self.history, self.history.table
+        self.began = history.db.value(f'SELECT "at" FROM {table("all")} ORDER BY n LIMIT 1')
+        if not history.sorted:
+            self.nows = self._write_nows()
+        for event in history.build.analysis.symbols.schemas:
+            translator = Translator(history.db, history.build, event)
+            self.relations[event] = Relation(history, event, translator, self.nows)
+        for i, level in enumerate(self.dependence.levels):
+            self.say(f"counting {i + 1} of {len(self.dependence.levels)}", None)
+            self._level([self.dependence.stores[identity] for identity in level])
+        self._check_keys()
+
+    def _check_keys(self) -> None:
+        """Make sure that no counter can have refused a key because memory was full, online. Raises TooManyKeys."""
+        most = self.history.build.analysis.files.settings.max_keys
+        by_event: dict[str, list[str]] = {}
+        for store in self.dependence.stores.values():
+            for source in store.sources:
+                by_event.setdefault(source.event, []).append(self._keys_of(source))
+        total = 0.0
+        for event, counts in by_event.items():
+            events = self.history.db.value(f"SELECT count(*) FROM {self.history.of(event)}")
+            if len(counts) * events <= most / len(by_event) and not any("sum(" in c for c in counts):
+                continue  # there cannot be too many
+            query = f"SELECT {' + '.join(counts)} FROM ({self.relations[event].text})"
+            total += float(self.history.db.value(query) or 0)
+        if total > most:
+            raise TooManyKeys(total)
+
+    def _keys_of(self, source: StoreSource) -> str:
+        """About how many keys one event type brings to a store, rather too many than too few."""
+        relation = self.relations[source.event]
+        if not source.keys:
+            return "1"
+        said = [relation.sql(k) for k in source.keys]
+        listed = [s for s, k in zip(said, source.keys, strict=True) if relation.graph[k].type.kind == "list"]
+        if listed:
+            return f"coalesce(sum(len({listed[0]})), 0)"
+        key = said[0] if len(said) == 1 else f"hash({', '.join(said)})"
+        return f"{ESTIMATE} * approx_count_distinct({key})"
+
+    def _write_nows(self) -> str:
+        """A table with the time at which each entry counts, as `quell.signals.clock` has it."""
+        name = f"{quoted(self.history.schema)}.nows"
+        all_, hands = self.history.table("all"), self.history.table("hands")
+        lateness = self.history.build.analysis.files.settings.lateness
+        self.history.db.con.execute(
+            f'CREATE TABLE {name} AS WITH counted AS (SELECT n, "at", row_number() OVER (ORDER BY n) AS j '
+            f"FROM {all_}), blocks AS "
+            f'(SELECT (j - 1) // {self.block} AS b, min("at") - {lateness} AS behind, '
+            f"max(n) AS n FROM counted GROUP BY 1 HAVING count(*) = {self.block}), "
+            f"horizons AS (SELECT n, max(behind) OVER (ORDER BY n) AS horizon FROM blocks), "
+            f'entries AS (SELECT n, "at" FROM {all_} UNION ALL SELECT n, "at" FROM {hands}) '
+            f"SELECT e.n, greatest(e.at, coalesce(h.horizon, e.at)) AS now FROM entries e "
+            f"ASOF LEFT JOIN horizons h ON e.n >= h.n"
+        )
+        return name
+
+    def _level(self, stores: list[Store]) -> None:
+        """Work out the counters of one level: what they count and are read under first, each once."""
+        for event, relation in self.relations.items():
+            nodes = dict.fromkeys(n for s in stores for n in self._needs(s, event))
+            relation.hold(n for n in nodes if n not in relation.columns)
+            self._tables += 1
+            relation.keep(f"{quoted(self.history.schema)}.kept{self._tables}")
+        for tables in [self._as_tables(store) for store in stores]:
+            for event, table, columns in tables:
+                self.relations[event].join(table, columns)
+
+    def _needs(self, store: Store, event: str) -> Iterable[int]:
+        """The nodes that counting and reading a store asks of an event."""
+        for source in store.sources:
+            if source.event == event:
+                yield from source.nodes
+        for node in self._readings(store, event):
+            yield from node.args[:-1]
+
+    def _readings(self, store: Store, event: str) -> list[Node]:
+        graph = self.dependence.graph(event)
+        roots = list(self.dependence.all_roots(event))
+        found = (graph[n] for n in graph.reach(roots) if graph[n].op in READINGS)
+        return [node for node in found if node.data[0] == store.identity]
+
+    def _as_tables(self, store: Store) -> list[tuple[str, str, dict[int, str]]]:
+        """The readings of a store by event type: a table and its columns."""
+        sources = {s.event: self._source(s) for s in store.sources}
+        asked: list[Asked] = []
+        for event, relation in self.relations.items():
+            by_keys: dict[tuple[int, ...], list[Node]] = {}
+            for node in self._readings(store, event):
+                by_keys.setdefault(tuple(node.args[:-1]), []).append(node)
+            own = next((s.keys for s in store.sources if s.event == event), None)
+            for keys, nodes in by_keys.items():
+                said = "".join(f", {relation.sql(k)} AS k{i}" for i, k in enumerate(keys))
+                query = f"SELECT n, now{said} FROM ({relation.text})"
+                asked.append(Asked(event, query, nodes, sources[event] if keys == own else None))
+        self._tables += 1
+        found = read_counters(
+            self.history.db,
+            store,
+            list(sources.values()),
+            asked,
+            self.nows is None,
+            self.began,
+            f"{self.outcome.schema}_counter{self._tables}",
+        )
+        out = []
+        for a, readings in zip(asked, found, strict=True):
+            columns = {node.id: c for node, c in zip(a.nodes, readings.columns, strict=True)}
+            out.append((a.event, readings.table, columns))
+            for way in readings.ways:
+                self._note(a.nodes, store, way)
+        return out
+
+    def _source(self, source: StoreSource) -> Source:
+        relation = self.relations[source.event]
+        keys = "".join(f", {relation.sql(k)} AS k{i}" for i, k in enumerate(source.keys))
+        value = "" if source.value is None else f", {relation.sql(source.value)} AS v"
+        counted = "TRUE" if source.where is None else f"({relation.true(source.where)}) IS TRUE"
+        graph = relation.graph
+        return Source(
+            source.event,
+            f"SELECT n, now{keys}{value}, {counted} AS counted FROM ({relation.text})",
+            [graph[k].type for k in source.keys],
+            None if source.value is None else graph[source.value].type,
+        )
+
+    def _note(self, nodes: Iterable[Node], store: Store, way: Way) -> None:
+        if way not in self.outcome.ways:
+            self.outcome.ways.append(way)
+
+    # ---------------------------------------------------------------------------------------- deciding
+
+    def rows(self) -> list[Rows]:
+        """The rows to decide, by event type."""
+        assert self.candidates is not None
+        out = []
+        for event in self.relations:
+            reduced = self.reduced(event)
+            out.append(Rows(event, reduced, self._query(event, reduced)))
+        return out
+
+    def reduced(self, event: str) -> Reduced:
+        """The program of an event type over the columns of its candidates."""
+        candidates = self.candidates
+        assert candidates is not None
+        return reduce(
+            self.history.build.analysis,
+            event,
+            lambda n: candidates.is_held(event, n),
+            lambda identity: identity in self.dependence.residual,
+        )
+
+    def _query(self, event: str, reduced: Reduced) -> str:
+        assert self.candidates is not None
+        made = self.candidates.of[event]
+        fields = {f.name: column for column, f in self.history.columns[event]}
+        graph = self.dependence.graph(event)
+        schema = self.history.build.analysis.symbols.schemas[event]
+        id_field = schema.field("id")
+        textual = id_field is not None and is_textual(id_field.type) and "id" in fields
+        columns, joined = ["c.n", "c.at", "c.now", f"e.{fields['id']}" if textual else "NULL"], textual
+        for n in reduced.columns:
+            if n in made.held:
+                columns.append(f"c.c{n}")
+            else:
+                columns.append(f"e.{fields[graph[n].data[0]]}")
+                joined = True
+        source = f"(SELECT * FROM {made.table} WHERE {self._left[event]}) c"
+        if joined:
+            source += f" JOIN {self.history.of(event)} e USING (n)"
+        return f"SELECT {', '.join(columns)} FROM {source} ORDER BY c.n"
+
+    def _tell_ways(self) -> None:
+        ways = self.outcome.ways
+        for identity, why in sorted(self.dependence.residual.items()):
+            ways.append(Way(self.dependence.stores[identity].text, "settled", why))
+        for relation in self.relations.values():
+            for number, why in relation.translator.ways:
+                way = Way(relation.said(number), "python", why)
+                if way not in ways:
+                    ways.append(way)
