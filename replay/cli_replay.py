@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quell.engine.cli_bundle import built
-from quell.engine.cli_files import STDIO, missing_parent, same_file, whole
+from quell.engine.cli_files import STDIO, missing_parent, same_file, whole, write_text
 from quell.engine.cli_group import OK, Unreadable
 from quell.engine.cli_output import PATIENCE, Watch, console, count, print_json, say
 from quell.replay.cli_compare import Change, change_options
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from quell.replay.database import Database
     from quell.replay.history import History
     from quell.replay.outcome import Outcome
-    from quell.replay.report_data import Backtest
+    from quell.replay.report_data import Backtest, Comparison
     from quell.replay.run import Tell
 
 STEPS = 1_000
@@ -46,6 +46,7 @@ STEPS = 1_000
 @click.option(
     "--out", metavar="FILE", help="Write what every event got: a .parquet file with a row for each."
 )
+@click.option("--html", metavar="FILE", help="Write the report as one page that opens without a network.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON, the reasons of samples included.")
 def replay(policies: str, events: tuple[str, ...], **asked: Any) -> int:
     """Say what policies would have done on a history.
@@ -76,7 +77,8 @@ def replay(policies: str, events: tuple[str, ...], **asked: Any) -> int:
       quell replay policies --events day.jsonl --against main --fail-if 'new_blocks > 0.1%'
       quell replay policies --events 'march/*.parquet' --from 2026-03-08 --out decisions.parquet
     """
-    _check_out(events, asked["out"])
+    _check_out(events, asked["out"], (".parquet", ".pq"))
+    _check_out(events, asked["html"], (".html", ".htm"))
     build = built(policies)
     with Change(policies, build, asked, events) as change:
         if change.other is not None:
@@ -91,6 +93,8 @@ def replay(policies: str, events: tuple[str, ...], **asked: Any) -> int:
             if asked["out"] is not None:
                 _write_decisions(outcome, asked["out"], tell)
         status = change.tell(report, lambda: _print_backtest(report, asked["explain"]))
+    if asked["html"] is not None:
+        write_html(report, asked["html"])
     if asked["out"] is not None:
         say(f"wrote {count(report.source.events, 'event')} to {asked['out']}")
     return status
@@ -121,6 +125,8 @@ def _compare(change: Change, asked: Asked, events: tuple[str, ...], said: dict[s
     made = done.comparison
     made.notes[:0] = change.other.notes
     status = change.tell(made, lambda: print_comparison(made, ways=said["explain"]))
+    if said["html"] is not None:
+        write_html(made, said["html"])
     if said["out"] is not None:
         say(f"wrote {count(made.after.source.events, 'event')} to {said['out']}")
     return status
@@ -140,7 +146,7 @@ def _asked(policies: str, asked: dict[str, Any]) -> Asked:
         until=until,
         warm_up=asked["warm_up"],
         samples=asked["samples"],
-        explained=asked["as_json"],
+        explained=asked["as_json"] or asked["html"] is not None,
         policies=policies,
         labels=asked["labels"],
         positive=asked["positive"],
@@ -149,11 +155,12 @@ def _asked(policies: str, asked: dict[str, Any]) -> Asked:
     )
 
 
-def _check_out(events: tuple[str, ...], out: str | None) -> None:
+def _check_out(events: tuple[str, ...], out: str | None, endings: tuple[str, ...]) -> None:
+    """Refuse a file that cannot be written, before any work is done."""
     if out is None:
         return
-    if Path(out).suffix.lower() not in (".parquet", ".pq"):
-        raise click.UsageError(f"`{out}` does not say what to write: end it in .parquet")
+    if Path(out).suffix.lower() not in endings:
+        raise click.UsageError(f"`{out}` does not say what to write: end it in {endings[0]}")
     if any(path != STDIO and same_file(path, out) for path in events):
         raise click.UsageError(f"`{out}` would overwrite the events")
     missing_parent(Path(out))
@@ -245,6 +252,14 @@ def _replayed(
     history = read(db, "after", prepared, events, tell)
     check_history(history)
     return prepared, decide(history, "after", tell=tell)
+
+
+def write_html(report: Backtest | Comparison, path: str) -> None:
+    """Write a report as a page; the file takes its name only once it is whole."""
+    from quell.replay.page import page
+
+    write_text(Path(path), page(report))
+    say(f"wrote the report to {path}: open it in a browser")
 
 
 def _write_decisions(outcome: Outcome, out: str, tell: Tell) -> None:

@@ -103,6 +103,16 @@ def test_decisions_are_written(history: tuple[Path, Path], tmp_path: Path) -> No
     assert f"wrote {len(seen)} events to {out}" in done.stderr
 
 
+def test_the_report_is_a_page(history: tuple[Path, Path], tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    done = run("replay", history[0], "--events", history[1], "--html", out)
+    assert done.exit_code == 0
+    assert f"wrote the report to {out}" in done.stderr
+    text = out.read_text(encoding="utf-8")
+    assert text.lower().startswith("<!doctype html>")
+    assert "quiet_room" in text
+
+
 def test_a_sample_is_opened_by_its_command(history: tuple[Path, Path], tmp_path: Path) -> None:
     """By `quell explain` where the file is in order, and by the replay itself where it is not."""
     other = tmp_path / "turned.jsonl"
@@ -155,6 +165,7 @@ def test_a_period_is_bounded_by_times(history: tuple[Path, Path]) -> None:
         (["--from", "soon"], 2, "`soon` is no time"),
         (["--from", "2026-03-02", "--until", "2026-03-01"], 2, "`--from` is not before `--until`"),
         (["--out", "x.csv"], 2, "end it in .parquet"),
+        (["--html", "x.pdf"], 2, "end it in .html"),
         (["--out", "nowhere/x.parquet"], 3, "there is no folder `nowhere`"),
         (["--labels", "spammy > 1"], 2, "`spammy`"),
         (["--labels", "$.nothing"], 3, "no event of the history has the label `$.nothing`"),
