@@ -225,10 +225,12 @@ class CandidateTables:
 
     # ------------------------------------------------------------------------------------ what is asked
 
-    def where(self, event: str) -> str:
-        """The rows of an event's table that must be decided."""
+    def where(self, event: str, rules: list[LoweredRule]) -> str:
+        """The rows of an event's table on which one of some rules may match, or a residual counter count."""
         made = self.of[event]
-        wanted = list(dict.fromkeys(self._happenings(event, made.possible)))
+        wanted = [made.possible.may(r.condition) for r in rules]
+        wanted += [self._may_count(s, made.possible) for s in self._sources(event)]
+        wanted = list(dict.fromkeys(wanted))
         return "TRUE" if "TRUE" in wanted else " OR ".join(f"({w})" for w in wanted) or "FALSE"
 
     def is_held(self, event: str, number: int) -> bool:

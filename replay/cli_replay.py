@@ -13,7 +13,8 @@ import click
 from quell.engine.cli_bundle import built
 from quell.engine.cli_files import STDIO, missing_parent, same_file, whole, write_text
 from quell.engine.cli_group import OK, Unreadable
-from quell.engine.cli_output import PATIENCE, Watch, count, print_json, say
+from quell.engine.cli_output import PATIENCE, Watch, console, count, print_json, say
+from quell.replay.cli_compare import Change, change_options
 from quell.replay.cli_replay_options import history_options, label_options, period_options, sample_options
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ STEPS = 1_000
 @period_options
 @label_options
 @sample_options
+@change_options
 @click.option(
     "--event", metavar="ID|PLACE", help="Explain only this event, in full, as the replay decided it."
 )
@@ -54,38 +56,85 @@ def replay(policies: str, events: tuple[str, ...], **asked: Any) -> int:
     rule fired, on how many different accounts, which rules add nothing that others do not catch, and what to
     look at; with what the history says of itself.
 
+    With --against it says what a change would change instead: which verdicts go over into which, which rules
+    newly fire and no longer fire, events newly caught and newly let go with the reasons of both versions,
+    and which counters begin cold. --fail-if makes a gate of its figures:
+
+    \b
+      new_blocks (new_ and any verdict), changed, harsher, milder, newly_caught,
+      newly_let_go, new_hits, newly(RULE), no_longer(RULE), newly_refused, cold
+      refused, missing, hits(RULE), verdict(VERDICT)
+      precision, recall, false_positives, also of (RULE) or (VERDICT),
+      precision_drop, recall_drop
+
+    compared by > >= < <= == != with a number or a percentage (of all events), joined by and, or.
+
     Histories are JSON lines, CSV (each also as .gz or .zst) or Parquet.
 
     \b
     Example:
       quell replay policies --events day.jsonl
+      quell replay policies --events day.jsonl --against main --fail-if 'new_blocks > 0.1%'
       quell replay policies --events 'march/*.parquet' --from 2026-03-08 --out decisions.parquet
     """
     _check_out(events, asked["out"], (".parquet", ".pq"))
     _check_out(events, asked["html"], (".html", ".htm"))
     build = built(policies)
-    with opened(asked["memory"], asked["threads"]) as db, progress() as tell:
-        prepared, outcome = _replayed(db, build, _asked(policies, asked), events, tell)
-        if asked["event"] is not None:
-            return _explain_one(outcome, asked["event"], tell, asked["as_json"])
-        from quell.replay.backtest_report import backtest_of
+    with Change(policies, build, asked, events) as change:
+        if change.other is not None:
+            return _compare(change, _asked(policies, asked), events, asked)
+        with opened(asked["memory"], asked["threads"]) as db, progress() as tell:
+            prepared, outcome = _replayed(db, build, _asked(policies, asked), events, tell)
+            if asked["event"] is not None:
+                return _explain_one(outcome, asked["event"], tell, asked["as_json"])
+            from quell.replay.backtest_report import backtest_of
 
-        report = backtest_of(outcome, prepared, tell)
-        if asked["out"] is not None:
-            _write_decisions(outcome, asked["out"], tell)
-    if asked["as_json"]:
-        import msgspec
+            report = backtest_of(outcome, prepared, tell)
+            if asked["out"] is not None:
+                _write_decisions(outcome, asked["out"], tell)
+        status = change.tell(report, lambda: _print_backtest(report, asked["explain"]))
+    _write_others(report, report.source.events, asked)
+    return status
 
-        print_json(msgspec.to_builtins(report))
-    else:
-        from quell.replay.cli_replay_view import print_backtest
 
-        print_backtest(report, ways=asked["explain"])
+def _write_others(report: Backtest | Comparison, events: int, asked: dict[str, Any]) -> None:
+    """Write the page, and say what else was written."""
     if asked["html"] is not None:
-        write_html(report, asked["html"])
+        from quell.replay.page import page
+
+        write_text(Path(asked["html"]), page(report))
+        say(f"wrote the report to {asked['html']}: open it in a browser")
     if asked["out"] is not None:
-        say(f"wrote {count(report.source.events, 'event')} to {asked['out']}")
-    return OK
+        say(f"wrote {count(events, 'event')} to {asked['out']}")
+
+
+def _print_backtest(report: Backtest, ways: bool) -> None:
+    from quell.replay.cli_compare_view import print_gates
+    from quell.replay.cli_replay_view import print_backtest
+
+    print_backtest(report, ways=ways)
+    print_gates(console(), report.gates)
+
+
+def _compare(change: Change, asked: Asked, events: tuple[str, ...], said: dict[str, Any]) -> int:
+    """What changes against other policies."""
+    from quell.replay.cli_compare_view import print_comparison
+    from quell.replay.compare_run import Pair, compared, histories
+
+    assert change.other is not None and change.other_build is not None
+    with opened(said["memory"], said["threads"]) as db, progress() as tell:
+        pair = Pair.of(change.other_build, change.build, asked, change.other.title)
+        before, after = histories(db, pair, events, tell)
+        check_history(after)
+        check_history(before)
+        done = compared(pair, before, after, against=change.other.title, tell=tell)
+        if said["out"] is not None:
+            _write_decisions(done.after, said["out"], tell)
+    made = done.comparison
+    made.notes[:0] = change.other.notes
+    status = change.tell(made, lambda: print_comparison(made, ways=said["explain"]))
+    _write_others(made, made.after.source.events, said)
+    return status
 
 
 def _asked(policies: str, asked: dict[str, Any]) -> Asked:
@@ -186,16 +235,9 @@ def progress() -> Iterator[Tell]:
 
 
 def check_history(history: History) -> None:
-    """Refuse a history without a usable event, and say why there is none."""
-    if history.events:
-        return
-    if not history.refused:
-        raise Unreadable("the history holds no event")
-    place, message = history.db.rows(
-        f"SELECT place, message FROM {history.table('refused')} ORDER BY file, row LIMIT 1"
-    )[0]
-    hint = "compare an event with the paths in the policies' event declarations"
-    raise Unreadable(f"no event could be decided: {message} ({place})", hint)
+    """Refuse a history of which nothing is left: where there was never an event, reading it says so."""
+    if not history.events:
+        raise Unreadable("the history holds no event", "take more of it with --limit")
 
 
 def _replayed(
@@ -210,14 +252,6 @@ def _replayed(
     return prepared, decide(history, "after", tell=tell)
 
 
-def write_html(report: Backtest | Comparison, path: str) -> None:
-    """Write a report as a page; the file takes its name only once it is whole."""
-    from quell.replay.page import page
-
-    write_text(Path(path), page(report))
-    say(f"wrote the report to {path}: open it in a browser")
-
-
 def _write_decisions(outcome: Outcome, out: str, tell: Tell) -> None:
     """Write the decisions; the file takes its name only once it is whole."""
     from quell.replay.backtest_files import write_decisions
@@ -230,7 +264,7 @@ def _write_decisions(outcome: Outcome, out: str, tell: Tell) -> None:
 def _explain_one(outcome: Outcome, wanted: str, tell: Tell, as_json: bool) -> int:
     """Explain one event of the replay in full."""
     from quell.engine.explain_view import print_explanation
-    from quell.replay.backtest_samples import find
+    from quell.replay.backtest_places import find
     from quell.replay.run import explanations
 
     n = find(outcome.history, wanted)

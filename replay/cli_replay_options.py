@@ -97,7 +97,7 @@ period_options: Callable[[Any], Any] = together(
 )
 """Which of the events the figures are of."""
 
-label_options: Callable[[Any], Any] = together(
+truth_options: Callable[[Any], Any] = together(
     click.option(
         "--labels",
         metavar="LABEL|FILE",
@@ -115,6 +115,11 @@ label_options: Callable[[Any], Any] = together(
         metavar="TIME",
         help="Take only labels that were known by then, as the file's column known_at says.",
     ),
+)
+"""What the events really were."""
+
+label_options: Callable[[Any], Any] = together(
+    truth_options,
     click.option("--weigh", metavar="FIELD", help="Weigh events by this number as well: money, reach."),
 )
 """What the events really were, and what they weigh."""

@@ -12,7 +12,7 @@ from quell.engine.cli_files import STDIO, missing_parent, same_file, whole
 from quell.engine.cli_group import OK, Unreadable
 from quell.engine.cli_output import print_json, say
 from quell.replay.cli_replay import check_history, opened, progress
-from quell.replay.cli_replay_options import history_options
+from quell.replay.cli_replay_options import history_options, truth_options
 
 if TYPE_CHECKING:
     from quell.engine.compile import Build
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.argument("policies", metavar="POLICIES")
 @click.option("--rule", required=True, metavar="R", help="The rule whose constants are swept.")
 @history_options
+@truth_options
 @click.option(
     "--constant",
     "constants",
@@ -85,6 +86,8 @@ def _check(events: tuple[str, ...], asked: dict[str, Any]) -> None:
         raise click.UsageError("there are more `--from` than constants")
     if asked["goal"] is not None and asked["wanted"]:
         raise click.UsageError("either `--goal` or `--set` says what to propose")
+    if asked["goal"] is not None and asked["labels"] is None:
+        raise click.UsageError("`--goal` needs `--labels`: without them no setting is better than another")
     if asked["write"] and not (asked["goal"] or asked["wanted"]):
         raise click.UsageError("`--write` needs a value: say --set, or --labels and --goal")
     picture = asked["picture"]
@@ -139,20 +142,31 @@ def _swept(
     from quell.replay.tune_report import report_of, wished
 
     began = monotonic()
-    prepared = prepare(build, Asked(order=asked["order"], format=asked["format_"], limit=asked["limit"]))
+    how = Asked(
+        order=asked["order"],
+        format=asked["format_"],
+        limit=asked["limit"],
+        labels=asked["labels"],
+        positive=asked["positive"],
+        known_by=asked["known_by"],
+    )
+    prepared = prepare(build, how)
     history = read(db, "tune", prepared, events, tell)
     check_history(history)
+    truth = prepared.labels.attach(history) if prepared.labels is not None else None
     total = history.events + history.hands
     constants, also = wished(found, wish, asked["constants"])
     tuned = sweep(
         Outcome(history, "tune"),
         found,
         constants,
+        truth=truth.table if truth is not None else None,
         settings=_settings(asked, grid=len(constants) > 1),
         also=also,
         tell=lambda done: tell("deciding", done / total if total else None),
     )
-    return report_of(tuned, policies, wish, monotonic() - began)
+    report, made = report_of(tuned, policies, wish, monotonic() - began, truth)
+    return report, made
 
 
 def _wish(asked: dict[str, Any]) -> Wish:

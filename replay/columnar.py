@@ -1,4 +1,4 @@
-"""Replaying by columns: DuckDB works out all that follows from events, Python only what follows from decisions.
+"""Replaying by columns: all that follows from events is worked out at once, Python decides the rest in order.
 
     history → relations of fields → counters, level by level → candidate rows → decisions in order
 
@@ -20,6 +20,7 @@ from quell.replay.database import quoted
 from quell.replay.dependence import READINGS, Dependence
 from quell.replay.history import History
 from quell.replay.outcome import Outcome, OutcomeWriter
+from quell.replay.plain import write_plain
 from quell.replay.reduced import Reduced, reduce
 from quell.replay.relations import Relation
 from quell.replay.report_data import Way
@@ -52,6 +53,7 @@ class Columnar:
     began: int | None = None
     nows: str | None = None
     block: int = BLOCK
+    _left: dict[str, str] = field(default_factory=dict)
     _tables: int = 0
 
     @property
@@ -67,6 +69,8 @@ class Columnar:
             self.history, self.dependence, self.relations, f"{self.outcome.schema}_rows"
         )
         writer = OutcomeWriter(self.outcome)
+        for event in self.relations:
+            self._left[event] = write_plain(self.outcome, self.candidates, event)
         last = self.history.events + self.history.hands
         Settling(self.history, self.rows(), self.began, self.nows).run(
             writer, lambda n: self.say("deciding", n / last if last else None)
@@ -99,7 +103,8 @@ class Columnar:
         lateness = self.history.build.analysis.files.settings.lateness
         self.history.db.con.execute(
             f'CREATE TABLE {name} AS WITH counted AS (SELECT n, "at", row_number() OVER (ORDER BY n) AS j '
-            f'FROM {all_}), blocks AS (SELECT (j - 1) // {self.block} AS b, min("at") - {lateness} AS behind, '
+            f"FROM {all_}), blocks AS "
+            f'(SELECT (j - 1) // {self.block} AS b, min("at") - {lateness} AS behind, '
             f"max(n) AS n FROM counted GROUP BY 1 HAVING count(*) = {self.block}), "
             f"horizons AS (SELECT n, max(behind) OVER (ORDER BY n) AS horizon FROM blocks), "
             f'entries AS (SELECT n, "at" FROM {all_} UNION ALL SELECT n, "at" FROM {hands}) '
@@ -109,29 +114,13 @@ class Columnar:
         return name
 
     def _level(self, stores: list[Store]) -> None:
-        """Work out the counters of one level: as windows where their own event reads them under its own key,
-        else as tables that are joined."""
+        """Work out the counters of one level: what they count and are read under first, each once."""
         for event, relation in self.relations.items():
-            nodes = [n for s in stores for n in self._needs(s, event)]
+            nodes = dict.fromkeys(n for s in stores for n in self._needs(s, event))
             relation.hold(n for n in nodes if n not in relation.columns)
-        quick: dict[str, dict[int, str]] = {event: {} for event in self.relations}
-        slow: list[Store] = []
-        for store in stores:
-            made = self._as_windows(store)
-            if made is None:
-                slow.append(store)
-            else:
-                event, windows = made
-                quick[event] |= windows
-        for event, relation in self.relations.items():
-            if any(n for s in slow for n in self._needs(s, event)):
-                self._tables += 1
-                relation.keep(f"{quoted(self.history.schema)}.kept{self._tables}")
-        joined = [self._as_tables(store) for store in slow]
-        for event, windows in quick.items():
-            if windows:
-                self.relations[event].layer(windows, "s")
-        for tables in joined:
+            self._tables += 1
+            relation.keep(f"{quoted(self.history.schema)}.kept{self._tables}")
+        for tables in [self._as_tables(store) for store in stores]:
             for event, table, columns in tables:
                 self.relations[event].join(table, columns)
 
@@ -148,26 +137,6 @@ class Columnar:
         roots = list(self.dependence.all_roots(event))
         found = (graph[n] for n in graph.reach(roots) if graph[n].op in READINGS)
         return [node for node in found if node.data[0] == store.identity]
-
-    def _as_windows(self, store: Store) -> tuple[str, dict[int, str]] | None:
-        """Every reading of a store as a window over the rows of one event type; None where that will not do."""
-        readers = [(e, n) for e in self.relations for n in self._readings(store, e)]
-        if len(store.sources) != 1 or self.nows is not None:
-            return None
-        source = store.sources[0]
-        relation = self.relations[source.event]
-        out: dict[int, str] = {}
-        for event, node in readers:
-            if event != source.event or tuple(node.args[:-1]) != source.keys:
-                return None
-            made: str | None = None
-            if made is None:
-                return None
-            out[node.id] = made
-        self._note(
-            [n for _, n in readers], store, Way(store.text, "sql", "windows over the events that it counts")
-        )
-        return source.event, out
 
     def _as_tables(self, store: Store) -> list[tuple[str, str, dict[int, str]]]:
         """The readings of a store by event type: a table and its columns."""
@@ -254,7 +223,7 @@ class Columnar:
             else:
                 columns.append(f"e.{fields[graph[n].data[0]]}")
                 joined = True
-        source = f"(SELECT * FROM {made.table} WHERE {self.candidates.where(event)}) c"
+        source = f"(SELECT * FROM {made.table} WHERE {self._left[event]}) c"
         if joined:
             source += f" JOIN {self.history.of(event)} e USING (n)"
         return f"SELECT {', '.join(columns)} FROM {source} ORDER BY c.n"

@@ -245,10 +245,11 @@ def _hit_counts(tables: Tables) -> dict[str, tuple[int, int, int]]:
 
 def _acts(tables: Tables, frame: Frame, side: str) -> dict[str, int]:
     """By rule (its name of now): on how many events it fires, or would where it is never live."""
-    rule = tables.new_name("rule") if side == "b" else "rule"
+    rule = tables.new_name("t.rule") if side == "b" else "t.rule"
+    hits = f"{frame.hits} t JOIN {tables.name('pairs')} p ON p.{side} = t.n"
     return dict(
         tables.db.rows(
-            f"SELECT r, count(*) FROM (SELECT {rule} AS r, outcome FROM {frame.hits}) "
+            f"SELECT r, count(*) FROM (SELECT {rule} AS r, t.outcome FROM {hits}) "
             f"WHERE outcome = {tables.acts('r')} GROUP BY r"
         )
     )

@@ -73,6 +73,12 @@ class Tables:
             f'(ORDER BY t."at", t.file, t."row") AS k, t.* FROM ({joined}) t WHERE {self.after.within("t")}'
         )
 
+        for side, frame in (("b", self.before), ("a", self.after)):  # a limit cuts each history by itself
+            self.db.con.execute(
+                f"DELETE FROM {self.name('pairs')} p WHERE {side} IS NULL AND NOT EXISTS "
+                f'(FROM {frame.outcome.table("refused")} r WHERE r.file = p.file AND r."row" = p."row")'
+            )
+
     # ------------------------------------------------------------------------------------- rules
 
     def _hits(self) -> None:

@@ -9,7 +9,7 @@ key an entry counts as of the newest time so far, and a reading looks from the l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,75 +25,105 @@ _PACKED = 1 << 31
 @dataclass(slots=True)
 class Rows:
     """Rows of one query that have all their keys, in order of key and n. `code` stands for the key, `place`
-    says where a row stands in the query's answer."""
+    says where a row stands in the query's answer, `given` are the times of that whole answer, `latest` what
+    was looked up of them: other stores ask for the same windows."""
 
     code: Array
     n: Array
     now: Array
     place: Array
+    given: Array
+    latest: dict[tuple[int, int], Array] = field(default_factory=dict)
 
 
-def rows(code: Array, n: Array, now: Array, span: int, kept: Array | None = None) -> Rows:
-    """The rows of a query in order, without those that have no key (code -1) or are not `kept`. `span` is
-    more than any n."""
+MOST_LATEST = 6
+"""So many look-ups are kept with rows."""
+
+
+def rows(code: Array, n: Array, now: Array, kept: Array | None = None) -> Rows:
+    """The rows of a query in order, without those that have no key (code -1) or are not `kept`."""
     mask = code >= 0 if kept is None else (code >= 0) & kept
-    place = np.nonzero(mask)[0]
-    if len(place) < len(code):
-        code, n, now = code[place], n[place], now[place]
-    order = np.argsort(code * span + n, kind="stable")
-    return Rows(code[order], n[order], now[order], place[order])
+    place = np.arange(len(code)) if mask.all() else np.flatnonzero(mask)
+    if not ascending(n):
+        place = place[np.argsort(n[place], kind="stable")]
+    place = place[_sorting(code[place])]
+    return Rows(code[place], n[place], now[place], place, now)
 
 
-@dataclass(slots=True)
+def ascending(n: Array) -> bool:
+    """Whether no number is less than the one before it."""
+    return bool((n[1:] >= n[:-1]).all())
+
+
+def _sorting(code: Array) -> Array:
+    """The order of whole numbers from 0, equal ones as they stand: 16 bits at a time, which NumPy counts
+    instead of comparing."""
+    order = np.argsort((code & 0xFFFF).astype(np.uint16), kind="stable")
+    for shift in range(16, int(code.max(initial=0)).bit_length(), 16):
+        part = ((code[order] >> shift) & 0xFFFF).astype(np.uint16)
+        order = order[np.argsort(part, kind="stable")]
+    return order
+
+
 class Entries:
     """What a store counted, in order of key and n. `at` are the times as which entries count; the value of
-    entry i stands at `origin[i]` of `values`, an Arrow column. `span` is more than any n."""
+    entry i stands at `origin[i]` of `values`, an Arrow column.
 
-    code: Array
-    n: Array
-    at: Array
-    values: Any
-    origin: Array
-    in_order: bool
-    span: int
-    _by_n: Array
-    _by_time: Array | None = None
-    _times: Array | None = None
+    `in_order` says that times run as n does in the whole history; then `seen`, the n and the times of at
+    least all that counted, in order of n, turn a time into an n."""
+
+    def __init__(self, of: Rows, values: Any, span: int, in_order: bool, seen: tuple[Array, Array]) -> None:
+        self.code, self.n, self.values, self.origin = of.code, of.n, values, of.place
+        self.in_order = in_order
+        self.at = of.now if in_order else _newest(of.code, of.now)
+        self._bits = span.bit_length()
+        self._by_n = of.code << self._bits | of.n
+        if in_order:
+            self._seen = np.concatenate(([0], seen[0]))
+            self._times = seen[1]
+        else:
+            self._times = np.unique(self.at)
+            self._by_time = self.code * (len(self._times) + 1) + np.searchsorted(self._times, self.at)
 
     def upto(self, code: Array, n: Array) -> Array:
         """How many entries stand before those of the key that came after n."""
-        return np.searchsorted(self._by_n, code * self.span + n, side="right")
+        return np.searchsorted(self._by_n, code << self._bits | n, side="right")
 
     def before(self, code: Array, n: Array) -> Array:
         """How many entries stand before those of the key that came at n or later."""
-        return np.searchsorted(self._by_n, code * self.span + n)
+        return np.searchsorted(self._by_n, code << self._bits | n)
 
     def first(self, code: Array) -> Array:
         """How many entries stand before those of the key."""
-        return np.searchsorted(self._by_n, code * self.span)
+        return np.searchsorted(self._by_n, code << self._bits)
+
+    def newest(self, time: Array) -> Array:
+        """Which n came last by a time, in a history in order."""
+        return self._seen[np.searchsorted(self._times, time, side="right")]
+
+    def back(self, of: Rows, back: int, resolution: int) -> Array:
+        """How many entries stand before those of the key that count as of later than so long before a row, in
+        a history in order. The time is rounded down to a multiple of a `resolution` above 0, and up to
+        one of a negative one."""
+        found = of.latest.get((back, resolution))
+        if found is None:
+            # The rows are asked in the order of n, as what is looked for then lies close together.
+            found = self.newest(rounded_to(of.given - back, resolution))[of.place]
+            if len(of.latest) < MOST_LATEST:
+                of.latest[back, resolution] = found
+        return self.upto(of.code, found)
 
     def after(self, code: Array, time: Array) -> Array:
         """How many entries stand before those of the key that count as of later than a time."""
-        if self._times is None:
-            self._index_times()
+        if self.in_order:
+            return self.upto(code, self.newest(time))
         rank = np.searchsorted(self._times, time, side="right")
-        if self.in_order:  # times run as n does
-            return np.searchsorted(self._by_n, code * self.span + self._by_time[rank], side="right")
         return np.searchsorted(self._by_time, code * (len(self._times) + 1) + rank)
 
-    def _index_times(self) -> None:
-        if self.in_order:
-            order = np.argsort(self.n, kind="stable")
-            self._times, self._by_time = self.at[order], np.concatenate(([0], self.n[order]))
-            return
-        self._times = np.unique(self.at)
-        self._by_time = self.code * (len(self._times) + 1) + np.searchsorted(self._times, self.at)
 
-
-def entries(of: Rows, values: Any, in_order: bool, span: int) -> Entries:
-    """Entries from rows; their `place` is where their values stand."""
-    at = of.now if in_order else _newest(of.code, of.now)
-    return Entries(of.code, of.n, at, values, of.place, in_order, span, of.code * span + of.n)
+def rounded_to(time: Array, resolution: int) -> Array:
+    """Times rounded down to a multiple of a resolution above 0, up to one of a negative one."""
+    return time // resolution * resolution if resolution else time
 
 
 def _newest(code: Array, now: Array) -> Array:
@@ -108,8 +138,8 @@ def _newest(code: Array, now: Array) -> Array:
 
 
 def codes(tables: Sequence[Any], types: Sequence[Any]) -> list[Array]:
-    """For each table a whole number for every row's key, equal for equal keys in all tables, -1 where a part of
-    it is missing. The parts are `k0`, `k1`, …, of the Arrow types given."""
+    """For each table a whole number for every row's key, equal for equal keys in all tables, -1 where a part
+    of it is missing. The parts are `k0`, `k1`, …, of the Arrow types given."""
     total = sum(t.num_rows for t in tables)
     out, missing, extent = np.zeros(total, np.int64), np.zeros(total, bool), 1
     for i, type_ in enumerate(types):

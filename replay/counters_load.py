@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from quell.engine.lowered import Store
 from quell.grammar.types import Type
-from quell.replay.counters_columns import Rows, codes, encoded, entries, rows
+from quell.replay.counters_columns import Entries, Rows, ascending, codes, encoded, rows
 from quell.replay.counters_rows import Asked, Source, column
 from quell.replay.counters_sums import Array
 from quell.replay.counters_windows import Reader, Windows
@@ -45,17 +45,24 @@ def names(number: int) -> list[str]:
     return [f"k{i}" for i in range(number)]
 
 
-def source_query(spec: Store, source: Source, part: Part) -> str:
-    """The rows that a source may count: one for each key and, but for events, value."""
+def source_query(spec: Store, source: Source, part: Part, keyed: bool) -> str:
+    """The rows that a source may count: one for each key and, but for events, value; without the keys and the
+    times where those are `keyed` already."""
     keys = names(len(source.keys))
     inner = f"({source.query})"
-    lists = [k for k, t in zip(keys, source.keys, strict=True) if t.kind == "list"]
     value = ["v"] if source.value is not None else []
-    if spec.kind != "event" and source.value is not None and source.value.kind == "list":
-        lists += value
-    for name in lists:  # each on its own level: side by side they would be taken in step
+    for name in lists_of(spec, source):  # each on its own level: side by side they would be taken in step
         inner = f"(SELECT * REPLACE (unnest({name}) AS {name}) FROM {inner} WHERE counted)"
-    return f"SELECT {', '.join(['n', 'now', *keys, *value, 'counted'])} FROM {inner} WHERE {part.where(keys)}"
+    wanted = ["n", *value, "counted"] if keyed else ["n", "now", *keys, *value, "counted"]
+    return f"SELECT {', '.join(wanted)} FROM {inner} WHERE {part.where(keys)}"
+
+
+def lists_of(spec: Store, source: Source) -> list[str]:
+    """The columns that hold lists whose elements count each for itself."""
+    lists = [f"k{i}" for i, t in enumerate(source.keys) if t.kind == "list"]
+    if spec.kind != "event" and source.value is not None and source.value.kind == "list":
+        lists.append("v")
+    return lists
 
 
 def asked_query(asked: Asked, number: int, listed: int | None, part: Part) -> str:
@@ -68,43 +75,124 @@ def asked_query(asked: Asked, number: int, listed: int | None, part: Part) -> st
     return f"SELECT {', '.join(['n', 'now', *keys, *place])} FROM {inner} WHERE {part.where(keys)}"
 
 
+@dataclass(slots=True)
+class Keyed:
+    """The rows of the sources of a store and of its readings, sorted by key. `ns` are the n of the answers of
+    all their queries, `whole` the rows of all sources, `mine` those of each reading of its own, `places` the
+    place of the elements of readings under lists."""
+
+    ns: list[Array]
+    whole: Rows
+    span: int
+    seen: tuple[Array, Array]
+    mine: list[Rows]
+    places: list[Any]
+
+
+class Cache:
+    """Sorted rows that other stores have too, the latest of them, up to so many rows."""
+
+    def __init__(self, most: int = 16_000_000) -> None:
+        self.most = most
+        self._held: dict[tuple[str, ...], Keyed] = {}
+
+    def get(self, names: tuple[str, ...]) -> Keyed | None:
+        """The rows of queries of these names."""
+        found = self._held.pop(names, None)
+        if found is not None:
+            self._held[names] = found
+        return found
+
+    def put(self, names: tuple[str, ...], keyed: Keyed) -> None:
+        """Keep the rows, and let go of the ones not asked for longest."""
+        self._held[names] = keyed
+        while len(self._held) > 1 and sum(len(n) for k in self._held.values() for n in k.ns) > self.most:
+            del self._held[next(iter(self._held))]
+
+
 class Load:
-    """A part of a store's history in columns, and what is read of it."""
+    """A part of a store's history in columns, and what is read of it. `lists` says for each of `asked` which
+    of its keys is a list."""
 
     def __init__(
-        self, db: Database, spec: Store, sources: Sequence[Source], in_order: bool, part: Part
+        self,
+        db: Database,
+        spec: Store,
+        sources: Sequence[Source],
+        asked: Sequence[Asked],
+        lists: Sequence[int | None],
+        in_order: bool,
+        part: Part,
+        cache: Cache,
     ) -> None:
         self.db, self.spec, self.sources, self.in_order, self.part = db, spec, sources, in_order, part
-        self.tables = [self._fetch(source_query(spec, s, part)) for s in sources]
+        self.asked = list(zip(asked, lists, strict=True))
+        self.apart = [(a, listed) for a, listed in self.asked if not self._is_shared(a, listed)]
+        self.keyed, self.tables = self._load(cache)
+
+    def _load(self, cache: Cache) -> tuple[Keyed, list[Any]]:
+        """The sorted rows, and what the queries of the sources give."""
+        names = self._names()
+        keyed = cache.get(names) if names else None
+        tables = [self._fetch(source_query(self.spec, s, self.part, keyed is not None)) for s in self.sources]
+        if keyed is None:
+            keyed = self._sorted(tables)
+            if names:
+                cache.put(names, keyed)
+        assert [t.num_rows for t in tables] == [len(n) for n in keyed.ns[: len(tables)]]
+        return keyed, tables
+
+    def _names(self) -> tuple[str, ...]:
+        """What the sorted rows are kept by; nothing where they are not kept."""
+        held = [s.rows for s in self.sources] + [a.rows for a, _ in self.apart]
+        plain = not any(lists_of(self.spec, s) for s in self.sources)
+        plain = plain and self.part.of == 1 and all(listed is None for _, listed in self.apart)
+        return tuple(n for n in held if n is not None) if plain and None not in held else ()
 
     def _fetch(self, query: str) -> Any:
-        return self.db.con.sql(query).to_arrow_table()
+        """What a query gives, in order of n."""
+        table = self.db.con.sql(query).to_arrow_table()
+        n = table.column("n").to_numpy()
+        return table if ascending(n) else table.take(pa.array(np.argsort(n, kind="stable")))
 
-    def read(self, asked: Sequence[Asked], lists: Sequence[int | None], began: int | None) -> list[pa.Table]:
+    def _sorted(self, tables: Sequence[Any]) -> Keyed:
+        width, few = len(self.spec.sources[0].keys), len(tables)
+        asked = [self._fetch(asked_query(a, width, listed, self.part)) for a, listed in self.apart]
+        tables = [*tables, *asked]
+        code = codes(tables, self._key_types(width))
+        n = [t.column("n").to_numpy() for t in tables]
+        now = [t.column("now").to_numpy() for t in tables]
+        all_n, all_now = _joined(n[:few]), _joined(now[:few])
+        seen = (all_n, all_now)
+        if not ascending(all_n):
+            order = np.argsort(all_n, kind="stable")
+            seen = (all_n[order], all_now[order])
+        places = [
+            t.column("p") if listed is not None else None
+            for t, (_, listed) in zip(asked, self.apart, strict=True)
+        ]
+        mine = []
+        for i, p in enumerate(places, few):
+            kept = None if p is None else _once([code[i], n[i]], p.to_numpy())
+            mine.append(rows(code[i], n[i], now[i], kept))
+        span = 2 + max((int(some.max(initial=0)) for some in n), default=0)
+        return Keyed(n, rows(_joined(code[:few]), all_n, all_now), span, seen, mine, places)
+
+    def read(self, began: int | None) -> list[pa.Table]:
         """The readings of every row, in the order of n: `n`, for readings under lists `p`, and a column for
         each node. Raises TooWide for what columns cannot hold."""
-        width = len(self.spec.sources[0].keys)
-        shared = [self._is_shared(a, listed) for a, listed in zip(asked, lists, strict=True)]
-        tables = list(self.tables)
-        for a, listed, same in zip(asked, lists, shared, strict=True):
-            if not same:
-                tables.append(self._fetch(asked_query(a, width, listed, self.part)))
-        keyed = codes(tables, self._key_types(width))
-        ns = [t.column("n").to_numpy() for t in tables]
-        span = 2 + max((int(n.max(initial=0)) for n in ns), default=0)
-        whole, counts = self._counted(tables, keyed, ns, span)
-        windows = self._windows(whole, counts, span, began)
-        out, later = [], len(self.tables)
-        for a, listed, same in zip(asked, lists, shared, strict=True):
-            if same:
-                reader = Reader(windows, whole, np.cumsum(counts), counts.astype(np.int64))
-                out.append(_filled(a, self.tables[0], ns[0], reader))
+        keyed, few = self.keyed, len(self.sources)
+        counts = self._counts()
+        windows = self._windows(counts, began)
+        out, apart = [], 0
+        for a, listed in self.asked:
+            if self._is_shared(a, listed):
+                reader = Reader(windows, keyed.whole, np.cumsum(counts), counts.astype(np.int64))
+                out.append(_filled(a, keyed.ns[0], None, reader))
                 continue
-            table, code, n = tables[later], keyed[later], ns[later]
-            kept = None if listed is None else _once([code, n], table.column("p").to_numpy())
-            mine = rows(code, n, table.column("now").to_numpy(), span, kept)
-            out.append(_filled(a, table, n, Reader(windows, mine), listed is not None))
-            later += 1
+            reader = Reader(windows, keyed.mine[apart])
+            out.append(_filled(a, keyed.ns[few + apart], keyed.places[apart], reader))
+            apart += 1
         return out
 
     def _is_shared(self, asked: Asked, listed: int | None) -> bool:
@@ -122,37 +210,30 @@ class Load:
             out.append(next((t for t in types if not pa.types.is_null(t)), pa.null()))
         return out
 
-    def _counted(
-        self, tables: Sequence[Any], keyed: Sequence[Array], ns: Sequence[Array], span: int
-    ) -> tuple[Rows, Array]:
-        """The rows of all sources that have keys, and which of them count."""
-        kept = [self._kept(*of) for of in zip(self.sources, tables, keyed, ns, strict=False)]
-        few = slice(0, len(self.sources))
-        now = [t.column("now").to_numpy() for t in self.tables]
-        whole = rows(_joined(keyed[few]), _joined(ns[few]), _joined(now), span)
-        return whole, _joined(kept, bool)[whole.place]
+    def _counts(self) -> Array:
+        """Which of the rows of all sources count, in order of key and n."""
+        kept = [self._kept(s, t) for s, t in zip(self.sources, self.tables, strict=True)]
+        return _joined(kept, bool)[self.keyed.whole.place]
 
-    def _kept(self, source: Source, table: Any, code: Array, n: Array) -> Array:
+    def _kept(self, source: Source, table: Any) -> Array:
         """Which rows of a source count: once under each key, and for numbers once each."""
-        kept = pc.fill_null(table.column("counted"), False).to_numpy().copy()
-        valued = source.value is not None and self.spec.kind != "event"
-        if valued and table.column("v").null_count:
-            kept &= table.column("v").is_valid().to_numpy()
-        lists = [t for t in source.keys if t.kind == "list"]
-        in_value = valued and source.value is not None and source.value.kind == "list"
-        if (lists or in_value) and self.spec.kind != "distinct":  # twice seen is seen
-            values = [encoded(table.column("v"))[0]] if in_value else []
-            kept &= _once([code, n, *values], ~kept)
+        kept = pc.fill_null(table.column("counted"), False).to_numpy()
+        if source.value is not None and self.spec.kind != "event" and table.column("v").null_count:
+            kept = kept & table.column("v").is_valid().to_numpy()
+        lists = lists_of(self.spec, source)
+        if lists and self.spec.kind != "distinct":  # twice seen is seen
+            names = [name for name in table.column_names if name.startswith("k")]
+            alike = [encoded(table.column(c))[0] for c in (*names, *(["v"] if "v" in lists else []))]
+            kept = kept & _once([table.column("n").to_numpy(), *alike], ~kept)
         return kept
 
-    def _windows(self, whole: Rows, kept: Array, span: int, began: int | None) -> Windows:
-        counted = whole
-        if not kept.all():
-            counted = Rows(whole.code[kept], whole.n[kept], whole.now[kept], whole.place[kept])
-        values = None
-        if any(s.value is not None for s in self.sources):
-            values = self._values()
-        return Windows(self.spec, entries(counted, values, self.in_order, span), began)
+    def _windows(self, counts: Array, began: int | None) -> Windows:
+        held = self.keyed.whole
+        if not counts.all():
+            held = Rows(held.code[counts], held.n[counts], held.now[counts], held.place[counts], held.given)
+        values = self._values() if any(s.value is not None for s in self.sources) else None
+        made = Entries(held, values, self.keyed.span, self.in_order, self.keyed.seen)
+        return Windows(self.spec, made, began)
 
     def _values(self) -> Any:
         """The values of all sources, one after the other."""
@@ -174,30 +255,27 @@ def _once(alike: Sequence[Array], by: Array) -> Array:
     order = np.lexsort((by, *alike))
     first = np.zeros(len(order), bool)
     first[:1] = True
-    for column in alike:
-        first[1:] |= np.diff(column[order]) != 0
+    for one_of in alike:
+        first[1:] |= np.diff(one_of[order]) != 0
     out = np.zeros(len(order), bool)
     out[order[first]] = True
     return out
 
 
-def _filled(asked: Asked, table: Any, n: Array, reader: Reader, listed: bool = False) -> pa.Table:
-    """The readings for all rows of a table, those that lack a key included, in order of n."""
-    order = None if (np.diff(n) > 0).all() else np.argsort(n, kind="stable")
+def _filled(asked: Asked, n: Array, places: Any, reader: Reader) -> pa.Table:
+    """The readings for all rows of a query, those that lack a key included."""
     back = np.full(len(n), -1)
     back[reader.rows.place] = np.arange(len(reader.rows.place))
-    if order is not None:
-        n, back = n[order], back[order]
     absent = back < 0
-    places = pa.array(back, mask=absent)
+    missing = bool(absent.any())
+    indices = pa.array(back, mask=absent) if missing else pa.array(back)
     columns: dict[str, Any] = {"n": pa.array(n)}
-    if listed:
-        p = table.column("p")
-        columns["p"] = p if order is None else p.take(pa.array(order))
+    if places is not None:
+        columns["p"] = places
     for node in asked.nodes:
         type_ = arrow_type(node.type)
-        made = reader.value(node).cast(type_.value_type if listed else type_).take(places)
-        if node.op == "reaches" and absent.any():
+        made = reader.value(node).cast(type_ if places is None else type_.value_type).take(indices)
+        if node.op == "reaches" and missing:
             made = pc.if_else(pa.array(absent), False, made)
         columns[column(node)] = made
     return pa.table(columns)

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from quell.engine.graph import Node
 from quell.engine.lowered import Store
-from quell.replay.counters_load import Load, Part, names
+from quell.replay.counters_load import Cache, Load, Part, lists_of, names
 from quell.replay.counters_rows import Asked, Readings, Source, column
 from quell.replay.counters_stepped import step_counters, width
 from quell.replay.counters_sums import TooWide
@@ -35,13 +35,14 @@ def read_counters(
     sorted: bool,
     began: int | None,
     prefix: str,
+    cache: Cache | None = None,
 ) -> list[Readings]:
     """Work out all readings of one store; gives one `Readings` for each of `asked`.
 
     `sources` are those that are fed, in the order of the store's own. `sorted` says that `now` never runs
     backwards with n, `began` is the time of the history's first event in microseconds. The names of all
-    tables begin with `prefix`."""
-    work = _Work(db, spec, sources, asked, sorted, began, prefix)
+    tables begin with `prefix`. A `cache` that several calls on the same history share keeps sorted rows."""
+    work = _Work(db, spec, sources, asked, sorted, began, prefix, cache or Cache())
     return [work.readings(i) for i in range(len(asked))]
 
 
@@ -73,22 +74,24 @@ class _Work:
         in_order: bool,
         began: int | None,
         prefix: str,
+        cache: Cache,
     ) -> None:
         self.db, self.spec, self.sources, self.asked = db, spec, sources, asked
         self.in_order, self.began, self.prefix = in_order, began, prefix
+        self.cache = cache
         self.lists = [self._listed(a) for a in asked]
         self.why = self._hindrance()
-        self.columns = self._some(in_columns) if not self.why else [None] * len(asked)
+        self.columns = self._some() if not self.why else [None] * len(asked)
         tables: list[str | None] = [None] * len(asked)
         try:
             tables = self._by_columns()
-        except TooWide:
-            self.why = "a key or a number is larger than columns hold exactly"
+        except TooWide as error:
+            self.why = str(error)
             self.columns = [None] * len(asked)
         self.by_columns = tables
         self.by_store = self._by_store()
 
-    def _some(self, wanted: object) -> list[Asked | None]:
+    def _some(self) -> list[Asked | None]:
         out: list[Asked | None] = []
         for a in self.asked:
             nodes = [n for n in a.nodes if in_columns(n)]
@@ -111,9 +114,7 @@ class _Work:
 
     def _crowded(self, source: Source) -> bool:
         """Whether an event may add more entries to a store than it takes."""
-        lists = [k for k, t in zip(names(len(source.keys)), source.keys, strict=True) if t.kind == "list"]
-        if source.value is not None and source.value.kind == "list" and self.spec.kind != "event":
-            lists.append("v")
+        lists = lists_of(self.spec, source)
         if not lists:
             return False
         most = self.db.value(f"SELECT max({' * '.join(f'len({c})' for c in lists)}) FROM ({source.query})")
@@ -130,12 +131,17 @@ class _Work:
         number = -(-rows // ROWS) or 1
         raw = [f"{self.prefix}{i}_raw" for i, _ in held]
         for part in range(number):
-            load = Load(self.db, self.spec, self.sources, self.in_order, Part(part, number))
-            for name, made in zip(
-                raw,
-                load.read([a for _, a in held], [self.lists[i] for i, _ in held], self.began),
-                strict=True,
-            ):
+            load = Load(
+                self.db,
+                self.spec,
+                self.sources,
+                [a for _, a in held],
+                [self.lists[i] for i, _ in held],
+                self.in_order,
+                Part(part, number),
+                self.cache,
+            )
+            for name, made in zip(raw, load.read(self.began), strict=True):
                 self._put(name, made, first=part == 0)
         out: list[str | None] = [None] * len(self.asked)
         for (i, a), name in zip(held, raw, strict=True):
@@ -193,8 +199,8 @@ class _Work:
         if mine and stores:
             table = f"{self.prefix}{place}"
             self.db.con.execute(
-                f"CREATE TABLE {quoted(table)} AS SELECT * FROM {quoted(mine)} JOIN {quoted(stores)} USING (n) "
-                "ORDER BY n"
+                f"CREATE TABLE {quoted(table)} AS "
+                f"SELECT * FROM {quoted(mine)} JOIN {quoted(stores)} USING (n) ORDER BY n"
             )
             for old in (mine, stores):
                 self.db.con.execute(f"DROP TABLE {quoted(old)}")

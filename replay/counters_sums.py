@@ -14,11 +14,12 @@ range of doubles.
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from quell.signals.counters_entries import EXACT, LONGEST, quotient
+from quell.signals.counters_entries import EXACT, LONGEST, quotient, scaled
 
 Array = Any
 """A NumPy array of one dimension."""
@@ -29,8 +30,15 @@ _EXTENT = 900
 """Doubles of larger or smaller exponents are not summed here."""
 
 
+_SQUARED = 2.0**480
+"""Numbers whose squares, summed, are doubles."""
+
+
 class TooWide(Exception):
-    """Numbers that two limbs cannot hold."""
+    """What columns cannot hold exactly; the message says what, as a reason to go another way."""
+
+
+_APART = "the numbers are too large, or too far apart, to be summed in columns"
 
 
 class Sums:
@@ -39,46 +47,36 @@ class Sums:
 
     def __init__(self, values: Array, most: int) -> None:
         self.bits = _ROOM - max(1, int(most).bit_length())
-        if self.bits < 1:
-            raise TooWide
-        if values.dtype.kind == "f":
-            high, low, self.scale = self._limbs(values)
+        self.scale = 0
+        if self.bits < 32:
+            raise TooWide(_APART)
+        if values.dtype.kind != "f" or _whole(values):
+            whole = values.astype(np.int64)
+            high, low = whole >> self.bits, whole & ((1 << self.bits) - 1)
         else:
-            self.scale = 0
-            high, low = values >> self.bits, values & ((1 << self.bits) - 1)
+            high, low = self._limbs(values)
         if len(high) and int(max(-int(high.min()), int(high.max()), 1)).bit_length() > self.bits:
-            raise TooWide
+            raise TooWide(_APART)
         self.high, self.low = _running(high), _running(low)
 
-    def _limbs(self, values: Array) -> tuple[Array, Array, int]:
+    def _limbs(self, values: Array) -> tuple[Array, Array]:
         """The limbs of doubles, and the power of two that makes them whole."""
         fraction, exponent = np.frexp(values)
         whole = np.ldexp(fraction, 53).astype(np.int64)  # exact: a double has 53 bits
-        exponent = exponent.astype(np.int64) - 53
         some = whole != 0
-        if not some.any():
-            return whole, whole.copy(), 0
-        lowest = np.frexp((whole & -whole).astype(np.float64))[1].astype(np.int64) - 1
-        scale = max(0, int(-(exponent + lowest)[some].min()))
-        shift = np.where(some, exponent + scale, 0)
+        lowest = np.frexp((whole & -whole).astype(np.float64))[1]
+        exponent = exponent - 53
+        self.scale = max(0, 1 - int((exponent + lowest)[some].min()))
+        shift = (exponent + self.scale).astype(np.int64)
+        shift[~some] = 0
         top = int(shift.max())
-        if scale > _EXTENT or int(exponent[some].max()) > _EXTENT or top + 53 > 2 * self.bits:
-            raise TooWide
-        bits, mask = self.bits, (1 << self.bits) - 1
-        # A shift by 64 or more is not defined, so each is held within bounds, and the right one taken.
-        down = whole >> np.clip(-shift, 0, 63)
-        up = whole << np.clip(shift, 0, 63)
-        low = np.where(shift <= 0, down, np.where(shift < bits, up, 0)) & mask
-        high = np.where(
-            shift <= 0,
-            down >> bits,
-            np.where(
-                shift < bits,
-                whole >> np.clip(bits - shift, 0, 63),
-                whole << np.clip(shift - bits, 0, 63),
-            ),
-        )
-        return high, low, scale
+        if self.scale > _EXTENT or int(exponent.max()) > _EXTENT or top > min(2 * self.bits - 53, 63):
+            raise TooWide(_APART)
+        whole >>= np.maximum(-shift, 0)
+        shift = np.maximum(shift, 0)
+        low = (whole << shift) & ((1 << self.bits) - 1)  # what is shifted out is in the other one
+        high = (whole >> np.maximum(self.bits - shift, 0)) << np.maximum(shift - self.bits, 0)
+        return high, low
 
     def _between(self, start: Array, end: Array) -> tuple[Array, Array]:
         """The limbs of the sums of stretches; the lower is not negative."""
@@ -97,7 +95,7 @@ class Sums:
         fits, whole = self._small(high, low)
         out = np.ldexp(whole.astype(np.float64), -self.scale)
         if not fits.all():
-            wide = np.nonzero(~fits)[0]
+            wide = np.flatnonzero(~fits)
             out[wide] = self._wide(high[wide], low[wide])
         return out
 
@@ -111,15 +109,45 @@ class Sums:
     def mean(self, start: Array, end: Array) -> Array:
         """The means of stretches that are not empty, as doubles."""
         high, low = self._between(start, end)
-        number = end - start
+        number = np.maximum(end - start, 1)
         fits, whole = self._small(high, low)
-        exact = fits & (whole >= -EXACT) & (whole <= EXACT)
         # Both are doubles without rounding, so the quotient is rounded once.
-        out = np.ldexp(whole / np.maximum(number, 1), -self.scale)
-        for i in np.nonzero(~exact & (number > 0))[0].tolist():
-            total = (int(high[i]) << self.bits) + int(low[i])
-            out[i] = quotient(total, int(number[i]) << self.scale)
+        out = np.ldexp(whole / number, -self.scale)
+        wide = np.flatnonzero(~(fits & (whole >= -EXACT) & (whole <= EXACT)))
+        if len(wide):
+            out[wide] = self._quotient(high[wide], low[wide], number[wide])
         return out
+
+    def _quotient(self, high: Array, low: Array, number: Array) -> Array:
+        """Sums of more than 53 bits by so many: a long division, limb by limb, and one limb after the point.
+        Together they have more than 60 bits, and a rest sets the last of them. `number` times a limb has no
+        more than 60 bits."""
+        first, rest = np.divmod(high, number)
+        second, rest = np.divmod(rest << self.bits | low, number)
+        third, rest = np.divmod(rest << self.bits, number)
+        third |= rest != 0
+        fits, both = self._small(first, second)
+        return np.where(
+            fits,
+            np.ldexp(self._wide(both, third), -self.bits),
+            self._wide(first, second | (third != 0)),
+        )
+
+    def stddev(self, values: Array, start: Array, end: Array) -> Array:
+        """The sample standard deviations of stretches of two values or more; `values` are those that the sums
+        are of. The squares are Python's whole numbers: they may have more bits than limbs do."""
+        if len(values) and np.abs(values).max() > _SQUARED:
+            raise TooWide(_APART)
+        whole = [scaled(v, self.scale) for v in values.tolist()]
+        sums = [0, *accumulate(whole)]
+        squares = [0, *accumulate(v * v for v in whole)]
+        out = np.zeros(len(start))
+        some = np.flatnonzero(end - start > 1)
+        for i, a, b in zip(some.tolist(), start[some].tolist(), end[some].tolist(), strict=True):
+            number, total = b - a, sums[b] - sums[a]
+            top = number * (squares[b] - squares[a]) - total * total
+            out[i] = quotient(top, number * (number - 1) << 2 * self.scale)
+        return np.sqrt(out)
 
     def sum_whole(self, start: Array, end: Array) -> tuple[Array, Array]:
         """The sums of stretches of whole numbers, and whether they are durations that there can be."""
@@ -135,8 +163,13 @@ class Sums:
     def _whole(self, start: Array, end: Array) -> Array:
         fits, whole = self._small(*self._between(start, end))
         if not fits.all():
-            raise TooWide
+            raise TooWide(_APART)
         return whole
+
+
+def _whole(values: Array) -> bool:
+    """Whether all doubles are whole and their conversion to whole numbers is exact."""
+    return bool((np.abs(values) <= EXACT).all() and (values == np.rint(values)).all())
 
 
 def _running(limb: Array) -> Array:

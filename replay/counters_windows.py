@@ -11,13 +11,13 @@ import pyarrow as pa
 from quell.engine.counter_words import word_of
 from quell.engine.graph import Node
 from quell.engine.lowered import Store
-from quell.replay.counters_columns import Entries, Rows, encoded
+from quell.replay.counters_columns import Entries, Rows, encoded, rounded_to
 from quell.replay.counters_sums import Array, Sums, TooWide, extreme
 from quell.signals.counters_base import MOST
 
 SAFE = MOST // 2
 """No store lets go of what it should hold as long as no window has more entries."""
-_NUMBERS = frozenset(("count", "distinct", "sum", "sum_whole", "mean", "mean_whole", "min", "max"))
+_NUMBERS = frozenset(("count", "distinct", "sum", "sum_whole", "mean", "mean_whole", "stddev", "min", "max"))
 _BEST = frozenset(("min", "max"))
 _TIMES = frozenset(("first", "last", "first_at", "last_at", "since_last"))
 
@@ -38,7 +38,7 @@ class Windows:
         self.resolution = spec.resolution or 0
         self.most = self._most(spec)
         if self.most > SAFE:
-            raise TooWide
+            raise TooWide(f"more than {SAFE:,} events in the window of one key")
         self._sums: Sums | None = None
         self._numbers: Array | None = None
         self._neighbours: tuple[Array, Array] | None = None
@@ -159,17 +159,17 @@ class Reader:
     def _since(self, back: int) -> Array:
         """Where the entries begin that count as of later than so long ago."""
         if back not in self._after:
-            time = self.at - back
-            if self.windows.resolution:
-                time -= time % self.windows.resolution
-            self._after[back] = np.minimum(self.entries.after(self.rows.code, time), self.upto)
+            self._after[back] = self._later(back, self.windows.resolution)
         return self._after[back]
 
-    def _until(self, ago: int) -> Array:
-        time = self.at - ago
-        if self.windows.resolution:
-            time += -time % self.windows.resolution
-        return np.minimum(self.entries.after(self.rows.code, time), self.upto)
+    def _later(self, back: int, resolution: int) -> Array:
+        """The same, times rounded to the resolution: a negative one rounds up."""
+        held, rows = self.entries, self.rows
+        if held.in_order:
+            found = held.back(rows, back, resolution)
+        else:
+            found = held.after(rows.code, rounded_to(self.at - back, resolution))
+        return np.minimum(found, self.upto)
 
     def _stretch(self, word: str, within: int | None, before: Any) -> tuple[Array, Array, Array]:
         """The stretch that a reading sees, and whether it was watched whole."""
@@ -177,7 +177,7 @@ class Reader:
         start = self.first if within is None else self._since(within + ago)
         known = np.ones(len(start), bool)
         if ago:
-            end, began = self._until(ago), self.windows.began
+            end, began = self._later(ago, -self.windows.resolution), self.windows.began
             known[:] = began is not None and self.at - ago - (within or 0) >= began
             return start, end, known
         past = before == "this" or word_of(word).past
@@ -209,7 +209,7 @@ class Reader:
         follows = np.minimum(self.upto, len(held.code) - 1)
         same = (self.upto < len(held.code)) & (held.code[follows] == self.rows.code)
         if (same & (held.at[follows] < self.at)).any():
-            raise TooWide
+            raise TooWide("events come late, after readings that look from a later time")
 
     def _time(self, word: str, start: Array, end: Array) -> Array:
         at = self.entries.at
@@ -240,6 +240,10 @@ def _mean(of: Windows, within: int | None, start: Array, end: Array, some: Array
     return of.sums().mean(start, end), some
 
 
+def _stddev(of: Windows, within: int | None, start: Array, end: Array, some: Array) -> Value:
+    return of.sums().stddev(of.numbers(), start, end), end - start > 1
+
+
 def _mean_whole(of: Windows, within: int | None, start: Array, end: Array, some: Array) -> Value:
     return of.sums().mean_whole(start, end), some
 
@@ -259,6 +263,7 @@ _WORDS: dict[str, Callable[[Windows, int | None, Array, Array, Array], Value]] =
     "sum_whole": _sum_whole,
     "mean": _mean,
     "mean_whole": _mean_whole,
+    "stddev": _stddev,
     "min": _min,
     "max": _max,
 }

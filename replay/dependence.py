@@ -99,8 +99,8 @@ class Dependence:
             self._known.clear()
 
     def _more_residual(self) -> dict[str, str]:
-        """The stores that follow from decisions because something that they look at, or a key that they are read
-        under, does."""
+        """The stores that follow from decisions because something that they look at, or a key that they are
+        read under, does."""
         found: dict[str, str] = {}
         for identity, store in self.stores.items():
             if identity not in self.residual:

@@ -1,8 +1,8 @@
 """A report as one HTML page that needs nothing else: no network, no other file, no installed font.
 
 The figures and the pictures are markup, made here. The page's script is only for what moves: it opens
-samples, sorts, filters and shows tips. What it opens stands as JSON in the page and is only ever set as text. A
-policy in the page itself forbids everything but that very script and style.
+samples, sorts, filters and shows tips. What it opens stands as JSON in the page and is only ever set as text.
+A policy in the page itself forbids everything but that very script and style.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from quell.replay import page_backtest, page_compare
-from quell.replay.page_html import Html, join, prose, tag
+from quell.replay.page_html import Html, join, prose, source, tag
 from quell.replay.page_parts import Ladder, Section, ladder
 from quell.replay.page_samples import Packer
 from quell.replay.page_words import headline
@@ -88,10 +88,19 @@ def _data(packer: Packer, opened: dict[str, Any], found: Ladder) -> str:
         "ladder": list(found.verdicts),
         "styles": {v: found.style(v) for v in found.verdicts},
     }
-    made = msgspec.json.encode(held).decode()
+    made = msgspec.json.encode(_seen(held)).decode()
     for character in "<>&\u2028\u2029":
         made = made.replace(character, f"\\u{ord(character):04x}")
     return made
+
+
+def _seen(value: Any) -> Any:
+    """The same data with everything spelt out that cannot be seen."""
+    if isinstance(value, str):
+        return source(value)
+    if isinstance(value, dict):
+        return {_seen(key): _seen(held) for key, held in value.items()}
+    return [_seen(held) for held in value] if isinstance(value, list) else value
 
 
 def _whole(title: str, body: Html, data: str) -> str:

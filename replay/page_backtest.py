@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from quell.engine.cli_output import count
 from quell.replay.page_history import data, making
-from quell.replay.page_html import Html, join, name, source, tag
+from quell.replay.page_html import Html, join, name, tag
 from quell.replay.page_matrix import MOST_RULES, crowd, heat
 from quell.replay.page_parts import (
     Ladder,
     Section,
-    bar,
     cell,
     ladder,
     legend,
@@ -22,10 +20,11 @@ from quell.replay.page_parts import (
     table,
     tiles,
 )  # fmt: skip
-from quell.replay.page_plots import Axis, Series, axis, spark, stacked
+from quell.replay.page_plots import Axis, Series, axis, stacked
 from quell.replay.page_quality import FIGURES, chosen, curve, dot_scale, dots
+from quell.replay.page_rules import details, ordered, rule_section
 from quell.replay.page_samples import Packer
-from quell.replay.page_words import length, per, share, volume
+from quell.replay.page_words import length, per, share, stamp
 from quell.replay.report_data import Backtest, Overlap, RuleRow, Timeline, VerdictRow
 
 MOST_PAIRS = 10
@@ -55,7 +54,7 @@ def _figures(report: Backtest) -> list[tuple[str, str, str]]:
             ("False positives", share(harm.value, 2), f"of {harm.of:,} events labelled fine are caught")
         )
         if overall.volume_recall is not None and report.labelled is not None:
-            weighed = f"weighed by {report.labelled.volume or 'volume'}; "
+            weighed = f"weighed by {report.weighed or report.labelled.volume or 'volume'}; "
             weighed += f"precision {share(overall.volume_precision)}"
             made.append(("Recall by volume", share(overall.volume_recall), weighed))
     if report.labels_set:
@@ -87,11 +86,6 @@ def sections(report: Backtest, packer: Packer) -> tuple[list[Section], dict[str,
     return made, {"rules": [details(r) | {"s": p} for r, p in zip(rules, places, strict=True)]}
 
 
-def ordered(rules: Sequence[RuleRow]) -> list[RuleRow]:
-    """Rules as the page lists them: those that fire most first."""
-    return sorted(rules, key=lambda r: (-r.fired, r.rule))
-
-
 # --------------------------------------------------------------------------------------------- verdicts
 
 
@@ -104,7 +98,8 @@ def over_time(rows: Sequence[VerdictRow], timeline: Timeline, times: Axis, found
     given = [r for r in rows[1:] if r.count]
     series = [Series(r.verdict, found.style(r.verdict), r.over_time) for r in reversed(given)]
     picture = stacked(times, series, "events by verdict over time")
-    unit = tag("small", f"events per {per(times.seconds)}, times in UTC", class_="unit")
+    since = f", from {stamp(timeline.starts[0])}" if timeline.starts else ""
+    unit = tag("small", f"events per {per(times.seconds)}{since}, times in UTC", class_="unit")
     everything = stacked(times, [Series("all events", "hits", timeline.events)], "all events over time", 70)
     return section(
         "time", "What was decided, over time", lead,
@@ -113,104 +108,6 @@ def over_time(rows: Sequence[VerdictRow], timeline: Timeline, times: Axis, found
         picture if given else tag("p", "No rule asked for more than the mildest verdict.", class_="empty"),
         tag("h3", "All events"), unit, everything,
     )  # fmt: skip
-
-
-# ------------------------------------------------------------------------------------------------ rules
-
-
-def rule_section(report: Backtest, rules: Sequence[RuleRow], times: Axis, found: Ladder) -> Section:
-    """Every rule with its figures; a click opens its text, its figures and samples."""
-    judged = report.labelled is not None
-    most = max([r.fired for r in rules], default=1) or 1
-    head = [("rule", "sort"), ("verdict", "sort wide"), ("hits", "sort n hits-cell"), ("over time", "trend")]
-    head += [("precision", "sort n"), ("recall", "sort n wide")] if judged else []
-    head += [("entities", "sort n wide"), ("only this rule", "sort n wide"), ("held back", "sort n wide")]
-    head += [("missing", "sort n wide"), ("cost", "sort n wide")]
-    weighed = any(r.volume is not None for r in rules)
-    head += [("volume", "sort n wide")] if weighed else []
-    rows = [_rule(r, i, times, found, most, judged, weighed) for i, r in enumerate(rules)]
-    lead = (
-        "Open a rule to see its text, its figures and events to look at. A heading sorts. “Only this rule” "
-        "counts events that no other live rule fired on: what would be lost without it."
-    )
-    quiet = [tag("li", tag("code", rule)) for rule in report.quiet]
-    return section(
-        "rules", "Every rule", lead,
-        tag("input", type="search", class_="filter", data_filter="rules", aria_label="Filter rules",
-            placeholder="Filter rules by name, tag, owner or verdict", hidden=True),
-        tag("div", table(head, rows, style="rules"), id="rules-table"),
-        shut(f"{count(len(quiet), 'rule')} never fired", tag("ul", quiet, class_="names")) if quiet else None,
-        shut("What the columns mean", _meanings()),
-    )  # fmt: skip
-
-
-def _rule(r: RuleRow, i: int, times: Axis, found: Ladder, most: int, judged: bool, weighed: bool) -> Html:
-    words = " ".join([r.rule, r.verdict, r.owner or "", r.severity or "", r.mode, *r.tags])
-    told = f"{r.fired:,}"
-    first = (
-        tag("span", tag("span", name(r.rule)), class_="rule-name", data_open=i),
-        tag("span", "shadow", class_="badge") if r.mode == "shadow" else None,
-        tag("small", found.chip(r.verdict) if r.verdict else "no verdict", class_="narrow"),
-    )
-    missing = "–" if r.missing is None else f"{'≈' if r.sampled else ''}{r.missing:,}"
-    return tag(
-        "tr",
-        cell(*first, style="first"),
-        cell(found.chip(r.verdict) if r.verdict else tag("small", "none"), style="wide"),
-        cell(tag("small", share(r.rate, 2)), told, bar(r.fired / most), style="n hits-cell", value=r.fired),
-        cell(spark(times, r.over_time), style="trend"),
-        _judged(r) if judged else None,
-        cell(f"{r.entities:,}", style="n wide", value=r.entities),
-        cell(f"{r.only:,}", style="n wide", value=r.only),
-        cell(f"{r.held:,}" if r.held else "", style="n wide", value=r.held),
-        cell(missing if r.missing != 0 else "", style="n wide", value=r.missing or 0),
-        cell(share(r.cost, 0) if r.cost else "", style="n wide", value=r.cost),
-        cell(volume(r.volume), style="n wide", value=r.volume or 0) if weighed else None,
-        data_words=words, class_="quiet" if not r.fired else None,
-    )  # fmt: skip
-
-
-def _judged(r: RuleRow) -> list[Html]:
-    """Precision and recall of a rule; one that asks for no verdict catches nothing that could be right."""
-    if r.quality is None or not r.verdict:
-        return [cell("", style="n", value=-1), cell("", style="n wide", value=-1)]
-    rates = ((r.quality.precision, "n"), (r.quality.recall, "n wide"))
-    return [cell(share(q.value), style=style, value=-1 if q.value is None else q.value) for q, style in rates]
-
-
-def _meanings() -> Html:
-    told = (
-        ("hits", "events on which the rule fired (in shadow: would have), and their share of those asked"),
-        ("precision", "of the hits that have a label, how many are labelled as abuse"),
-        ("recall", "of all events labelled as abuse, how many the rule hit"),
-        ("entities", "how many different people, servers, … the hits were about"),
-        ("only this rule", "hits on which no other live rule fired"),
-        ("held back", "the condition was true, but a rollout or an exemption kept the rule from firing"),
-        ("missing", "the condition could not be told: something was missing; ≈ where estimated"),
-        ("volume", "the sum of the field that events are weighed by, over the hits"),
-        ("cost", "the rule's share of what all rules are expected to cost"),
-    )  # fmt: skip
-    return tag("dl", [(tag("dt", term), tag("dd", meaning)) for term, meaning in told], class_="meanings")
-
-
-def details(r: RuleRow) -> dict[str, Any]:
-    """What the page shows of a rule once it is opened."""
-    made: dict[str, Any] = {"n": r.rule, "p": r.place, "t": source(r.text), "m": r.mode}
-    facts = [("tags", ", ".join(r.tags)), ("owner", r.owner or ""), ("severity", r.severity or "")]
-    facts += [("events asked", f"{r.events:,}"), ("hits", f"{r.fired:,} ({share(r.rate, 2)})")]
-    facts += [("entities", f"{r.entities:,}"), ("only this rule", f"{r.only:,}")]
-    facts += [("held back", f"{r.held:,}" if r.held else "")]
-    if r.volume is not None:
-        facts.append(("volume", volume(r.volume)))
-    if r.quality is not None:
-        q = r.quality
-        facts += [
-            ("right", f"{q.right:,}"),
-            ("wrong", f"{q.wrong:,}"),
-            ("without a label", f"{q.unlabelled:,}"),
-        ]
-        facts += [("missed", f"{q.missed:,}")]
-    return made | {"f": [[k, v] for k, v in facts if v]}
 
 
 # ---------------------------------------------------------------------------------------------- quality
@@ -228,10 +125,14 @@ def quality(report: Backtest, rules: Sequence[RuleRow]) -> Section | None:
     )
     words = (
         f"Labels come from {lab.text}: {lab.positive:,} events of abuse, {lab.negative:,} that are fine; "
-        f"{lab.unlabelled:,} have no label and enter no rate."
+        + (
+            f"{lab.unlabelled:,} have no label and enter no rate."
+            if lab.unlabelled
+            else "every event has one."
+        )
     )
     verdicts = [(f"{v.verdict}{' or graver' if v is not report.verdicts[-1] else ''}", v.quality)
-                for v in report.verdicts[1:] if v.quality is not None]  # fmt: skip
+                for v in report.verdicts[1:] if v.quality is not None and v.count]  # fmt: skip
     told = [
         (r.rule, r.quality) for r in rules if r.verdict and r.quality is not None and r.quality.precision.of
     ]

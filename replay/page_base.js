@@ -85,7 +85,22 @@ document.addEventListener("pointerdown", (event) => {
   if (mark) showTip(mark, event.clientX, event.clientY);
   else hideTip();
 });
-document.addEventListener("scroll", hideTip, { passive: true });
+document.addEventListener("scroll", () => {
+  if (marked && marked.closest("[data-marks]") === document.activeElement) showBeside(marked);
+  else hideTip();
+}, { passive: true });
+
+/** The tip of a mark that keys went to. */
+function showBeside(mark) {
+  const box = mark.getBoundingClientRect();
+  showTip(mark, box.left + box.width / 2, box.top + Math.min(box.height / 2, 40));
+}
+
+for (const picture of all("[data-marks]")) {
+  const title = picture.closest("section") ? one("h2", picture.closest("section")).textContent : "All events by verdict";
+  picture.setAttribute("role", "group");
+  picture.setAttribute("aria-label", `${title}: the arrow keys go from value to value`);
+}
 
 // In a picture that has the focus the arrow keys go from mark to mark.
 document.addEventListener("keydown", (event) => {
@@ -98,9 +113,7 @@ document.addEventListener("keydown", (event) => {
   const marks = all("[data-tip]", picture).filter((m) => m.getClientRects().length);
   if (!marks.length) return;
   const at = marks.indexOf(marked);
-  const mark = marks[at < 0 ? (step > 0 ? 0 : marks.length - 1) : (at + step + marks.length) % marks.length];
-  const box = mark.getBoundingClientRect();
-  showTip(mark, box.left + box.width / 2, box.top + Math.min(box.height / 2, 40));
+  showBeside(marks[at < 0 ? (step > 0 ? 0 : marks.length - 1) : (at + step + marks.length) % marks.length]);
 });
 document.addEventListener("focusout", hideTip);
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from quell.engine.cli_output import count
-from quell.replay.page_backtest import details, dot_rows, overlaps, samples_section, settings
+from quell.replay.page_backtest import dot_rows, overlaps, samples_section, settings
 from quell.replay.page_history import data, making
 from quell.replay.page_html import Html, join, name, prose, source, tag
 from quell.replay.page_matrix import ribbons, transitions
@@ -20,8 +20,9 @@ from quell.replay.page_parts import (
     tiles,
 )  # fmt: skip
 from quell.replay.page_plots import Axis, axis, differences, spark
+from quell.replay.page_rules import details
 from quell.replay.page_samples import Packer
-from quell.replay.page_words import length, listed, share, signed
+from quell.replay.page_words import judged, length, listed, share, signed
 from quell.replay.report_data import Comparison, Quality, RuleChange, RuleRow
 
 STATUS = {"same": "as it was", "changed": "changed", "new": "new", "gone": "gone", "renamed": "renamed"}
@@ -35,7 +36,7 @@ def both(report: Comparison) -> Ladder:
 
 def summary(report: Comparison) -> Html:
     """What stands below the headline: figures, and the gates."""
-    of = report.after.source.events
+    of = judged(report.after)
 
     def part(events: int) -> str:
         return share(events / of if of else None, 2)
@@ -146,7 +147,7 @@ def _rule(r: RuleChange, i: int, times: Axis, most: int) -> Html:
     words = " ".join([r.rule, r.was or "", STATUS[r.status], *r.changed])
     badge = tag("span", STATUS[r.status], class_=f"badge {r.status}") if r.status != "same" else None
     first: tuple[Html | None, ...] = (
-        tag("span", tag("span", name(r.rule)), class_="rule-name", data_open=i),
+        tag("span", tag("span", name(r.rule)), class_="rule-name", data_open=True),
         tag("small", badge, class_="narrow") if badge else None,
     )
     told = f"was {r.was}" if r.was else f"{listed(r.changed)} changed" if r.changed else ""
@@ -158,11 +159,11 @@ def _rule(r: RuleChange, i: int, times: Axis, most: int) -> Html:
         cell(badge, style="wide"),
         cell(f"{r.before:,}" if r.status != "new" else "–", style="n wide", value=r.before),
         cell(f"{r.after:,}" if r.status != "gone" else "–", style="n", value=r.after),
-        cell(_diverging(r, most), style="half"),
+        cell(_diverging(r, most) if r.newly or r.no_longer else None, style="half"),
         cell(signed(r.newly) if r.newly else "", style="n", value=r.newly),
         cell(signed(-r.no_longer) if r.no_longer else "", style="n", value=r.no_longer),
         cell(spark(times, r.over_time, "diff") if any(r.over_time) else "", style="trend wide"),
-        data_words=words, class_="quiet" if not (r.newly or r.no_longer) else None,
+        data_words=words, data_rule=i, class_="quiet" if not (r.newly or r.no_longer) else None,
     )  # fmt: skip
 
 
@@ -252,7 +253,12 @@ def qualities(report: Comparison, rules: Sequence[RuleChange], found: Ladder) ->
         "where they overlap widely, chance may explain the difference."
     )
     lab = report.after.labelled
-    words = f"Labels come from {lab.text}; {lab.unlabelled:,} events have none and enter no rate."
+    words = f"Labels come from {lab.text}; "
+    words += (
+        f"{lab.unlabelled:,} events have none and enter no rate."
+        if lab.unlabelled
+        else "every event has one."
+    )
     return section(
         "quality", "Whether it gets better", lead, tag("p", words),
         legend([("before", "before"), ("after", "after")]),
@@ -282,6 +288,6 @@ def looks(report: Comparison) -> Section | None:
     alike = [tag("li", prose(t)) for t in report.looks_different]
     return section(
         "live", "Going live", lead,
-        (tag("h3", "Counters"), table(head, rows)) if rows else None,
+        (tag("h3", "Counters"), table(head, rows, style="stack")) if rows else None,
         (tag("h3", "Written otherwise, decided alike"), tag("ul", alike)) if alike else None,
     )  # fmt: skip

@@ -42,22 +42,19 @@ def _facts(source: Source) -> Html:
         f"{n:,} {name}" for name, n in sorted(source.by_type.items(), key=lambda k: (-k[1], k[0]))[:6]
     )
     first = stamp(source.first) if source.first else "–"
-    last = stamp(source.last) if source.last else "–"
-    late = (
-        "in the order of time" if not source.late else f"{source.late:,} came after later ones in the files"
-    )
+    last = f"to {stamp(source.last)} UTC" if source.last else ""
+    late = "all in the order of time" if not source.late else "came after later ones in the files"
     turned = "all were taken" if not source.refused else f"of {count(source.records, 'record')}"
-    return tiles(
-        [
-            ("Events", f"{source.events:,}", kinds),
-            ("From", first, "UTC"),
-            ("To", last, "UTC"),
-            ("Refused", f"{source.refused:,}", turned),
-            ("Late", f"{source.late:,}", late),
-            ("Wrong kinds of value", f"{source.problems:,}", "count as missing"),
-            ("Labels by hand", f"{source.hands:,}", "set or removed by people"),
-        ]
-    )
+    made = [
+        ("Events", f"{source.events:,}", kinds),
+        ("Period", first, last),
+        ("Refused", f"{source.refused:,}", turned),
+        ("Late", f"{source.late:,}", late),
+        ("Wrong kinds of value", f"{source.problems:,}", "count as missing"),
+    ]
+    if source.hands:
+        made.append(("Labels by hand", f"{source.hands:,}", "set or removed by people"))
+    return tiles(made)
 
 
 def _coverage(fields: Sequence[FieldCoverage]) -> Html | None:
@@ -152,7 +149,7 @@ def making(report: Backtest, before: Backtest | None = None) -> Section:
         (f"Answers of {name}", f"{n:,}", "recorded, not asked anew")
         for name, n in sorted(report.remote.items())
     ]
-    ways = table([("part", ""), ("way", ""), ("why", "half")], rows) if rows else None
+    ways = table([("part", ""), ("way", ""), ("why", "half")], rows, style="stack") if rows else None
     return section("making", "How it was worked out", lead, tiles(figures), _warmup(report), ways)
 
 
@@ -160,14 +157,12 @@ def _warmup(report: Backtest) -> Html:
     warm = report.warmup
     if not warm.longest:
         return tag("p", "No policy looks back in time, so every figure is whole from the first event on.")
-    told = f"The longest look back is {warm.longest}. "
-    if warm.until is None:
-        told += "The history is shorter than that, so counters over it were never full"
-    else:
-        told += f"Before {stamp(warm.until)} UTC windows were not full yet: {count(warm.events, 'event')}"
-    told += (
-        ", and the figures leave those events out."
-        if warm.left_out
-        else "; the figures include those events."
-    )
+    told = "" if warm.longest == "ever" else f"The longest window that is read is {warm.longest}. "
+    if warm.until is not None:
+        told += f"It was full from {stamp(warm.until)} UTC on; {count(warm.events, 'event')} came before, "
+        told += "and the figures leave them out. " if warm.left_out else "and the figures include them. "
+    elif told:
+        told += "The history is shorter than that, so counters over it saw less than they would in service. "
+    if warm.ever:
+        told += "A counter also looks back for ever, which no history fills."
     return tag("p", told)

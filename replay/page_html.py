@@ -10,6 +10,7 @@ from quell.engine.cli_output import visible
 LONGEST = 400
 """Characters of one text that the page shows."""
 _VOID = frozenset({"br", "input", "meta"})
+_SHAPES = frozenset({"circle", "line", "path", "polygon", "polyline", "rect"})
 
 
 class Html(str):
@@ -69,6 +70,8 @@ def tag(element: str, *inside: Inside, **attributes: Attribute) -> Html:
     made = "".join(_attribute(key, value) for key, value in attributes.items())
     if element in _VOID:
         return Html(f"<{element}{made}>")
+    if element in _SHAPES and not inside:
+        return Html(f"<{element}{made}/>")
     return Html(f"<{element}{made}>{join(*inside)}</{element}>")
 
 

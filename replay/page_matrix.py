@@ -12,6 +12,8 @@ from quell.replay.report_data import Flow, Overlap
 
 MOST_RULES = 16
 """Rules in the picture of overlaps: those with the most in common with others."""
+FEW = 8
+"""Rules whose picture need not be as wide as the page."""
 SHADES = 9
 """Steps of colour of a cell."""
 
@@ -42,7 +44,12 @@ def heat(overlaps: Sequence[Overlap], names: Sequence[str]) -> Html:
         number_ = tag("span", str(i + 1), class_="index")
         rows.append(tag("tr", tag("th", number_, tag("span", name(a), class_="name"), scope="row"), cells))
     corner = tag("th", tag("span", "of the events that this rule fired on …", class_="hint"), scope="col")
-    table = tag("table", tag("thead", tag("tr", corner, head)), tag("tbody", rows), class_="heat")
+    table = tag(
+        "table",
+        tag("thead", tag("tr", corner, head)),
+        tag("tbody", rows),
+        class_="heat few" if len(names) <= FEW else "heat",
+    )
     return tag("div", table, class_="heatmap", tabindex=0, data_marks=True)
 
 

@@ -78,7 +78,13 @@ def mix(rows: Sequence[VerdictRow], found: Ladder) -> Html:
         )
         at += part
     names = [
-        tag("li", found.chip(row.verdict), tag("b", f"{row.count:,}"), tag("span", percentage(row.share)))
+        tag(
+            "li",
+            found.chip(row.verdict),
+            tag("b", f"{row.count:,}"),
+            tag("span", percentage(row.share)),
+            class_=None if row.count else "zero",
+        )
         for row in reversed(rows)
     ]
     bar = tag("svg", marks, height=22, class_="area", role="img", aria_label="events by verdict")

@@ -6,14 +6,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from math import ceil
 
-from quell.replay.page_html import Html, join, number, share, tag
+from quell.replay.page_html import Html, join, share, tag
 from quell.replay.page_words import bucket, day, moment, signed
 from quell.replay.report_data import Timeline
 
 MOST_COLUMNS = 96
 """Columns of a picture; more buckets are put together."""
+MOST_TICKS = 9
+"""Times that are named below a picture."""
+_MONTH = 30 * 86400
 _STEPS = (60, 300, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 2 * 86400, 7 * 86400, 14 * 86400)
 
 
@@ -163,37 +167,60 @@ def _ticks(axis: Axis) -> Iterator[tuple[float, str]]:
         return
     first = moment(axis.timeline.starts[0])
     whole = axis.seconds * axis.columns
-    step = next((s for s in _STEPS if whole / s <= 9), 30 * 86400 * ceil(whole / (9 * 30 * 86400)))
-    midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
-    at = midnight
-    while (at - first).total_seconds() < whole:
-        offset = (at - first).total_seconds()
-        if offset >= 0:
-            yield offset / whole, _called(at, step, offset == 0)
-        at += timedelta(seconds=step)
+    year = 0
+    for at in _round_times(first, whole):
+        yield (at - first).total_seconds() / whole, _called(at, whole, at.year != year)
+        year = at.year
 
 
-def _called(at: datetime, step: int, first: bool) -> str:
-    date = day(at)
-    if step >= 86400:
-        return f"{date} {at.year}" if first and step > 14 * 86400 else date
-    return date if (at.hour, at.minute) == (0, 0) else f"{at:%H:%M}"
+def _round_times(first: datetime, whole: int) -> Iterator[datetime]:
+    """Times that are round, about eight of them."""
+    step = next((s for s in _STEPS if whole / s <= MOST_TICKS), None)
+    last = first + timedelta(seconds=whole)
+    at = first.replace(hour=0, minute=0, second=0, microsecond=0)
+    if step is not None:
+        while at < last:
+            if at >= first:
+                yield at
+            at += timedelta(seconds=step)
+        return
+    months = ceil(whole / (MOST_TICKS * _MONTH))
+    at = at.replace(day=1)
+    while at < last:
+        if at >= first:
+            yield at
+        later = at.month - 1 + months
+        at = at.replace(year=at.year + later // 12, month=later % 12 + 1)
 
 
-def spark(axis: Axis, values: Sequence[int], style: str = "", tip: str = "") -> Html:
+def _called(at: datetime, whole: int, with_year: bool) -> str:
+    if whole > MOST_TICKS * _STEPS[-1]:
+        name = day(at).partition(" ")[2]
+        return f"{name} {at.year}" if with_year else name
+    if whole > MOST_TICKS * 43200 or (at.hour, at.minute) == (0, 0):
+        return day(at)
+    return f"{at:%H:%M}"
+
+
+def spark(axis: Axis, values: Sequence[int], style: str = "") -> Html:
     """A small outline of values over time, without axes; negative ones hang from its line."""
     folded = axis.fold(values)
     high, low = max([*folded, 0]), min([*folded, 0])
     reach = max(high - low, 1)
-    top = 19 * high / reach if high or low else 19.0
-    base = number(1 + top)
-    steps = "".join(f"V{number(1 + top - 19 * v / reach)}h1" for v in folded)
-    drawn = tag("path", d=f"M0 {base}{steps}V{base}z")
+    base = 4 + round(76 * high / reach) if high or low else 80
+    steps = "".join(f"V{base - round(76 * v / reach)}h{len(list(same))}" for v, same in groupby(folded))
+    drawn = tag("path", d=f"M0 {base}{steps}V{base}z") if any(folded) else None
     line = tag("line", x1=0, x2=len(folded), y1=base, y2=base, class_="base")
     return tag(
-        "svg", line, drawn, viewBox=f"0 0 {max(len(folded), 1)} 21", preserveAspectRatio="none",
-        class_=f"spark {style}".strip(), data_tip=tip or peak(axis, values), aria_hidden="true",
-    )  # fmt: skip
+        "svg",
+        line,
+        drawn,
+        viewBox=f"0 0 {max(len(folded), 1)} 84",
+        preserveAspectRatio="none",
+        class_=f"spark {style}".strip(),
+        data_tip=peak(axis, values),
+        aria_hidden="true",
+    )
 
 
 def peak(axis: Axis, values: Sequence[int]) -> str:

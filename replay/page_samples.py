@@ -21,8 +21,8 @@ CONTENT = 600
 """Characters of a field of the event."""
 MOST_PARTS = 80
 """Parts of one condition."""
-ROOM_SAMPLES = 350_000
-ROOM_EXPLANATIONS = 650_000
+ROOM_SAMPLES = 300_000
+ROOM_EXPLANATIONS = 500_000
 """Bytes of JSON that samples and their explanations may take; what is beyond is left to `quell explain`."""
 STATES = {"": 0, "true": 1, "false": 2, "missing": 3}
 ROLES = {"": 0, "decided": 10, "not needed": 20}
@@ -175,7 +175,7 @@ def head(sample: Sample) -> dict[str, Any]:
     made |= {key: visible(value, 300) for key, value in optional if value is not None}
     quoted = _prose(sample.explanation)
     if quoted:
-        made["q"] = visible(quoted, 160)
+        made["q"] = visible(" ".join(quoted.split()), 160)
     if sample.label is not None:
         made["l"] = sample.label
     return made

@@ -64,7 +64,7 @@ for (const box of all("input[data-filter]")) {
 // ------------------------------------------------------------------------------------------- rules that open
 
 for (const name of all("[data-open]")) {
-  const rule = data.rules[Number(name.dataset.open)];
+  const rule = data.rules[Number(name.closest("tr").dataset.rule)];
   const press = button("", () => toggle(press, rule));
   press.append(...name.childNodes);
   press.setAttribute("aria-expanded", "false");

@@ -27,9 +27,12 @@ def signed(value: int) -> str:
 
 
 def volume(value: float | None) -> str:
-    """What events weigh together: `12,400`, `3.25`."""
+    """What events weigh together: `9.3 M`, `12,400`, `3.25`."""
     if value is None:
         return "–"
+    for size, name in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if abs(value) >= size:
+            return f"{value / size:.1f} {name}"
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:,.2f}"
 
 
@@ -127,10 +130,15 @@ def headline(report: Backtest | Comparison) -> str:
     return compared(report) if isinstance(report, Comparison) else decided(report)
 
 
+def judged(report: Backtest) -> int:
+    """The events that the figures are of."""
+    return report.events or report.source.events
+
+
 def decided(report: Backtest) -> str:
     """`Of 19,980 events on 2 March 2026, …, these policies would block 915 (4.6%) and review 3 (<0.1%).`"""
-    events = count(report.source.events, "event")
-    if not report.source.events:
+    events = count(judged(report), "event")
+    if not judged(report):
         return "The history holds no event that these policies take, so there is nothing to decide."
     when = span(report.source.first, report.source.last)
     given = [row for row in reversed(report.verdicts[1:]) if row.count]
@@ -147,7 +155,7 @@ def _does(row: VerdictRow) -> str:
 
 def compared(report: Comparison) -> str:
     """`The change newly blocks 11 events and no longer blocks 28; …`"""
-    of = report.after.source.events
+    of = judged(report.after)
     if report.same:
         return f"Nothing changes: all {count(of, 'event')} are decided exactly alike."
     if not report.changed:

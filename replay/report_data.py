@@ -289,6 +289,8 @@ class Backtest(msgspec.Struct, omit_defaults=True):
     """For each remote model, on how many decisions a recorded answer was there (key `model`), see `notes`."""
     notes: list[str] = []
     """Sentences that a reader must know: what was stepped, what was missing, what is left out."""
+    gates: list[Gate] = []
+    """What `--fail-if` asked of this backtest alone; those of a comparison stand there."""
 
 
 # ------------------------------------------------------------------------------------------- tuning

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from quell.engine.compile import Build
-from quell.engine.decision import Decision
-from quell.engine.events import Decoded
-from quell.engine.explain import Account, Explainer
 from quell.engine.explanation import Explanation
-from quell.engine.settle import Hit
-from quell.engine.stepper import Stepper
 from quell.replay.columnar import Columnar, why_stepped
 from quell.replay.database import Database
 from quell.replay.dependence import Dependence
+from quell.replay.explaining import explain_columns, explain_steps
 from quell.replay.history import Extras, History, Order, ingest
 from quell.replay.outcome import Outcome
 from quell.replay.report_data import Way
-from quell.replay.stepping import entries, step
+from quell.replay.stepping import step
 
 Tell = Callable[[str, float | None], None]
 """Hears what is being done, and how much of it is (between 0 and 1, None where that is not known)."""
@@ -60,7 +57,10 @@ def decide(
     dependence = Dependence(history.build.analysis)
     reason = why_stepped(history, dependence) if not stepped else "it was asked for"
     if not reason:
-        Columnar(outcome, dependence, tell).run()
+        began = monotonic()
+        outcome.columnar = Columnar(outcome, dependence, tell)
+        outcome.columnar.run()
+        outcome.seconds = monotonic() - began
         return outcome
     outcome.ways.append(Way("everything", "stepped", reason))
     total = history.events + history.hands
@@ -70,26 +70,8 @@ def decide(
 
 def explanations(outcome: Outcome, wanted: Sequence[int]) -> dict[int, Explanation]:
     """The explanations of some events of a replay, by `n`."""
-    left = set(wanted)
-    stepper = Stepper(outcome.history.build)
-    explainer = Explainer(stepper)
-    found: dict[int, Explanation] = {}
-    for n, entry in entries(outcome.history):
-        if not left:
-            break
-        if not isinstance(entry, Decoded):
-            stepper.act(entry)
-            continue
-        if n not in left:
-            stepper.decide_decoded(entry)
-            continue
-        left.discard(n)
-        taken: list[Account] = []
-
-        def observe(decoded: Decoded, hits: list[Hit], taken: list[Account] = taken) -> None:
-            taken.append(explainer.account(decoded, hits))
-
-        decision = stepper.decide_decoded(entry, observe)
-        if isinstance(decision, Decision):
-            found[n] = taken[0].explanation(decision)
-    return found
+    if not wanted:
+        return {}
+    return (
+        explain_columns(outcome, wanted) if outcome.columnar is not None else explain_steps(outcome, wanted)
+    )

@@ -40,14 +40,15 @@ class Rows:
     query: str
 
 
-Look = Callable[[str, int, int, Any, list[Hit], State], Callable[[Decision], None] | None]
-"""Looks at an event before it is settled: its type, n, now, row, hits and the state; may give what is to be
-called with the decision."""
+Look = Callable[[list[Hit]], Callable[[Decision | None], None] | None]
+"""Looks at an event before it is settled, given the rules that matched; may give what is to be called with
+the decision (None where nothing happened)."""
+_HAND, _VISIT = -1, -2
 
 
 class Settling:
-    """Decides rows in order. `began` is the time of the history's first event, `nows` a table with the time at
-    which each entry counts (None: its own)."""
+    """Decides rows in order. `began` is the time of the history's first event, `nows` a table with the time
+    at which each entry counts (None: its own)."""
 
     def __init__(self, history: History, rows: list[Rows], began: int | None, nows: str | None) -> None:
         self.history, self.nows = history, nows
@@ -64,6 +65,7 @@ class Settling:
             Settler(r.reduced.linked.program.rules, analysis.symbols.ladders[r.event], self.state)
             for r in rows
         ]
+        self._looked = -1
         self._first = [analysis.symbols.ladders[r.event].verdicts[0] for r in rows]
 
     def run(
@@ -74,10 +76,12 @@ class Settling:
     ) -> None:
         """Decide all rows; `look` has, by n, who wants to look at an event."""
         streams = [_stream(self.history, r, i) for i, r in enumerate(self.rows)]
-        for done, (n, index, at, now, id, row) in enumerate(
-            heapq.merge(*streams, _hands(self.history, self.nows), key=lambda entry: entry[0]), 1
-        ):
-            if index < 0:
+        visits = iter([(n, _VISIT, 0, 0, None, None) for n in sorted(look or ())])
+        merged = heapq.merge(*streams, _hands(self.history, self.nows), visits, key=lambda entry: entry[0])
+        for done, (n, index, at, now, id, row) in enumerate(merged, 1):
+            if index == _VISIT:
+                self._visit(n, look or {})
+            elif index == _HAND:
                 self._by_hand(n, now, row, writer)
             else:
                 self._decide(n, index, at, now, id, row, writer, look)
@@ -97,13 +101,14 @@ class Settling:
     ) -> None:
         hits = self._functions[index](row, at, now)
         looking = look.get(n) if look is not None else None
+        self._looked = n
         memory = self.state.memory
         if not hits and looking is None:
             memory.late.clear()
             return
         event = self.rows[index].event
         decision = Decision(event, n, at, self._first[index], id, n)
-        after = looking(event, n, now, row, hits, self.state) if looking is not None else None
+        after = looking(hits) if looking is not None else None
         if hits:
             self._settlers[index].settle(decision, hits, now)
         memory.late.clear()
@@ -112,6 +117,13 @@ class Settling:
             after(decision)
         if writer is not None:
             writer.add(n, decision)
+
+    def _visit(self, n: int, look: Mapping[int, Look]) -> None:
+        """Look at an event on which nothing can happen, unless it was decided and looked at."""
+        if n != self._looked:
+            after = look[n]([])
+            if after is not None:
+                after(None)
 
     def _by_hand(self, n: int, now: int, action: HandAction, writer: OutcomeWriter | None) -> None:
         try:
@@ -154,4 +166,4 @@ def _hands(history: History, nows: str | None) -> Iterator[Entry]:
     if nows is not None:
         query += f" JOIN {nows} USING (n)"
     for n, at, now, action in history.db.rows(f"{query} ORDER BY n"):
-        yield n, -1, at, now, None, msgspec.json.decode(action, type=HandAction)
+        yield n, _HAND, at, now, None, msgspec.json.decode(action, type=HandAction)

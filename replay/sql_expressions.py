@@ -14,10 +14,10 @@ from quell.engine.compile import Build
 from quell.engine.graph import Graph, Node
 from quell.grammar.types import Type
 from quell.replay.database import Database
-from quell.replay.sql_forms import FORMS, No, element
+from quell.replay.sql_forms import FORMS, element
 from quell.replay.sql_models import MASK_BITS, model_batch, points_batch
 from quell.replay.sql_python import Pythons, reach
-from quell.replay.sql_shared import Shared, gate_key, shared_columns, shared_nodes
+from quell.replay.sql_shared import Shared, gate_key, shared_columns, shared_nodes, visible
 from quell.replay.sql_truths import MAYBE, TRUTHS
 from quell.replay.sql_values import Columns
 from quell.signals.policy_lists import PolicyList
@@ -70,11 +70,24 @@ class Translator:
     def sql(self, node: int, columns: Mapping[int, str]) -> str:
         """An expression with the node's value over a relation in which `columns` hold the values of some
         nodes, NULL for missing. Raises NotAColumn for a field or a part of the state that is not there."""
-        return self._writing(columns).value(node)
+        writing = self._writing(columns)
+        text = writing.value(node)
+        self._note(writing, node)
+        return text
 
     def true(self, node: int, columns: Mapping[int, str]) -> str:
         """An expression that is TRUE exactly where a condition is true, and FALSE or NULL elsewhere."""
-        return self._writing(columns).true_of(node)
+        writing = self._writing(columns)
+        text = writing.true_of(node)
+        self._note(writing, node)
+        return text
+
+    def _note(self, writing: _Writing, root: int) -> None:
+        """Keep why what is in the SQL of a node went to Python."""
+        if writing.notes:
+            for number in visible(writing, [root], writing.given):
+                if number in writing.notes:
+                    self.reasons[number] = writing.notes[number]
 
     def shared(self, roots: Sequence[int], columns: Mapping[int, str]) -> list[int]:
         """The nodes that the roots need more than once and that are worth a column of an inner SELECT, each
@@ -118,6 +131,7 @@ class _Writing:
         self.given = columns
         self.parts: dict[int, _Part] = {}
         self.truths: dict[int, str] = {}
+        self.notes: dict[int, str] = {}
 
     def value(self, number: int) -> str:
         """The SQL of a node."""
@@ -157,7 +171,8 @@ class _Writing:
             texts = [self.text(a) for a in node.args]
             found = FORMS[node.op](self, node, texts)
             if isinstance(found, str):
-                part = _Part(found, "", deep, max(0, len(found) - sum(map(len, texts))), node.args)
+                own = len(found) - sum(len(t) * found.count(t) for t in dict.fromkeys(texts) if t)
+                part = _Part(found, "", deep, max(1, own), node.args)
                 if not self._repeats(node, part):
                     return part
                 why = "it needs the same values many times over"
@@ -181,12 +196,12 @@ class _Writing:
             return False
         inside = [self.parts[n] for n in reach(self.graph, [node.id], self.given) if n != node.id]
         once = part.own + sum(p.own or len(p.text or "") for p in inside)
-        return len(part.text) > MAX_LONG + MAX_TIMES * once
+        return len(part.text) > MAX_TIMES * once
 
     def python(self, node: Node, why: str) -> str:
         """A node worked out by Python, from the columns that it needs."""
         inputs = self._inputs(node.id)
-        self.translator.reasons[node.id] = why
+        self.notes[node.id] = why
         pythons = self.translator.pythons
         if not inputs:
             return self.columns.literal(pythons.value(node.id), node.type)
@@ -243,7 +258,7 @@ class _Writing:
         loaded = self.translator.build.analysis.models[model]
         given = [i for i, a in enumerate(node.args) if self.text(a) != "NULL"]
         pythons = self.translator.pythons
-        self.translator.reasons[node.id] = f"the model `{model}` is asked in batches"
+        self.notes[node.id] = f"the model `{model}` is asked in batches"
         # A function of no column would be asked once.
         texts = [self.text(node.args[i]) for i in given] or ["NULL::DOUBLE"]
         types = [self.columns.sql(self.graph[node.args[i]].type) for i in given] or ["DOUBLE"]
@@ -258,7 +273,7 @@ class _Writing:
         ]
         masks = [f"({' + '.join(held[i : i + MASK_BITS])})::BIGINT" for i in range(0, len(held), MASK_BITS)]
         pythons = self.translator.pythons
-        self.translator.reasons[node.id] = "points that are no whole numbers are added up in Python"
+        self.notes[node.id] = "points that are no whole numbers are added up in Python"
         name = pythons.name("score", node.id, node.args)
         pythons.register(name, points_batch(node.data), ["BIGINT"] * len(masks), "DOUBLE")
         return f"{name}({', '.join(masks)})"

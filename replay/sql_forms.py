@@ -87,7 +87,7 @@ def _arithmetic(w: Around, node: Node, a: Sequence[str]) -> str:
     if node.op == "time_between":
         return text
     if kind == "number":
-        return text if -LARGEST < low and high < LARGEST else _finite(text)
+        return text if low > -LARGEST and high < LARGEST else _finite(text)
     least, most = (EARLIEST, LATEST) if kind == "time" else (-LONGEST, LONGEST)
     return text if least < low and high < most else _between(text, least, most)
 
@@ -245,7 +245,9 @@ def _in_ascii(w: Around, node: Node, text: str, found: str, why: str) -> str | N
 
 
 def _fold(w: Around, node: Node, a: Sequence[str]) -> str | No:
-    return _in_ascii(w, node, a[0], f"lower({a[0]})", "case is folded in Python where a text has more than ASCII")
+    return _in_ascii(
+        w, node, a[0], f"lower({a[0]})", "case is folded in Python where a text has more than ASCII"
+    )
 
 
 FORMS |= {
@@ -359,9 +361,7 @@ def _all(w: Around, node: Node, a: Sequence[str]) -> str:
     if not w.graph[node.args[1]].type.optional:
         return f"({failed} = 0)"
     unsure = f"({some(node, xs, f'{body} IS NULL')} > 0)"
-    return (
-        f"CASE WHEN {failed} > 0 THEN FALSE WHEN {unsure} THEN NULL WHEN {xs} IS NOT NULL THEN TRUE END"
-    )
+    return f"CASE WHEN {failed} > 0 THEN FALSE WHEN {unsure} THEN NULL WHEN {xs} IS NOT NULL THEN TRUE END"
 
 
 FORMS |= {

@@ -104,7 +104,7 @@ def _ready(source: Source, roots: Sequence[int], held: Mapping[int, str]) -> lis
 
 
 def _gates(source: Source, roots: Sequence[int], held: Mapping[int, str]) -> dict[int, str]:
-    """For each text that a column holds and in which many patterns are looked for, the pattern of its gate."""
+    """For each text in a column in which many patterns are looked for, the pattern of its gate."""
     graph = source.graph
     texts = {graph[n].args[0] for n in visible(source, roots, held) if graph[n].op == "match"}
     wanted: dict[int, set[tuple[str, str]]] = {}

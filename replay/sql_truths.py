@@ -1,4 +1,4 @@
-"""Conditions where only their truth matters: SQL that is TRUE where a condition is, and FALSE or NULL elsewhere.
+"""Conditions whose truth alone matters: SQL that is TRUE where one is true, and FALSE or NULL elsewhere.
 
 In a projection DuckDB works out every part of an AND. In a CASE it looks at the later ones only where the
 earlier ones left rows, so what is cheap stands first and keeps the rest from most rows.

@@ -6,7 +6,7 @@ counter, say. It is also the judge of every other way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 from typing import Any
 
@@ -43,8 +43,14 @@ def _merged(streams: list[Iterator[tuple[int, Any]]]) -> Iterator[tuple[int, Any
     yield from heapq.merge(*streams, key=lambda entry: entry[0])
 
 
+def some_events(history: History, event: str, wanted: Sequence[int]) -> Iterator[tuple[int, Decoded]]:
+    """Those of some events of a history that are of a type, with their `n`, in order."""
+    chosen = ", ".join(str(int(n)) for n in sorted(set(wanted))) or "NULL"
+    return _events(history, event, _problems(history), f" WHERE n IN ({chosen})")
+
+
 def _events(
-    history: History, event: str, problems: dict[int, tuple[Problem, ...]]
+    history: History, event: str, problems: dict[int, tuple[Problem, ...]], where: str = ""
 ) -> Iterator[tuple[int, Decoded]]:
     columns = history.columns[event]
     decoder = history.build.decoder
@@ -52,7 +58,7 @@ def _events(
     makes = [from_column(f.type, f.record) for _, f in columns]
     wanted = ", ".join(["n", *(c for c, _ in columns)])
     cursor = history.db.con.cursor()
-    cursor.execute(f"SELECT {wanted} FROM {history.of(event)} ORDER BY n")
+    cursor.execute(f"SELECT {wanted} FROM {history.of(event)}{where} ORDER BY n")
     while rows := cursor.fetchmany(ROWS):
         for n, *values in rows:
             given = {
@@ -75,7 +81,7 @@ def _hands(history: History) -> Iterator[tuple[int, HandAction]]:
 def _problems(history: History) -> dict[int, tuple[Problem, ...]]:
     found: dict[int, tuple[Problem, ...]] = {}
     for n, *parts in history.db.rows(
-        f"SELECT n, kind, field, path, expected, got FROM {history.table('problems')} ORDER BY n"
+        f"SELECT n, kind, field, path, expected, got FROM {history.table('problems')} ORDER BY n, nth"
     ):
         found[n] = (*found.get(n, ()), Problem(*parts))
     return found

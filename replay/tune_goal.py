@@ -17,6 +17,11 @@ from quell.replay.report_data import CurvePoint, GridPoint, Quality
 from quell.replay.tune_constants import NoSweep
 
 Figure = Literal["precision", "recall", "hits"]
+_BEST: dict[Figure, str] = {
+    "precision": "finds most",
+    "recall": "is the most precise",
+    "hits": "finds most",
+}
 Point = CurvePoint | GridPoint
 _GOAL = re.compile(r"\s*(precision|recall|hits)\s*(>=|<=)\s*([0-9]+(?:\.[0-9]+)?)\s*(%?)\s*")
 _HINT = "write precision>=95%, recall>=80% or hits<=0.1%"
@@ -80,7 +85,7 @@ def advise(goal: Goal, points: Sequence[Point], of: int, now: int) -> Advice:
         )
     if quality.unlabelled > quality.right + quality.wrong:
         cautions.append(f"{quality.unlabelled:,} of its {point.hits:,} hits have no label")
-    return Advice(chosen, f"the best for {goal.text}", tuple(cautions))
+    return Advice(chosen, f"{_BEST[goal.figure]} of the settings with {goal.text}", tuple(cautions))
 
 
 def _reaches(goal: Goal, point: Point, of: int) -> bool:

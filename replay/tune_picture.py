@@ -19,7 +19,8 @@ _STYLE = """
   svg { background: #fff; font: 13px system-ui, sans-serif; fill: #1c2430 }
   .title { font-size: 17px; font-weight: 600 } .dim { fill: #5b6675 } .axis { stroke: #c9d0d9 }
   .bar { fill: #b9cbe4 } .now { fill: #3b6fb6 } .better { fill: #2c8a57 }
-  .precision, .recall { fill: none; stroke-width: 2 } .precision { stroke: #2c8a57 } .recall { stroke: #b3541e }
+  .precision, .recall { fill: none; stroke-width: 2 }
+  .precision { stroke: #2c8a57 } .recall { stroke: #b3541e }
   .band-precision { fill: #2c8a57; opacity: .15 } .band-recall { fill: #b3541e; opacity: .15 }
   .key-precision { fill: #2c8a57 } .key-recall { fill: #b3541e } .cell { fill: #3b6fb6 }
   @media (prefers-color-scheme: dark) {
@@ -72,7 +73,7 @@ def _curve(report: Tuning, curve: Curve) -> str:
             f'<rect class="{kind}" x="{x(i) - step * 0.4:.1f}" y="{_HIGH - _BOTTOM - high:.1f}" '
             f'width="{step * 0.8:.1f}" height="{high:.1f}"><title>{escape(_told(p))}</title></rect>'
         )
-    out += _axes(curve, most, x)
+    out += _axes(curve, most, x, ", the green one what is proposed" if better else "")
     if any(p.quality is not None for p in points):
         out += _rate(points, "precision", x) + _rate(points, "recall", x) + _shares()
     return "".join(out)
@@ -87,7 +88,7 @@ def _told(p: CurvePoint) -> str:
     return told
 
 
-def _axes(curve: Curve, most: int, x: Callable[[int], float]) -> list[str]:
+def _axes(curve: Curve, most: int, x: Callable[[int], float], chosen: str) -> list[str]:
     base = _HIGH - _BOTTOM
     now = [i for i, p in enumerate(curve.points) if p.text == curve.text]
     out = [f'<line class="axis" x1="{_LEFT}" x2="{_WIDE - _RIGHT}" y1="{base}" y2="{base}"/>']
@@ -153,7 +154,7 @@ def _grid(report: Tuning, grid: Grid) -> str:
     for i in spread(len(rows), [], _MOST_NAMES):
         kind = "now" if rows[i].text == first.text else ""
         out.append(_text(left - 8, _TOP + (i + 0.5) * high + 4, rows[i].text, kind, "end"))
-    for j in spread(len(columns), [], _MOST_NAMES):
+    for j in spread(len(columns), [], _MOST_NAMES // 2):
         kind = "now" if columns[j].text == second.text else ""
         out.append(_text(left + (j + 0.5) * wide, _HIGH - _BOTTOM + 18, columns[j].text, kind, "middle"))
     out.append(_text(left, _HIGH - 20, f"the darker, the more hits (at most {most:,})", "dim"))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from quell.grammar.diagnostics import plain
+from quell.replay.labels import Truth
 from quell.replay.report_data import ConstantRow, CurvePoint, FixedRow, GridPoint, Labelled, Proposal, Tuning
 from quell.replay.tune import Tuned
 from quell.replay.tune_constants import Constant, Found, NoSweep, chosen
@@ -26,7 +27,7 @@ class Wish:
 
 
 def report_of(
-    tuned: Tuned, policies: str, wish: Wish, seconds: float, labelled: Labelled | None = None
+    tuned: Tuned, policies: str, wish: Wish, seconds: float, truth: Truth | None = None
 ) -> tuple[Tuning, Edit | None]:
     """The report of a sweep, and the edit that it proposes. Raises NoSweep."""
     outcome, found = tuned.rows.outcome, tuned.found
@@ -47,11 +48,20 @@ def report_of(
         seconds=seconds,
         curve=tuned.curve,
         grid=tuned.grid,
-        labelled=labelled,
+        labelled=_labelled(tuned, truth),
         goal=wish.goal.text if wish.goal is not None else None,
-        notes=_notes(tuned),
+        notes=_notes(tuned) + (truth.notes if truth is not None else []),
     )
     return report, _propose(report, tuned, wish)
+
+
+def _labelled(tuned: Tuned, truth: Truth | None) -> Labelled | None:
+    """How many of the events that the rule was asked about have a label."""
+    asked = tuned.rows.asked
+    if truth is None or asked.positive is None or asked.negative is None:
+        return None
+    rest = asked.events - asked.positive - asked.negative
+    return Labelled(truth.labelled.text, asked.positive, asked.negative, rest)
 
 
 def _row(constant: Constant, tuned: Tuned, swept: bool) -> ConstantRow:
@@ -85,10 +95,11 @@ def _propose(report: Tuning, tuned: Tuned, wish: Wish) -> Edit | None:
     if advice.place is None:
         return None
     texts = texts_of(points[advice.place])
+    report.advice = f"{' and '.join(texts)} {advice.text}"
     values = [(c, read(c, text)) for c, text in zip(tuned.constants, texts, strict=True)]
     if advice.place == now:
-        report.advice = f"{advice.text} is what stands there"
-    return _proposed(report, tuned, values, advice.text, advice.cautions)
+        report.advice += ", and stands there already"
+    return _proposed(report, tuned, values, report.advice, advice.cautions)
 
 
 def points_of(report: Tuning) -> Sequence[CurvePoint | GridPoint]:

@@ -147,7 +147,9 @@ def natural(constant: Constant, turns: NDArray[np.float64] | None, most: int) ->
     low, high = _span(constant, turns)
     round_ = [v for v in _ladder(constant, low, high) if low <= v <= high]
     found = {constant.value, *round_}
-    if turns is not None and len(turns) and len(round_) < FEW:
+    if turns is not None and _whole(constant) and len(each := np.unique(turns)) <= most - FEW:
+        found.update(each.tolist())
+    elif turns is not None and len(turns) and len(round_) < FEW:
         step = (float(turns.max()) - float(turns.min())) / FEW
         for share in np.linspace(0.02, 0.98, FEW):
             found.add(_snapped(constant, float(np.quantile(turns, share)), step))
@@ -234,7 +236,8 @@ def turning(matches: MatchesAt, size: int, constant: Constant, most_first: bool)
     """For each event that some values of a constant hit and some do not, the value at which it turns.
 
     `matches` takes one value for each event. With `most_first` lower values hit more. Found by halving the
-    order of the doubles, which is exact for a condition that turns once.
+    order of the doubles, which is exact for a condition that turns once; for a constant that is a whole
+    number, the whole number next to it that still hits.
     """
     low, high = (np.full(size, v) for v in ends(constant))
     at_low, at_high = matches(low), matches(high)
@@ -243,7 +246,10 @@ def turning(matches: MatchesAt, size: int, constant: Constant, most_first: bool)
     while np.any((middle := (a >> 1) + (b >> 1) + (a & b & 1)) != a):
         same = matches(_value(middle, constant)) == at_low
         a, b = np.where(same, middle, a), np.where(same, b, middle)
-    return _value(a if most_first else b, constant)[turns]
+    found: NDArray[np.float64] = _value(a if most_first else b, constant)[turns]
+    if _whole(constant):
+        found = np.floor(found) if most_first else np.ceil(found)
+    return found
 
 
 def _ordered(values: NDArray[np.float64]) -> NDArray[np.int64]:

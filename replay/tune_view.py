@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil, floor
 from typing import IO, TYPE_CHECKING
 
 from quell.engine.cli_output import bar, console, count, percent, seconds, stdout, table, utf8, visible, words
-from quell.replay.cli_replay_tables import heading, interval
+from quell.replay.cli_replay_tables import heading
 from quell.replay.cli_replay_view import print_pairs
-from quell.replay.report_data import Curve, CurvePoint, Grid, GridPoint, Quality, Tuning
+from quell.replay.report_data import Curve, CurvePoint, Grid, GridPoint, Quality, Rate, Tuning
 from quell.replay.tune_settings import spread
 
 if TYPE_CHECKING:
@@ -75,30 +76,33 @@ def _print_curve(out: Console, report: Tuning, curve: Curve) -> None:
     labelled = any(p.quality is not None for p in points)
     people = any(p.entities is not None for p in points)
     out.print()
-    columns = ["value>", "", "hits>", "", *["entities>"] * people, "newly>", "no longer>"]
+    wide = not labelled or out.width >= 100
+    columns = ["value>", "hits>", *[""] * wide, "change>", *["entities>"] * people]
     columns += ["precision>", "95%", "recall>", "95%"] * labelled
-    rows = [_row(out, curve, p, most, (people, labelled), p.text in proposed) for p in shown]
+    rows = [_row(out, curve, p, most, (people, labelled, wide), p.text in proposed) for p in shown]
     out.print(table(columns, rows, width=out.width))
     if len(shown) < len(points):
         out.print(words((f"{len(shown)} of {len(points)} settings (--json has all)", "dim")))
 
 
 def _row(
-    out: Console, curve: Curve, point: CurvePoint, most: int, has: tuple[bool, bool], proposed: bool
+    out: Console, curve: Curve, point: CurvePoint, most: int, has: tuple[bool, bool, bool], proposed: bool
 ) -> list[str | Text]:
-    people, labelled = has
+    people, labelled, wide = has
     current = point.text == curve.text
     style = "bold cyan" if current else "bold green" if proposed else ""
+    mark = "now " if current else "chosen " if proposed else ""
     width = _BAR if labelled else 2 * _BAR
+    drawn = bar(point.hits / most if most else 0, width, out.file)
+    change = [f"+{point.newly:,}"] * bool(point.newly) + [f"-{point.no_longer:,}"] * bool(point.no_longer)
     cells: list[str | Text] = [
-        words((point.text, style)),
-        words(("now" if current else "chosen" if proposed else "", style)),
+        words((mark + point.text, style)),
         words((f"{point.hits:,}", style)),
-        words((bar(point.hits / most if most else 0, width, out.file), style or "cyan")),
+        *[words((drawn, style or "cyan"))] * wide,
+        " ".join(change),
     ]
     if people:
         cells.append("" if point.entities is None else f"{point.entities:,}")
-    cells += [f"+{point.newly:,}" if point.newly else "", f"-{point.no_longer:,}" if point.no_longer else ""]
     return cells + _rates(point.quality) if labelled else cells
 
 
@@ -107,8 +111,13 @@ def _rates(quality: Quality | None) -> list[str | Text]:
         return ["", "", "", ""]
     out: list[str | Text] = []
     for rate in (quality.precision, quality.recall):
-        out += [percent(rate.hits, rate.of), interval(rate.low, rate.high, rate.of)]
+        out += [percent(rate.hits, rate.of), _bounds(rate)]
     return out
+
+
+def _bounds(rate: Rate) -> Text:
+    """A confidence interval in whole percent, rounded outwards."""
+    return words((f"{floor(100 * rate.low)}-{ceil(100 * rate.high)}" if rate.of else "", "dim"))
 
 
 # -------------------------------------------------------------------------------------------- grid
@@ -170,13 +179,12 @@ def _print_constants(out: Console, report: Tuning) -> None:
     for c in report.constants:
         style = "bold cyan" if c.swept else ""
         cells: list[str | Text] = [words((str(c.number), style)), words((visible(c.compared), style))]
-        where = c.inside or "the rule"
-        where += f", also read by {count(len(c.readers), 'rule')}" if c.readers else ""
-        cells += [where, c.place]
+        others = f" (and {count(len(c.readers), 'rule')})" if c.readers else ""
+        cells += [(c.inside or "the rule") + others, c.place]
         if looked:
             cells.append("" if c.without is None else f"+{c.without:,}")
         rows.append(cells)
-    columns = ["", "comparison~", "in~", "place", *["hits without it>"] * looked]
+    columns = ["", "comparison~", "in~", "place", *["without it>"] * looked]
     out.print(table(columns, rows, width=out.width))
     if report.fixed:
         out.print()

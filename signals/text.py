@@ -223,7 +223,8 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X, Parameter("separator", TEXT)),
         result=list_of(TEXT),
         call=split,
-        sql=f"CASE WHEN {{1}} = '' THEN [{{0}}] ELSE list_slice(string_split({{0}}, {{1}}), 1, {LIST_CAP}) END",
+        sql="CASE WHEN {1} = '' THEN [{0}]"
+        f" ELSE list_slice(string_split({{0}}, {{1}}), 1, {LIST_CAP}) END",
         cost=0.5,
         examples=(Example('split("a,b,,c", ",")', '["a", "b", "", "c"]'),),
     ),

@@ -91,9 +91,11 @@ class Browser:
                     raise AssertionError("the browser ended")
                 self._buffer += more
 
-    def open(self, page: Path, width: int = 1280, height: int = 900, *, dark: bool = False) -> Tab:
-        """A new tab that shows a file."""
-        return Tab(self, page, width, height, dark)
+    def open(
+        self, page: Path, width: int = 1280, height: int = 900, *, dark: bool = False, scripts: bool = True
+    ) -> Tab:
+        """A new tab that shows a file; without `scripts` those of the page do not run."""
+        return Tab(self, page, width, height, dark, scripts)
 
     def __enter__(self) -> Self:
         return self
@@ -110,19 +112,21 @@ class Tab:
     """One page. `errors` are what its console, its exceptions and its policy complained of, `requests` the
     addresses it asked for beside its own."""
 
-    def __init__(self, browser: Browser, page: Path, width: int, height: int, dark: bool) -> None:
+    def __init__(
+        self, browser: Browser, page: Path, width: int, height: int, dark: bool, scripts: bool
+    ) -> None:
         self.browser, self.address = browser, page.resolve().as_uri()
         target = browser.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self.target = target
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
+        self.call("Emulation.setFocusEmulationEnabled", enabled=True)
+        self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
         self.size(width, height)
         self.colours(dark)
         self.call("Page.navigate", url=self.address)
-        end = time.monotonic() + PATIENCE
-        while self.run("document.readyState + location.protocol") != "completefile:":
-            assert time.monotonic() < end, "the page did not load"
+        self.until('document.readyState === "complete" && location.protocol === "file:"')
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Ask something about this tab."""
@@ -149,6 +153,14 @@ class Tab:
         if "exceptionDetails" in answer:
             raise AssertionError(answer["exceptionDetails"]["exception"]["description"])
         return answer["result"].get("value")
+
+    def until(self, script: str) -> Any:
+        """The value of a script as soon as there is one that is true."""
+        end = time.monotonic() + PATIENCE
+        while not (value := self.run(script)):
+            assert time.monotonic() < end, f"the page never came to: {script}"
+            time.sleep(0.01)
+        return value
 
     def key(self, name: str, code: int, text: str = "") -> None:
         """Press a key and let go."""

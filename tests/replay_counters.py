@@ -1,4 +1,4 @@
-"""Replayed counters held against the interpreter: what every source counts and every reading gives, by event."""
+"""Replayed counters held against the interpreter: what sources count and what readings give, by event."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from quell.engine.compile import Build
+from quell.engine.events import Decoded
 from quell.engine.graph import Node
 from quell.engine.interpret import Evaluator
 from quell.engine.lower import EXTENT
@@ -28,7 +29,7 @@ def events_of(made: Build, payloads: Sequence[Any]) -> dict[str, list[Any]]:
     out: dict[str, list[Any]] = {}
     for payload in payloads:
         entry = read_record(payload, made.decoder)
-        if hasattr(entry, "e"):
+        if isinstance(entry, Decoded):
             out.setdefault(entry.event, []).append(entry)
     return out
 
@@ -73,7 +74,7 @@ def field_values(made: Build, translator: Translator, entry: Any) -> Values:
     return out
 
 
-def testable(translator: Translator) -> list[int]:
+def checkable(translator: Translator) -> list[int]:
     """The nodes that stand by themselves, and need no state that a list's element decides."""
     graph = translator.graph
     hard: set[int] = set()
@@ -120,7 +121,7 @@ def differences(
     db: Database, translator: Translator, rows: Sequence[Values], wanted: Sequence[int] | None = None
 ) -> list[str]:
     """Where SQL, in any of its ways, and the interpreter do not give the same."""
-    wanted = testable(translator) if wanted is None else wanted
+    wanted = checkable(translator) if wanted is None else wanted
     conditions = [w for w in wanted if translator.graph[w].type.kind == "bool"]
     columns = hold(db, translator, rows)
     shared = translator.over("held", wanted, columns)
@@ -133,6 +134,8 @@ def differences(
     judges = [judged(translator.build, translator.event, row) for row in rows]
     out = []
     for relation, texts, nodes, truth in ways:
+        if not nodes:
+            continue
         values = worked_out(db, translator, relation, texts, nodes)
         for given, judge, line in zip(rows, judges, values, strict=True):
             for number, text, got in zip(nodes, texts, line, strict=True):
@@ -169,9 +172,7 @@ def drawn(rng: Random, node: Node, columns: Columns) -> Any:
     return _value(rng, node.type, node.bounds, node.whole, columns)
 
 
-def _value(
-    rng: Random, type_: Type, bounds: tuple[float, float], whole: bool, columns: Columns
-) -> Any:
+def _value(rng: Random, type_: Type, bounds: tuple[float, float], whole: bool, columns: Columns) -> Any:
     if type_.kind == "missing" or (type_.optional and rng.random() < 0.25):
         return None
     if type_.kind == "list":

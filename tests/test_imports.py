@@ -93,13 +93,18 @@ REACH: dict[str, str] = {
     "replay.backtest_report": "pathlib",  # names files
     "replay.cli_replay": "pathlib",
     "replay.cli_train": "pathlib",
+    "replay.cli_tune": "pathlib time",  # says how long it took
     "replay.database": "shutil tempfile",  # a replay works in a folder of its own
     "replay.demo": "time",  # says how long the day took
     "replay.history": "pathlib",  # names files
+    "replay.history_files": "glob pathlib",  # finds them
+    "replay.history_reading": "eval",  # what makes a row of an event is generated
+    "replay.history_sources": "pathlib",  # opens them
     "replay.interrupt": "os signal",  # Ctrl-C stops a query
     "replay.labels": "pathlib",  # whether labels are a file
     "replay.library": "pathlib",  # names files
-    "replay.run": "pathlib",
+    "replay.page": "pathlib",  # writes the page of a report
+    "replay.run": "pathlib time",  # says how long it took
     "replay.stepping": "time",  # says how long it took
     "signals.remote": "os",  # secrets for remote models come from the environment
 }
