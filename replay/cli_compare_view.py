@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 MOST_RULES = 40
 MOST_SAMPLES = 5
+MOST_SAMPLED_RULES = 5
 
 
 def print_comparison(made: Comparison, *, ways: bool = False, stream: IO[str] | None = None) -> None:
@@ -148,8 +149,9 @@ def _print_quality(out: Console, made: Comparison) -> None:
     if not rows:
         return
     heading(out, "Against the labels", "before → now" if utf8(out.file) else "before -> now")
-    titles = ("", "precision>", "now>", "recall>", "now>", "false alarms>", "now>")
-    of = ("precision", "recall", "false_positives")
+    wide = out.width >= WIDE
+    titles = ("~", "precision>", "now>", "recall>", "now>", *("false alarms>", "now>") * wide)
+    of = ("precision", "recall", *("false_positives",) * wide)
     shown = [
         (visible(name, RULE_NAME), *(_share(q, what) for what in of for q in (was, now)))
         for name, was, now in rows[:MOST_RULES]
@@ -168,13 +170,16 @@ def _share(quality: Quality | None, of: str) -> str:
 
 
 def _print_hits(out: Console, made: Comparison) -> None:
-    """Where no verdict changes, events of the rules that fire otherwise."""
-    if made.newly_caught or made.newly_let_go:
-        return
-    for rule in made.rules[:MOST_SAMPLES]:
-        _print_samples(out, made, f"{visible(rule.rule, 60)} newly fires", rule.samples_newly[:2], rule.newly)
-        title = f"{visible(rule.rule, 60)} no longer fires"
-        _print_samples(out, made, title, rule.samples_no_longer[:2], rule.no_longer)
+    """For the rules that fire most otherwise one event each that was not shown yet."""
+    seen = {s.n for s in (*made.newly_caught[:MOST_SAMPLES], *made.newly_let_go[:MOST_SAMPLES])}
+    for rule in made.rules[:MOST_SAMPLED_RULES]:
+        for what, samples, of in (
+            ("newly fires", rule.samples_newly, rule.newly),
+            ("no longer fires", rule.samples_no_longer, rule.no_longer),
+        ):
+            left = [s for s in samples if s.n not in seen][:1]
+            seen |= {s.n for s in left}
+            _print_samples(out, made, f"{visible(rule.rule, 60)} {what}", left, of)
 
 
 def _print_samples(out: Console, made: Comparison, title: str, samples: Sequence[Sample], of: int) -> None:

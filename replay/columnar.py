@@ -41,7 +41,7 @@ def why_stepped(history: History, dependence: Dependence) -> str:
     return ""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Columnar:
     """A history on its way through the columns. `say` hears what is being done."""
 

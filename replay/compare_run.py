@@ -121,7 +121,8 @@ def shared(history: History, schema: str, build: Build) -> History:
     con.execute(f"CREATE SCHEMA {quoted(schema)}")
     made = replace(history, schema=schema, build=build)
     tables = history.db.rows(
-        "SELECT table_name FROM duckdb_tables() WHERE schema_name = ? ORDER BY table_name", history.schema
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = ? ORDER BY table_name",
+        history.schema,
     )
     for (name,) in tables:
         con.execute(f"CREATE VIEW {made.table(name)} AS FROM {history.table(name)}")

@@ -59,7 +59,7 @@ def distinct_keys(db: Database, spec: Store, sources: Sequence[Source]) -> int:
         parts.append(f"SELECT {', '.join(keys) or '0 AS k'} FROM {inner} WHERE {present}")
     if not parts:
         return 0
-    return int(db.value(f"SELECT count(*) FROM ({' UNION '.join(parts)})"))
+    return int(db.value(f"SELECT count(*) FROM (SELECT DISTINCT * FROM ({' UNION ALL '.join(parts)}))"))
 
 
 class _Work:

@@ -207,6 +207,11 @@ def _shown(compared: Compared, value: _Value) -> str:
     return f"{name} is {int(value.value):,} ({share} of {value.of:,} {value.unit})"
 
 
+def _percent(share: Fraction | int) -> str:
+    shown = f"{float(100 * share):.2f}%"
+    return shown.removeprefix("-") if not shown.strip("-0.%") else shown
+
+
 def _value(compared: Compared, report: Backtest | Comparison) -> _Value:
     after = report if isinstance(report, Backtest) else report.after
     name, argument = compared.figure, compared.argument

@@ -8,6 +8,7 @@ key.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -23,8 +24,10 @@ from quell.engine.symbols import Symbols
 from quell.replay.database import Database, quoted
 from quell.replay.history_reading import ENTITY, Besides, Reading
 
-BATCH = 16_384
-"""Rows that are put into tables at once."""
+PACK = 4_096
+"""Records whose rows become columns at once."""
+BATCH = 32 * PACK
+"""Records whose rows are put into tables at once: fewer of them, and writing costs more than reading."""
 _SHIFT = 40
 _N, _TEXT = pa.int64(), pa.string()
 _TABLES: dict[str, pa.Schema] = {
@@ -85,8 +88,10 @@ class RowWriter:
         self._besides = Besides(reading.extras) if reading.extras else None
         extras = len(reading.extras)
         arrow = {**_TABLES, **{f"_e{e.index}": e.arrow(extras) for e in reading.events}}
-        self._tables: dict[str, tuple[pa.Schema, list[Any]]] = {name: (s, []) for name, s in arrow.items()}
-        for name, (made, _) in self._tables.items():
+        self._tables: dict[str, tuple[pa.Schema, list[Any], list[pa.RecordBatch]]] = {
+            name: (s, [], []) for name, s in arrow.items()
+        }
+        for name, (made, _, _) in self._tables.items():
             db.con.register("_empty", made.empty_table())
             db.con.execute(f"CREATE TABLE {self.table(name)} AS SELECT * FROM _empty")
             db.con.unregister("_empty")
@@ -103,6 +108,18 @@ class RowWriter:
         tell: Callable[[], None] = lambda: None,
     ) -> int:
         """Read the records of a file; gives how many were taken."""
+        # Nothing here has circles, and looking for them among thousands of rows costs a third of the time.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return self._take(file, records, place, tell)
+        finally:
+            if collects:
+                gc.enable()
+
+    def _take(
+        self, file: int, records: Iterable[Record], place: Callable[[int], str], tell: Callable[[], None]
+    ) -> int:
         decoder, besides, base, before = self.reading.decoder, self._besides, key_of(file, 0), self.n
         symbols = self.reading.build.analysis.symbols
         decode, makes = decoder.decode, [e.row for e in self.reading.events]
@@ -110,6 +127,9 @@ class RowWriter:
         count = 0
         for row, payload, record in records:
             count += 1
+            if not count % PACK:
+                self._pack_all(count % BATCH == 0)
+                tell()
             entry: Any = decode(payload) if payload.__class__ is bytes else None
             if entry.__class__ is not Decoded:
                 entry = read_entry(payload, decoder, symbols)
@@ -130,10 +150,6 @@ class RowWriter:
             rows[entry.index].append(made if besides is None else made + besides.of(payload, record))
             if entry.problems:
                 self._note(n, key, entry)
-            if not count % BATCH:
-                self.flush()
-            if not count % 1024:
-                tell()
         self.records += count
         self.flush()
         return self.n - before
@@ -144,8 +160,6 @@ class RowWriter:
         said = (file, row, entry.event or None, entry.kind, entry.path, str(entry), place)
         held = self._tables["refused"][1]
         held.append(said)
-        if len(held) >= BATCH:
-            self._write("refused")
 
     def _note(self, n: int, key: int, entry: Decoded) -> None:
         held = self._tables["_problems"][1]
@@ -156,14 +170,26 @@ class RowWriter:
 
     def flush(self) -> None:
         """Write what is held."""
-        for name in self._tables:
-            self._write(name)
+        self._pack_all(True)
 
-    def _write(self, name: str) -> None:
-        schema, held = self._tables[name]
+    def _pack_all(self, write: bool) -> None:
+        for name in self._tables:
+            self._pack(name)
+            if write:
+                self._write(name)
+
+    def _pack(self, name: str) -> None:
+        """Make columns of the rows that are held."""
+        schema, held, packed = self._tables[name]
         if held:
             arrays = [pa.array(c, f.type) for c, f in zip(zip(*held, strict=True), schema, strict=True)]
-            self.db.con.register("_batch", pa.Table.from_arrays(arrays, schema=schema))
+            packed.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
+            held.clear()
+
+    def _write(self, name: str) -> None:
+        schema, _, packed = self._tables[name]
+        if packed:
+            self.db.con.register("_batch", pa.Table.from_batches(packed, schema=schema))
             self.db.con.execute(f"INSERT INTO {self.table(name)} SELECT * FROM _batch")
             self.db.con.unregister("_batch")
-            held.clear()
+            packed.clear()

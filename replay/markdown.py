@@ -133,7 +133,7 @@ def _flows(made: Comparison) -> Iterable[str]:
         cells = []
         for now in after:
             n = counts.get((was, now), 0)
-            cells.append(f"{n:,}" if was == now else f"**{n:,}**" if n else "")
+            cells.append("" if not n else f"{n:,}" if was == now else f"**{n:,}**")
         yield f"| {code(was)} | " + " | ".join(cells) + " |"
 
 

@@ -13,14 +13,17 @@ from typing import Protocol
 from quell.engine.graph import Graph, Node
 from quell.engine.operations import EARLIEST, EXACT, LARGEST, LATEST, LONGEST
 from quell.grammar.types import Type
-from quell.replay.sql_patterns import by_class, gateable, pattern_sql
+from quell.replay.sql_patterns import alternation, any_word, by_class, gateable, pattern_sql
 from quell.replay.sql_values import Columns, plain_literal
 from quell.signals.characters import TEXT_CAP
 from quell.signals.functions import REGISTRY
+from quell.signals.list_patterns import PatternList
+from quell.signals.list_words import WordList
 from quell.signals.policy_lists import PolicyList
 
 _NOTHING = Type("missing")
 _AS_DOUBLE = "::DOUBLE"
+_PYTHON = "{python}"
 _MANY = 200
 """Entries of a list file up to which they are written into the SQL."""
 
@@ -277,10 +280,31 @@ def _list_python(w: Around, node: Node, a: Sequence[str]) -> No:
     return No(f"the list `{node.data[0]}` is looked up in Python")
 
 
+def _list_match(w: Around, node: Node, a: Sequence[str]) -> str | No:
+    listed = w.lists[node.data[0]]
+    if isinstance(listed, PatternList) and all(gateable(*p) for p in listed.patterns):
+        whole = alternation(tuple(sorted(listed.patterns)))
+        if whole is not None:
+            return f"regexp_matches({a[0]}, {plain_literal(whole, 'text')})"
+    return _searched(w, node, a, "FALSE")
+
+
+def _searched(w: Around, node: Node, a: Sequence[str], nothing: str) -> str | No:
+    """A list looked for in a text by Python, but for ASCII texts in which nothing of it can be."""
+    no = _list_python(w, node, a)
+    listed = w.lists[node.data[0]]
+    gate = any_word(listed.folded) if isinstance(listed, WordList) else None
+    if gate is None or node.binders:
+        return no
+    found = f"regexp_matches(lower({a[0]}), {plain_literal(gate, 'text')})"
+    plain = f"strlen({a[0]}) = length({a[0]})"
+    return f"CASE WHEN {plain} AND NOT {found} THEN {nothing} ELSE {w.python(node, no.why)} END"
+
+
 FORMS |= {
     "list_in": _list_in,
-    "list_match": _list_python,
-    "list_found": _list_python,
+    "list_match": _list_match,
+    "list_found": lambda w, n, a: _searched(w, n, a, "[]::VARCHAR[]"),
     "list_row": _list_python,
 }
 
@@ -384,14 +408,17 @@ def _call(w: Around, node: Node, a: Sequence[str]) -> str | No:
     row = REGISTRY.get(name)
     assert row is not None
     no = No(f"`{name}` is worked out in Python")
-    if row.sql is None:
+    if row.sql is None or not all(gateable(*v) for v in literals if isinstance(v, tuple)):
         return no
     template = row.sql if isinstance(row.sql, str) else row.sql(*literals)
     if template is None:
         return no
     typed = next((t for n in node.args if (t := w.graph[n].type).element != _NOTHING), node.type)
     given = [w.like(n, typed) for n in node.args]
-    text = template.format(*given, all=", ".join(given))
+    if _PYTHON in template and node.binders:
+        return no
+    python = w.python(node, no.why) if _PYTHON in template else ""
+    text = template.format(*given, all=", ".join(given), python=python)
     maybe = [f"{t} IS NOT NULL" for n, t in zip(node.args, given, strict=True) if _maybe(w, n)]
     if len(given) > 1 and maybe:  # least, for one, passes over what is missing
         return f"CASE WHEN {' AND '.join(maybe)} THEN {text} END"

@@ -20,7 +20,7 @@ from quell.engine.graph import Node
 from quell.engine.lowered import Store, StoreKind, StoreSource
 from quell.grammar.types import BOOL, DURATION, NUMBER, TEXT, TIME, Type, list_of
 from quell.replay import counters_read
-from quell.replay.counters_load import Cache
+from quell.replay.counters_load import Cache, Keyed
 from quell.replay.counters_read import distinct_keys, read_counters
 from quell.replay.counters_rows import Asked, Source, column
 from quell.replay.counters_stepped import step_counters
@@ -43,6 +43,11 @@ KEYS: dict[str, tuple[Any, ...]] = {
     "number": (0.0, -0.0, 1.0, 1.5),
     "bool": (True, False),
 }
+
+
+_profile = settings.default
+EXAMPLES = _profile.max_examples if _profile is not None and _profile.max_examples > 100 else 25
+"""Each takes a tenth of a second."""
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +256,7 @@ def check(db: Database, seed: int, rows: int, sizes: int = 30) -> None:
 
 
 @given(seed=st.integers(0, 2**40), rows=st.sampled_from((4_000_000, 4_000_000, 7)))
-@settings(max_examples=60)
+@settings(max_examples=EXAMPLES)
 def test_columns_give_what_the_stores_give(db: Database, seed: int, rows: int) -> None:
     check(db, seed, rows)
 
@@ -309,3 +314,78 @@ def test_extremes_of_stretches(values: list[int], data: st.DataObject) -> None:
     for greatest, best in ((True, max), (False, min)):
         got = extreme(np.array(values), start, end, greatest).tolist()
         assert got == [best(values[a:b], default=0) for a, b in pairs]
+
+
+# ------------------------------------------------------------------------- what columns cannot hold
+
+
+def _one_store(
+    db: Database, kind: StoreKind, word: str, value: Type | None, rows: pa.Table
+) -> tuple[Any, str]:
+    """One reading without end of a store that counts the rows under `k0`, and which way it went."""
+    spec = Store("s", kind, (StoreSource("e", None, (0,), None if value is None else 1, None),), "a counter")
+    spec.widen(word, None, 0)
+    node = Node(5, "counter", (0, 1), ("s", word, None, 0), NUMBER.maybe(), frozenset(), (0, 0), False, "")
+    db.con.register("_rows", rows)
+    db.con.execute("CREATE OR REPLACE TABLE crowd AS SELECT * FROM _rows")
+    db.con.unregister("_rows")
+    source = Source("e", "SELECT * FROM crowd", [TEXT], value)
+    asked = Asked("e", "SELECT * FROM crowd", [node], source)
+    ((got),) = read_counters(db, spec, [source], [asked], True, 0, f"crowded_{kind}_{word}_")
+    told = [v for (v,) in db.rows(f"SELECT c5 FROM {got.table} ORDER BY n")]
+    db.con.execute(f"DROP TABLE {got.table}")
+    return told, got.ways[0].way
+
+
+def test_what_a_store_would_cut_goes_through_the_store(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quell.replay.counters_windows.SAFE", 3)
+    columns: dict[str, list[Any]] = {
+        "n": [1, 2, 3, 4],
+        "now": [1, 2, 3, 4],
+        "k0": ["a"] * 4,
+        "counted": [True] * 4,
+    }
+    few, many = pa.table({c: v[:3] for c, v in columns.items()}), pa.table(columns)
+    assert _one_store(db, "distinct", "distinct", TEXT, few.append_column("v", few["k0"])) == (
+        [1, 1, 1],
+        "python",
+    )
+    told = _one_store(db, "distinct", "distinct", TEXT, many.append_column("v", many["k0"]))
+    assert told == ([1, 1, 1, 1], "store")
+    # Of counts for ever old times stay as a number, so there are never too many.
+    assert _one_store(db, "count", "count", None, many) == ([1, 2, 3, 4], "python")
+
+
+@pytest.mark.parametrize(("size", "way", "told"), [(9_999, "python", 9_999), (10_001, "store", 10_000)])
+def test_an_event_that_counts_too_much(db: Database, size: int, way: str, told: int) -> None:
+    values = pa.array([[f"v{i}" for i in range(size)]])
+    rows = pa.table({"n": [1], "now": [1], "k0": ["a"], "v": values, "counted": [True]})
+    assert _one_store(db, "distinct", "distinct", list_of(TEXT), rows) == ([told], way)
+
+
+def test_numbers_that_limbs_cannot_hold(db: Database) -> None:
+    columns = {"n": [1, 2], "now": [1, 2], "k0": ["a", "a"], "v": [1e300, 1e-300], "counted": [True, True]}
+    assert _one_store(db, "number", "sum", NUMBER, pa.table(columns)) == ([1e300, 1e300], "store")
+
+
+def test_how_many_keys_there_are(db: Database) -> None:
+    db.con.execute(
+        "CREATE TABLE keyed AS SELECT * FROM (VALUES (1, 1, ['a', 'b'], true), (2, 1, ['b', 'c'], true), "
+        "(3, 1, ['d'], false), (4, 1, NULL, true)) t(n, now, k0, counted)"
+    )
+    spec = Store("s", "count", (StoreSource("e", None, (0,), None, None),), "a counter")
+    source = Source("e", "SELECT * FROM keyed", [list_of(TEXT)])
+    assert distinct_keys(db, spec, [source]) == 3
+    assert distinct_keys(db, spec, []) == 0
+
+
+def test_the_cache_lets_go_of_what_was_not_asked_for_longest() -> None:
+    cache = Cache(most=5)
+    held = [Keyed([np.zeros(2)], None, 0, None, [], []) for _ in range(3)]  # type: ignore[arg-type]  # of no interest
+    cache.put(("a",), held[0])
+    cache.put(("b",), held[1])
+    assert cache.get(("a",)) is held[0]
+    cache.put(("c",), held[2])
+    assert cache.get(("b",)) is None
+    assert cache.get(("a",)) is held[0]
+    assert cache.get(("c",)) is held[2]

@@ -101,6 +101,7 @@ list starts from "starts.txt" as prefixes
 list hosts  from "hosts.txt" as domains
 list nets   from "nets.txt" as cidrs
 list slurs  from "slurs.txt" as words
+list exotic from "exotic.txt" as patterns
 list shapes from "shapes.txt" as patterns
 list geo    from "geo.csv" as exact gives city text, risk number, since time, near bool
 model spam from "spam.lgb"
@@ -161,6 +162,13 @@ let l6 = content matches slurs
 let l7 = note matches shapes
 let l8 = found(content, slurs)
 let l9 = geo[content].risk
+let l11 = note matches slurs
+let l12 = size(found(note, slurs)) > 0
+let l13 = content matches exotic
+let e1 = extract(content, /fr(e)?(3)?/)
+let e2 = replace(note, /[a-z]+/, "x")
+let e3 = slice(content, 1, 3)
+let e4 = hour_of_day(joined, "Europe/Paris")
 let l10 = geo[content].since
 let x1 = [amount, extra, 3]
 let x2 = content in tags
@@ -201,6 +209,7 @@ LISTS = {
     "nets.txt": "10.0.0.0/8\n2001:db8::/32",
     "slurs.txt": "free\nbad word",
     "shapes.txt": "fr[e3]e\n/^a/i",
+    "exotic.txt": "\\pL+x\nfree",
     "geo.csv": "key,city,risk,since,near\nfree,Paris,0.5,2020-01-01,true\na,,,,\n",
 }
 MODEL = """
@@ -213,8 +222,8 @@ country in "a", "us": 1.3
 """
 AWKWARD_TEXTS = (
     "", "a", "free", "FREE", "fr33 b", "é", "ÉCLAIR", "\u212a \u017f\u00df", "a\0b", "\u0130", "a b",
-    "\n", "\U0001f600", "http://x.bad.test/a", "10.1.2.3", "bad  word", "ab", "\u01c5", "Σς", "{x} '\"\\", "\u2ebf0",
-    "\U0002ebf0", "%", "_",
+    "\n", "\U0001f600", "http://x.bad.test/a", "10.1.2.3", "bad  word", "ab", "\u01c5", "Σς",
+    "{x} '\"\\", "\u2ebf0", "\U0002ebf0", "%", "_",
 )  # fmt: skip
 AWKWARD_NUMBERS = (
     0, 1, 2, 3, -1, -3, 7, 0.5, -0.5, 2.5, -2.5, 0.1, 0.30000000000000004, 6, -7.5, 1e308, -1e308, 5e-324,
@@ -290,7 +299,7 @@ def test_every_operation_gives_what_the_interpreter_gives(db: Database) -> None:
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "number": tuple(map(float, AWKWARD_NUMBERS)),
-    "text": (*AWKWARD_TEXTS, "  x ", "\u2003a,b,,c\u3000", ",", "ab" * 40, "aaa", "\x1ca"),
+    "text": ("héllo 😀!", *AWKWARD_TEXTS, "  x ", "\u2003a,b,,c\u3000", ",", "ab" * 40, "aaa", "\x1ca"),
     "time": (
         0,
         -1,
@@ -306,6 +315,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
 LITERALS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "round": ((0,), (1,), (2,), (15,)),
     "replace": (("a", ""), ("aa", "a'b"), ("{", "}"), ("é", "ee"), ("a\0", "x"), (("[a-z]", ""), "x")),
+    "extract": ((("fr", ""),), (("(a)|b", ""),)),
     "hour_of_day": (("UTC",), ("Europe/Paris",)),
     "day_of_week": (("UTC",), ("Europe/Paris",)),
     "date": (("UTC",), ("Europe/Paris",)),
@@ -336,8 +346,11 @@ def test_duckdb_is_the_judge_of_the_sql_of_a_function(row: Function, db: Databas
         if text is None:
             continue
         said += 1
+        text = text.replace("{python}", "'left to Python'")
         found = db.rows(f"SELECT {text.format(*names, all=', '.join(names))} FROM tried")
         for (got,), case in zip(found, cases, strict=True):
+            if got == "left to Python":
+                continue
             assert same(got, call(*case)), f"{row.name}{case} {literals}: {got!r}, not {call(*case)!r}"
     assert said
 
