@@ -24,7 +24,7 @@ from quell.replay.backtest_samples import chosen, samples, told
 from quell.replay.backtest_source import source_of, span, warmup, windows
 from quell.replay.backtest_values import Beside, principals
 from quell.replay.backtest_weight import Weight, read_weight
-from quell.replay.database import Database
+from quell.replay.database import Database, quoted
 from quell.replay.history import History, Order, ingest
 from quell.replay.labels import Labels, read_labels
 from quell.replay.named_values import NotAValue
@@ -128,10 +128,16 @@ def run(
 
 def _cut(history: History, limit: int) -> None:
     """Leave out all but the first events and labels by hand."""
-    db = history.db
-    tables = ["all", "hands", "problems", *(f"e{i}" for i in range(len(history.columns)))]
-    for table in tables:
-        db.con.execute(f"DELETE FROM {history.table(table)} WHERE n > {limit}")
+    db, whole = history.db, history.schema
+    history.schema = f"{whole}_cut"  # tables of a history may be views, which nothing can be taken out of
+    db.con.execute(f"CREATE SCHEMA {quoted(history.schema)}")
+    numbered = {"all", "hands", "problems", *(f"e{i}" for i in range(len(history.columns)))}
+    for (name,) in db.rows(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = ? ORDER BY table_name", whole
+    ):
+        cut = f" WHERE n <= {limit}" if name in numbered else ""
+        table = f"{quoted(whole)}.{quoted(name)}"
+        db.con.execute(f"CREATE VIEW {history.table(name)} AS FROM {table}{cut}")
     history.events = db.value(f"SELECT count(*) FROM {history.table('all')}")
     history.hands = db.value(f"SELECT count(*) FROM {history.table('hands')}")
     history.problems = db.value(f"SELECT count(*) FROM {history.table('problems')}")
