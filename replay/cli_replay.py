@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quell.engine.cli_bundle import built
-from quell.engine.cli_files import STDIO, missing_parent, same_file, whole
+from quell.engine.cli_files import STDIO, missing_parent, same_file, whole, write_text
 from quell.engine.cli_group import OK, Unreadable
 from quell.engine.cli_output import PATIENCE, Watch, console, count, print_json, say
 from quell.replay.cli_compare import Change, change_options
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from quell.replay.database import Database
     from quell.replay.history import History
     from quell.replay.outcome import Outcome
-    from quell.replay.report_data import Backtest
+    from quell.replay.report_data import Backtest, Comparison
     from quell.replay.run import Tell
 
 STEPS = 1_000
@@ -46,6 +46,7 @@ STEPS = 1_000
 @click.option(
     "--out", metavar="FILE", help="Write what every event got: a .parquet file with a row for each."
 )
+@click.option("--html", metavar="FILE", help="Write the report as one page that opens without a network.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON, the reasons of samples included.")
 def replay(policies: str, events: tuple[str, ...], **asked: Any) -> int:
     """Say what policies would have done on a history.
@@ -76,7 +77,8 @@ def replay(policies: str, events: tuple[str, ...], **asked: Any) -> int:
       quell replay policies --events day.jsonl --against main --fail-if 'new_blocks > 0.1%'
       quell replay policies --events 'march/*.parquet' --from 2026-03-08 --out decisions.parquet
     """
-    _check_out(events, asked["out"])
+    _check_out(events, asked["out"], (".parquet", ".pq"))
+    _check_out(events, asked["html"], (".html", ".htm"))
     build = built(policies)
     with Change(policies, build, asked, events) as change:
         if change.other is not None:
@@ -91,9 +93,19 @@ def replay(policies: str, events: tuple[str, ...], **asked: Any) -> int:
             if asked["out"] is not None:
                 _write_decisions(outcome, asked["out"], tell)
         status = change.tell(report, lambda: _print_backtest(report, asked["explain"]))
-    if asked["out"] is not None:
-        say(f"wrote {count(report.source.events, 'event')} to {asked['out']}")
+    _write_others(report, report.source.events, asked)
     return status
+
+
+def _write_others(report: Backtest | Comparison, events: int, asked: dict[str, Any]) -> None:
+    """Write the page, and say what else was written."""
+    if asked["html"] is not None:
+        from quell.replay.page import page
+
+        write_text(Path(asked["html"]), page(report))
+        say(f"wrote the report to {asked['html']}: open it in a browser")
+    if asked["out"] is not None:
+        say(f"wrote {count(events, 'event')} to {asked['out']}")
 
 
 def _print_backtest(report: Backtest, ways: bool) -> None:
@@ -121,8 +133,7 @@ def _compare(change: Change, asked: Asked, events: tuple[str, ...], said: dict[s
     made = done.comparison
     made.notes[:0] = change.other.notes
     status = change.tell(made, lambda: print_comparison(made, ways=said["explain"]))
-    if said["out"] is not None:
-        say(f"wrote {count(made.after.source.events, 'event')} to {said['out']}")
+    _write_others(made, made.after.source.events, said)
     return status
 
 
@@ -140,7 +151,7 @@ def _asked(policies: str, asked: dict[str, Any]) -> Asked:
         until=until,
         warm_up=asked["warm_up"],
         samples=asked["samples"],
-        explained=asked["as_json"],
+        explained=asked["as_json"] or asked["html"] is not None,
         policies=policies,
         labels=asked["labels"],
         positive=asked["positive"],
@@ -149,11 +160,12 @@ def _asked(policies: str, asked: dict[str, Any]) -> Asked:
     )
 
 
-def _check_out(events: tuple[str, ...], out: str | None) -> None:
+def _check_out(events: tuple[str, ...], out: str | None, endings: tuple[str, ...]) -> None:
+    """Refuse a file that cannot be written, before any work is done."""
     if out is None:
         return
-    if Path(out).suffix.lower() not in (".parquet", ".pq"):
-        raise click.UsageError(f"`{out}` does not say what to write: end it in .parquet")
+    if Path(out).suffix.lower() not in endings:
+        raise click.UsageError(f"`{out}` does not say what to write: end it in {endings[0]}")
     if any(path != STDIO and same_file(path, out) for path in events):
         raise click.UsageError(f"`{out}` would overwrite the events")
     missing_parent(Path(out))
@@ -223,16 +235,9 @@ def progress() -> Iterator[Tell]:
 
 
 def check_history(history: History) -> None:
-    """Refuse a history without a usable event, and say why there is none."""
-    if history.events:
-        return
-    if not history.refused:
-        raise Unreadable("the history holds no event")
-    place, message = history.db.rows(
-        f"SELECT place, message FROM {history.table('refused')} ORDER BY file, row LIMIT 1"
-    )[0]
-    hint = "compare an event with the paths in the policies' event declarations"
-    raise Unreadable(f"no event could be decided: {message} ({place})", hint)
+    """Refuse a history of which nothing is left: where there was never an event, reading it says so."""
+    if not history.events:
+        raise Unreadable("the history holds no event", "take more of it with --limit")
 
 
 def _replayed(
@@ -259,7 +264,7 @@ def _write_decisions(outcome: Outcome, out: str, tell: Tell) -> None:
 def _explain_one(outcome: Outcome, wanted: str, tell: Tell, as_json: bool) -> int:
     """Explain one event of the replay in full."""
     from quell.engine.explain_view import print_explanation
-    from quell.replay.backtest_samples import find
+    from quell.replay.backtest_places import find
     from quell.replay.run import explanations
 
     n = find(outcome.history, wanted)

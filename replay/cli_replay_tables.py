@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MOST_RULES = 40
 RULE_NAME = 40
 """Characters of a rule's name, at most."""
+WIDE = 95
+"""Columns of a terminal from which on a table has room for most of what there is."""
 GAP = 3
 """Blanks between the columns of a table."""
 
@@ -29,7 +31,7 @@ def heading(out: Console, text: str, aside: str = "") -> None:
 
 def room(out: Console) -> int:
     """Characters that a line over time may take."""
-    return 8 if out.width < 95 else 12 if out.width < 120 else 30
+    return 8 if out.width < WIDE else 12 if out.width < 120 else 30
 
 
 def line(values: Sequence[int], signs: int, out: Console) -> str:
@@ -164,8 +166,12 @@ def _precision(of: Rate) -> Text:
 
 
 def _bounds(of: Rate) -> Text:
-    """A confidence interval in whole percent, rounded outwards."""
-    return words((f"{floor(100 * of.low)}-{ceil(100 * of.high)}" if of.of else "", "dim"))
+    return interval(of.low, of.high, of.of)
+
+
+def interval(low: float, high: float, of: int) -> Text:
+    """A confidence interval in whole percent, rounded outwards; nothing where there were no trials."""
+    return words((f"{floor(100 * low)}-{ceil(100 * high)}" if of else "", "dim"))
 
 
 # ------------------------------------------------------------------------------------------ labels

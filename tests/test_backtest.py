@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from quell.engine.sources import SourceError
 from quell.replay import BacktestResult, backtest
 from quell.replay.backtest_frame import MOST_BUCKETS, Buckets
 from quell.replay.report_data import Backtest, RuleRow
@@ -280,7 +281,7 @@ def test_closing_leaves_nothing_behind(history: tuple[Path, Path]) -> None:
 def test_a_history_without_events_is_refused(history: tuple[Path, Path], tmp_path: Path) -> None:
     empty = tmp_path / "none.jsonl"
     empty.write_text('{"type": "other"}\n', encoding="utf-8")
-    with pytest.raises(ValueError, match="no event that the policies take"):
+    with pytest.raises(SourceError, match="can be taken"):
         backtest(history[0], empty)
 
 

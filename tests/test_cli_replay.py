@@ -103,6 +103,16 @@ def test_decisions_are_written(history: tuple[Path, Path], tmp_path: Path) -> No
     assert f"wrote {len(seen)} events to {out}" in done.stderr
 
 
+def test_the_report_is_a_page(history: tuple[Path, Path], tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    done = run("replay", history[0], "--events", history[1], "--html", out)
+    assert done.exit_code == 0
+    assert f"wrote the report to {out}" in done.stderr
+    text = out.read_text(encoding="utf-8")
+    assert text.lower().startswith("<!doctype html>")
+    assert "quiet_room" in text
+
+
 def test_a_sample_is_opened_by_its_command(history: tuple[Path, Path], tmp_path: Path) -> None:
     """By `quell explain` where the file is in order, and by the replay itself where it is not."""
     other = tmp_path / "turned.jsonl"
@@ -155,6 +165,7 @@ def test_a_period_is_bounded_by_times(history: tuple[Path, Path]) -> None:
         (["--from", "soon"], 2, "`soon` is no time"),
         (["--from", "2026-03-02", "--until", "2026-03-01"], 2, "`--from` is not before `--until`"),
         (["--out", "x.csv"], 2, "end it in .parquet"),
+        (["--html", "x.pdf"], 2, "end it in .html"),
         (["--out", "nowhere/x.parquet"], 3, "there is no folder `nowhere`"),
         (["--labels", "spammy > 1"], 2, "`spammy`"),
         (["--labels", "$.nothing"], 3, "no event of the history has the label `$.nothing`"),
@@ -173,15 +184,23 @@ def test_what_is_wrong_is_told_in_a_sentence(
 
 
 def test_histories_without_a_usable_event_are_told(history: tuple[Path, Path], tmp_path: Path) -> None:
+    hand = {"type": "quell.label", "at": "2026-01-01", "action": "set", "entity": "User", "id": "ann"}
+    hand |= {"label": "noisy", "by": "me"}
+    begun = tmp_path / "begun.jsonl"
+    begun.write_text(json.dumps(hand) + "\n" + history[1].read_text(), encoding="utf-8")
+    assert run("replay", history[0], "--events", begun).exit_code == 0
+    done = run("replay", history[0], "--events", begun, "--limit", "1")
+    assert (done.exit_code, done.stderr.splitlines()[0]) == (3, "error: the history holds no event")
     file = tmp_path / "h.jsonl"
     file.write_text("", encoding="utf-8")
     done = run("replay", history[0], "--events", file)
-    assert (done.exit_code, done.stderr) == (3, "error: the history holds no event\n")
+    assert done.exit_code == 3
+    assert "h.jsonl` holds no event" in done.stderr
     file.write_text('{"type": "join", "id": "x"}\n', encoding="utf-8")
     done = run("replay", history[0], "--events", file)
     assert done.exit_code == 3
-    assert "no event could be decided: `join` refused" in done.stderr
-    assert "(h.jsonl:1)" in done.stderr
+    assert "can be taken" in done.stderr
+    assert "h.jsonl:1: `join` refused" in done.stderr
 
 
 _SLOW = """
