@@ -92,9 +92,9 @@ def replay(policies: str, events: tuple[str, ...], **asked: Any) -> int:
             report = backtest_of(outcome, prepared, tell)
             if asked["out"] is not None:
                 _write_decisions(outcome, asked["out"], tell)
-        status = change.tell(report, lambda: _print_backtest(report, asked["explain"]))
-    _write_others(report, report.source.events, asked)
-    return status
+        change.judge(report)
+        _write_others(report, report.source.events, asked)  # whole, whoever reads how much of what is printed
+        return change.tell(report, lambda: _print_backtest(report, asked["explain"]))
 
 
 def _write_others(report: Backtest | Comparison, events: int, asked: dict[str, Any]) -> None:
@@ -132,9 +132,9 @@ def _compare(change: Change, asked: Asked, events: tuple[str, ...], said: dict[s
             _write_decisions(done.after, said["out"], tell)
     made = done.comparison
     made.notes[:0] = change.other.notes
-    status = change.tell(made, lambda: print_comparison(made, ways=said["explain"]))
+    change.judge(made)
     _write_others(made, made.after.source.events, said)
-    return status
+    return change.tell(made, lambda: print_comparison(made, ways=said["explain"]))
 
 
 def _asked(policies: str, asked: dict[str, Any]) -> Asked:

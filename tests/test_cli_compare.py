@@ -176,7 +176,7 @@ def made(place: Path) -> Comparison:
 @pytest.mark.parametrize("width", [80, 100, 140])
 def test_the_view_fits(made: Comparison, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(StringIO):
-        encoding = "ascii"  # type: ignore[assignment]  # what the view asks for its signs
+        encoding = "ascii"  # what the view asks for its signs
 
         def isatty(self) -> bool:
             return True
