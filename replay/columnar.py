@@ -31,6 +31,14 @@ from quell.signals.clock import BLOCK
 Say = Callable[[str, float | None], None]
 
 
+ESTIMATE = 1.5
+"""An estimated number of keys is taken for so many times as many: far beyond the error of the estimate."""
+
+
+class TooManyKeys(Exception):
+    """So many keys that online some counter may have refused one: only the online engine can tell."""
+
+
 def why_stepped(history: History, dependence: Dependence) -> str:
     """Why a bundle cannot be replayed by columns; empty where it can."""
     for event in history.build.analysis.symbols.schemas:
@@ -95,6 +103,36 @@ class Columnar:
         for i, level in enumerate(self.dependence.levels):
             self.say(f"counting {i + 1} of {len(self.dependence.levels)}", None)
             self._level([self.dependence.stores[identity] for identity in level])
+        self._check_keys()
+
+    def _check_keys(self) -> None:
+        """Make sure that no counter can have refused a key because memory was full, online. Raises TooManyKeys."""
+        most = self.history.build.analysis.files.settings.max_keys
+        by_event: dict[str, list[str]] = {}
+        for store in self.dependence.stores.values():
+            for source in store.sources:
+                by_event.setdefault(source.event, []).append(self._keys_of(source))
+        total = 0.0
+        for event, counts in by_event.items():
+            events = self.history.db.value(f"SELECT count(*) FROM {self.history.of(event)}")
+            if len(counts) * events <= most / len(by_event) and not any("sum(" in c for c in counts):
+                continue  # there cannot be too many
+            query = f"SELECT {' + '.join(counts)} FROM ({self.relations[event].text})"
+            total += float(self.history.db.value(query) or 0)
+        if total > most:
+            raise TooManyKeys(total)
+
+    def _keys_of(self, source: StoreSource) -> str:
+        """About how many keys one event type brings to a store, rather too many than too few."""
+        relation = self.relations[source.event]
+        if not source.keys:
+            return "1"
+        said = [relation.sql(k) for k in source.keys]
+        listed = [s for s, k in zip(said, source.keys, strict=True) if relation.graph[k].type.kind == "list"]
+        if listed:
+            return f"coalesce(sum(len({listed[0]})), 0)"
+        key = said[0] if len(said) == 1 else f"hash({', '.join(said)})"
+        return f"{ESTIMATE} * approx_count_distinct({key})"
 
     def _write_nows(self) -> str:
         """A table with the time at which each entry counts, as `quell.signals.clock` has it."""

@@ -19,7 +19,7 @@ from quell.replay import page_backtest, page_compare
 from quell.replay.page_html import Html, join, prose, source, tag
 from quell.replay.page_parts import Ladder, Section, ladder
 from quell.replay.page_samples import Packer
-from quell.replay.page_words import headline
+from quell.replay.page_words import title
 from quell.replay.report_data import Backtest, Comparison
 
 STYLE = "page.css"
@@ -46,13 +46,17 @@ def page(report: Backtest | Comparison) -> str:
         made, opened = page_backtest.sections(report, packer)
         summary, after, found = page_backtest.summary(report), report, ladder(report.verdicts)
     body = join(_bar(report), _main(report, after, summary, made))
-    return _whole(headline(report), body, _data(packer, opened, found))
+    return _whole(title(report), body, _data(packer, opened, found))
 
 
 def _bar(report: Backtest | Comparison) -> Html:
     """What stays at the top: what this is, and the switch between light and dark."""
     if isinstance(report, Comparison):
-        names = [tag("b", report.before.policies), " → ", tag("b", report.after.policies)]
+        names = [
+            tag("b", report.after.policies),
+            " with ",
+            tag("b", report.against or report.before.policies),
+        ]
         kind = "comparison"
     else:
         names, kind = [tag("b", report.policies)], "backtest"
@@ -71,10 +75,12 @@ def _main(report: Backtest | Comparison, after: Backtest, summary: Html, made: l
     contents = tag(
         "nav", tag("details", tag("summary", "Contents"), tag("ol", links), open=True), aria_label="Contents"
     )
-    told = [*(report.before.notes if isinstance(report, Comparison) else ()), *after.notes]
+    told = [*(report.notes if isinstance(report, Comparison) else ()), *after.notes]
     notes = [tag("li", prose(note)) for note in dict.fromkeys(told)]
     known = tag("aside", tag("h2", "Worth knowing"), tag("ul", notes), class_="notes") if notes else None
-    top = tag("div", tag("h1", headline(report)), summary, known, class_="top")
+    first, stop, rest = title(report).partition(". ")
+    below = tag("p", rest, class_="below") if rest else None
+    top = tag("div", tag("h1", first, stop.strip()), below, summary, known, class_="top")
     return tag("div", contents, tag("main", top, [s.inside for s in made]), class_="layout")
 
 
@@ -103,7 +109,7 @@ def _seen(value: Any) -> Any:
     return [_seen(held) for held in value] if isinstance(value, list) else value
 
 
-def _whole(title: str, body: Html, data: str) -> str:
+def _whole(name: str, body: Html, data: str) -> str:
     style = asset(STYLE)
     script = '"use strict";\n(() => {\n' + "\n".join(asset(name) for name in SCRIPTS) + "})();\n"
     policy = (
@@ -116,7 +122,7 @@ def _whole(title: str, body: Html, data: str) -> str:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"Quell: {title}"),
+        tag("title", f"Quell: {name}"),
         Html(f"<style>{style}</style>"),
     )
     tail = Html(f'<script type="application/json" id="report">{data}</script><script>{script}</script>')

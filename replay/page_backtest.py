@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from quell.replay.headline import overall
 from quell.replay.page_history import data, making
 from quell.replay.page_html import Html, join, name, tag
 from quell.replay.page_matrix import MOST_RULES, crowd, heat
@@ -25,7 +26,7 @@ from quell.replay.page_quality import FIGURES, chosen, curve, dot_scale, dots
 from quell.replay.page_rules import details, ordered, rule_section
 from quell.replay.page_samples import Packer
 from quell.replay.page_words import length, per, share, stamp
-from quell.replay.report_data import Backtest, Overlap, RuleRow, Timeline, VerdictRow
+from quell.replay.report_data import Backtest, Gate, Overlap, RuleRow, Timeline, VerdictRow
 
 MOST_PAIRS = 10
 """Pairs of rules that are told in words beside the picture of overlaps."""
@@ -37,15 +38,29 @@ MOST_PLAIN = 200
 
 def summary(report: Backtest) -> Html:
     """What stands below the headline."""
-    return join(mix(report.verdicts, ladder(report.verdicts)), tiles(_figures(report)))
+    bars = mix(report.verdicts, ladder(report.verdicts))
+    return join(gates(report.gates), bars, tiles(_figures(report)))
+
+
+def gates(found: Sequence[Gate]) -> Html | None:
+    """What `--fail-if` asked, and how that came out."""
+    if not found:
+        return None
+    made = []
+    for gate in found:
+        style, word = ("failed", "fails") if gate.failed else ("passed", "passes")
+        mark = tag("span", "✗" if gate.failed else "✓", aria_hidden="true")
+        told = tag("span", "fails if ", tag("code", gate.text), f": {gate.shown}")
+        made.append(tag("li", mark, tag("b", word), told, class_=style))
+    return tag("ul", made, class_="gates")
 
 
 def _figures(report: Backtest) -> list[tuple[str, str, str]]:
     fired = sum(1 for r in report.rules if r.fired)
     made = [("Rules that fired", f"{fired} of {len(report.rules)}", "")]
-    overall = next((v.quality for v in report.verdicts[1:] if v.quality is not None), None)
-    if overall is not None:
-        right, found, harm = overall.precision, overall.recall, overall.false_positives
+    whole = overall(report)
+    if whole is not None:
+        right, found, harm = whole.precision, whole.recall, whole.false_positives
         made.append(
             ("Precision", share(right.value), f"of {right.of:,} caught events with a label are abuse")
         )
@@ -53,10 +68,10 @@ def _figures(report: Backtest) -> list[tuple[str, str, str]]:
         made.append(
             ("False positives", share(harm.value, 2), f"of {harm.of:,} events labelled fine are caught")
         )
-        if overall.volume_recall is not None and report.labelled is not None:
+        if whole.volume_recall is not None and report.labelled is not None:
             weighed = f"weighed by {report.weighed or report.labelled.volume or 'volume'}; "
-            weighed += f"precision {share(overall.volume_precision)}"
-            made.append(("Recall by volume", share(overall.volume_recall), weighed))
+            weighed += f"precision {share(whole.volume_precision)}"
+            made.append(("Recall by volume", share(whole.volume_recall), weighed))
     if report.labels_set:
         made.append(("Labels set", f"{sum(report.labels_set.values()):,}", _most(report.labels_set)))
     if report.sends:

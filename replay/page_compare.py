@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from quell.engine.cli_output import count
-from quell.replay.page_backtest import dot_rows, overlaps, samples_section, settings
+from quell.replay.headline import change, other, overall
+from quell.replay.page_backtest import dot_rows, gates, overlaps, samples_section, settings
 from quell.replay.page_history import data, making
 from quell.replay.page_html import Html, join, name, prose, source, tag
 from quell.replay.page_matrix import ribbons, transitions
@@ -22,44 +23,50 @@ from quell.replay.page_parts import (
 from quell.replay.page_plots import Axis, axis, differences, spark
 from quell.replay.page_rules import details
 from quell.replay.page_samples import Packer
-from quell.replay.page_words import judged, length, listed, share, signed
-from quell.replay.report_data import Comparison, Quality, RuleChange, RuleRow
+from quell.replay.page_words import judged, listed, per, share, signed
+from quell.replay.reasons import renamed
+from quell.replay.report_data import Comparison, CounterChange, Quality, RuleChange, RuleRow
 
 STATUS = {"same": "as it was", "changed": "changed", "new": "new", "gone": "gone", "renamed": "renamed"}
 
 
 def both(report: Comparison) -> Ladder:
     """The verdicts of both bundles, mildest first."""
+    if report.ladder:
+        return Ladder(tuple(report.ladder))
     after = [r.verdict for r in report.after.verdicts]
     return Ladder((*after, *(r.verdict for r in report.before.verdicts if r.verdict not in after)))
 
 
 def summary(report: Comparison) -> Html:
     """What stands below the headline: figures, and the gates."""
-    of = judged(report.after)
-
-    def part(events: int) -> str:
-        return share(events / of if of else None, 2)
-
+    of = events(report)
+    every = len({r.rule for b in (report.before, report.after) for r in b.rules})
     made = [
-        ("Other verdict", f"{report.changed:,}", f"{part(report.changed)} of all events"),
-        ("Harsher", f"{report.harsher:,}", part(report.harsher)),
-        ("Milder", f"{report.milder:,}", part(report.milder)),
         (
-            "Rules written otherwise",
-            f"{sum(1 for r in report.rules if r.status != 'same')}",
-            f"of {len(report.rules)}",
+            "Other verdict",
+            f"{report.changed:,}",
+            f"{share(report.changed / of if of else None, 2)} of all events",
         ),
+        ("Harsher", f"{report.harsher:,}", f"{report.caught:,} of them were let through"),
+        ("Milder", f"{report.milder:,}", f"{report.let_go:,} of them are let through now"),
+        ("Rules that differ", f"{len(differing(report.rules))}", f"of {every}"),
     ]
-    made += _judged(report)
-    return join(_gates(report), tiles(made))
+    return join(gates(report.gates), tiles([*made, *_judged(report)]))
+
+
+def events(report: Comparison) -> int:
+    """The events that both bundles decide."""
+    return report.events or judged(report.after)
+
+
+def differing(rules: Sequence[RuleChange]) -> list[RuleChange]:
+    """Those that are written otherwise or fire on other events."""
+    return [r for r in rules if r.status != "same" or r.newly or r.no_longer]
 
 
 def _judged(report: Comparison) -> list[tuple[str, str, str]]:
-    first = [
-        next((v.quality for v in b.verdicts[1:] if v.quality), None) for b in (report.before, report.after)
-    ]
-    before, after = first
+    before, after = overall(report.before), overall(report.after)
     if before is None or after is None:
         return []
     return [
@@ -68,23 +75,12 @@ def _judged(report: Comparison) -> list[tuple[str, str, str]]:
     ]
 
 
-def _gates(report: Comparison) -> Html | None:
-    if not report.gates:
-        return None
-    made = []
-    for gate in report.gates:
-        style, word = ("failed", "fails") if gate.failed else ("passed", "passes")
-        mark = tag("span", "✗" if gate.failed else "✓", aria_hidden="true")
-        told = tag("span", f"it is {gate.shown}; it fails where ", tag("code", gate.text))
-        made.append(tag("li", mark, tag("b", word), told, class_=style))
-    return tag("ul", made, class_="gates")
-
-
 def sections(report: Comparison, packer: Packer) -> tuple[list[Section], dict[str, Any]]:
     """All sections, and the data that the page opens samples from."""
     after = report.after
     found, times = both(report), axis(after.timeline)
     rules = sorted(report.rules, key=lambda r: (-(r.newly + r.no_longer), r.status == "same", r.rule))
+    packer.names = renamed(report)
     lists = packer.take([report.newly_caught, report.newly_let_go])
     newly = packer.take([r.samples_newly for r in rules])
     gone = packer.take([r.samples_no_longer for r in rules])
@@ -104,12 +100,14 @@ def flows(report: Comparison, found: Ladder) -> Section:
         "decide. The table counts all events; those that keep their verdict are on the diagonal."
     )
     none = tag("p", "No event changes its verdict.", class_="empty")
+    besides = other(report.differences)
     key = legend([("decided harsher", "harsher"), ("decided milder", "milder")])
     return section(
         "flows", "Which verdicts change", lead,
         key if report.changed else None,
         tag("div", ribbons(report.flows, found.verdicts) if report.changed else none,
             transitions(report.flows, found.verdicts), class_="pair"),
+        tag("p", f"Beside verdicts this differs, on so many events: {listed(besides)}.") if besides else None,
     )  # fmt: skip
 
 
@@ -118,7 +116,7 @@ def flows(report: Comparison, found: Ladder) -> Section:
 
 def rule_changes(report: Comparison, rules: Sequence[RuleChange], times: Axis) -> Section:
     """Every rule whose hits or text change, then all others."""
-    differ = [r for r in rules if r.status != "same" or r.newly or r.no_longer]
+    differ = differing(rules)
     most = max([r.newly + r.no_longer for r in rules], default=1) or 1
     head = [
         ("rule", "sort"),
@@ -136,7 +134,6 @@ def rule_changes(report: Comparison, rules: Sequence[RuleChange], times: Axis) -
     shown = len(differ) if 0 < len(differ) < len(rules) else len(rules)
     return section(
         "rules", "Which rules change", lead,
-        tag("p", f"{len(differ)} of {count(len(rules), 'rule')} differ in text or in what they fire on."),
         tag("input", type="search", class_="filter", data_filter="rules", aria_label="Filter rules",
             placeholder="Filter rules by name or by what changed", hidden=True),
         tag("div", table(head, rows, style="rules", cap=min(max(shown, 5), 60)), id="rules-table"),
@@ -150,7 +147,7 @@ def _rule(r: RuleChange, i: int, times: Axis, most: int) -> Html:
         tag("span", tag("span", name(r.rule)), class_="rule-name", data_open=True),
         tag("small", badge, class_="narrow") if badge else None,
     )
-    told = f"was {r.was}" if r.was else f"{listed(r.changed)} changed" if r.changed else ""
+    told = change(r) if r.was or r.changed else ""
     if told:
         first = (*first, tag("small", told))
     return tag(
@@ -228,7 +225,7 @@ def over_time(report: Comparison, times: Axis, found: Ladder) -> Section:
             made.append(tag("div", head, differences(times, differ, label), class_="small"))
     lead = (
         "Above the line more events got the verdict than before, below it fewer, in each "
-        f"{length(times.seconds)} (UTC). The scale differs from verdict to verdict."
+        f"{per(times.seconds)} (UTC). The scale differs from verdict to verdict."
     )
     none = tag("p", "At no time does the mix of verdicts change.", class_="empty")
     return section("time", "When it changes", lead, tag("div", made, class_="smalls") if made else none)
@@ -274,6 +271,15 @@ def _from(verdict: str, found: Ladder) -> str:
     return verdict if verdict == found.verdicts[-1] else f"{verdict} or graver"
 
 
+def _cold(counter: CounterChange) -> str:
+    if counter.status == "gone":
+        return "is no longer kept"
+    longer = "looks further back than before, and " if counter.status == "longer" else ""
+    if counter.cold == "always":
+        return f"{longer}counts for ever: it never knows what was before the change"
+    return f"{longer}is cold for {counter.cold} once the change is live, unless a journal fills it"
+
+
 def looks(report: Comparison) -> Section | None:
     """Counters that begin cold, and what only looks different."""
     if not report.counters and not report.looks_different:
@@ -282,7 +288,7 @@ def looks(report: Comparison) -> Section | None:
     head = [("counter", ""), ("", ""), ("window", ""), ("what it means", "half")]
     rows = [
         tag("tr", cell(tag("code", c.counter)), cell(tag("span", c.status, class_=f"badge {c.status}")),
-            cell(c.window), cell(c.cold, style="half"))
+            cell(c.window), cell(_cold(c), style="half"))
         for c in report.counters
     ]  # fmt: skip
     alike = [tag("li", prose(t)) for t in report.looks_different]

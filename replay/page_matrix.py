@@ -12,6 +12,8 @@ from quell.replay.report_data import Flow, Overlap
 
 MOST_RULES = 16
 """Rules in the picture of overlaps: those with the most in common with others."""
+MOST_EVEN = 6
+"""Verdicts whose columns are equally wide; more of them take the width that they need."""
 FEW = 8
 """Rules whose picture need not be as wide as the page."""
 SHADES = 9
@@ -85,9 +87,10 @@ def transitions(flows: Sequence[Flow], ladder: Sequence[str]) -> Html:
         ]
         rows.append(tag("tr", tag("th", before, scope="row"), cells))
     corner = tag("th", tag("span", "before ↓ after →", class_="hint"))
+    style = "flows many" if len(ladder) > MOST_EVEN else "flows"
     return tag(
         "div",
-        tag("table", tag("thead", tag("tr", corner, head)), tag("tbody", rows), class_="flows"),
+        tag("table", tag("thead", tag("tr", corner, head)), tag("tbody", rows), class_=style),
         class_="scroll", tabindex=0, data_marks=True,
     )  # fmt: skip
 

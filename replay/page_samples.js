@@ -37,10 +37,11 @@ function sampleInside(sample) {
 const side = (title, verdict, explained, other) => make("div", "", make("h4", "", `${title}: `, chip(verdict)), results(explained, other));
 
 function results(explained, other) {
-  const outcome = (e, name) => (e.r.find((r) => r.n === name) || {}).s;
-  const made = explained.r.map((r) => result(r, other && outcome(other, r.n) !== r.s));
+  const now = (r) => r.k ?? r.n; // what a rule that was renamed is called now
+  const outcome = (e, rule) => (e.r.find((r) => now(r) === now(rule)) || {}).s;
+  const made = explained.r.map((r) => result(r, other && outcome(other, r) !== r.s));
   for (const r of other ? other.r : []) {
-    if (outcome(explained, r.n) === undefined) made.push(make("div", "result lone", make("header", "", make("b", "", text(r.n)), make("small", "", "is not among these policies"))));
+    if (outcome(explained, r) === undefined) made.push(make("div", "result lone", make("header", "", make("b", "", text(r.n)), make("small", "", "is not among these policies"))));
   }
   if (!made.length) made.push(make("p", "none", "No rule matched."));
   if (explained.w) made.push(make("ul", "came", explained.w.map((w) => make("li", "", make("bdi", "", text(w))))));

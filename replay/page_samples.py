@@ -40,6 +40,8 @@ class Packer:
         self.texts: dict[str, int] = {"": 0}
         self.samples: list[dict[str, Any]] = []
         self.left_out = 0
+        self.names: Mapping[str, str] = {}
+        """In a comparison: new names of rules by old ones."""
         self._known: dict[int, int] = {}
         self._room = [samples, explanations]
 
@@ -75,10 +77,12 @@ class Packer:
         if sample.explanation is None:
             return
         before = len(self.texts)
-        rules = {r["rule"] for e in (sample.explanation, sample.other) if e for r in e["rules"] if _opened(r)}
-        made = {"x": self._explanation(sample.explanation, rules)}
+        told: tuple[tuple[Builtins | None, Mapping[str, str]], ...]
+        told = ((sample.explanation, {}), (sample.other, self.names))
+        rules = {names.get(r["rule"], r["rule"]) for e, names in told if e for r in e["rules"] if _opened(r)}
+        made = {"x": self._explanation(sample.explanation, rules, {})}
         if sample.other is not None:
-            made["o"] = self._explanation(sample.other, rules, fields=False)
+            made["o"] = self._explanation(sample.other, rules, self.names, fields=False)
         new = list(self.texts)[before:]
         size = len(msgspec.json.encode([made, new]))
         if size > self._room[1]:
@@ -88,13 +92,14 @@ class Packer:
         self._room[1] -= size
         packed.update(made)
 
-    def _explanation(self, e: Builtins, rules: set[str], fields: bool = True) -> dict[str, Any]:
-        opened = [r for r in e["rules"] if r["rule"] in rules]
+    def _explanation(
+        self, e: Builtins, rules: set[str], now: Mapping[str, str], fields: bool = True
+    ) -> dict[str, Any]:
+        """The rules among `rules`, by the names that they have `now`."""
+        opened = [r for r in e["rules"] if now.get(r["rule"], r["rule"]) in rules]
         names: dict[str, None] = {}
-        made: dict[str, Any] = {
-            "r": [self._rule(r, names) for r in opened],
-            "c": len(e["rules"]) - len(opened),
-        }
+        shown = [self._rule(r, names, now.get(r["rule"])) for r in opened]
+        made: dict[str, Any] = {"r": shown, "c": len(e["rules"]) - len(opened)}
         if fields:
             made["f"] = [
                 [self.text(f["name"]), self.text(f["shown"], CONTENT), *_more(self.text(f.get("why", "")))]
@@ -110,12 +115,14 @@ class Packer:
             made["w"] = [self.text(t, 300) for t in told]
         return made
 
-    def _rule(self, rule: Builtins, names: dict[str, None]) -> dict[str, Any]:
+    def _rule(self, rule: Builtins, names: dict[str, None], now: str | None) -> dict[str, Any]:
         made: dict[str, Any] = {
             "n": self.text(rule["rule"]),
             "s": rule["outcome"],
             "t": self._part(rule["condition"], names, {}, [MOST_PARTS]),
         }
+        if now is not None:
+            made["k"] = self.text(now)
         for key, field in (("b", "because"), ("h", "held"), ("o", "rollout")):
             if rule.get(field):
                 made[key] = self.text(rule[field], 300)

@@ -84,9 +84,16 @@ function toggle(press, rule) {
 const heading = (text) => make("h4", "", text);
 const facts = (pairs) => make("dl", "facts", pairs.map(([k, v]) => make("div", "", make("dt", "", k), make("dd", "", v))));
 
+/** A rule's text; the lines that the other text has not are marked. */
+function markedLines(text, other, style) {
+  const known = new Set(other.split("\n").map((line) => line.trim()));
+  const lines = text.split("\n").map((line) => make("span", known.has(line.trim()) ? "" : `line-${style}`, `${line}\n`));
+  return make("pre", "", lines);
+}
+
 function ruleInside(rule, row) {
   const texts = rule.b
-    ? make("div", "two", make("div", "", heading("Before"), make("pre", "", rule.b)), make("div", "", heading("After"), make("pre", "", rule.t)))
+    ? make("div", "two", make("div", "", heading("Before"), markedLines(rule.b, rule.t, "gone")), make("div", "", heading("After"), markedLines(rule.t, rule.b, "new")))
     : rule.t ? make("pre", "", rule.t) : null;
   const where = rule.p ? make("p", "about", make("small", "", rule.p)) : null;
   return make("div", "inner", texts, where, facts(rule.f), bigger(row), samplesOf(rule));

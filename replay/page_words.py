@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from quell.engine.cli_output import count, percent
+from quell.replay.headline import headline
 from quell.replay.report_data import Backtest, Comparison, Rate, VerdictRow
 
 _AS_VERBS = """
@@ -125,9 +126,9 @@ def bucket(start: str, seconds: int) -> str:
 # ------------------------------------------------------------------------------------------ headlines
 
 
-def headline(report: Backtest | Comparison) -> str:
-    """What the report says, in one sentence."""
-    return compared(report) if isinstance(report, Comparison) else decided(report)
+def title(report: Backtest | Comparison) -> str:
+    """What the report says, in a sentence or two."""
+    return headline(report) if isinstance(report, Comparison) else decided(report)
 
 
 def judged(report: Backtest) -> int:
@@ -151,31 +152,3 @@ def decided(report: Backtest) -> str:
 def _does(row: VerdictRow) -> str:
     figures = f"{row.count:,} ({share(row.share)})"
     return f"{row.verdict} {figures}" if row.verdict in _VERBS else f"give “{row.verdict}” to {figures}"
-
-
-def compared(report: Comparison) -> str:
-    """`The change newly blocks 11 events and no longer blocks 28; …`"""
-    of = judged(report.after)
-    if report.same:
-        return f"Nothing changes: all {count(of, 'event')} are decided exactly alike."
-    if not report.changed:
-        return f"All {count(of, 'event')} keep their verdict; what differs is named below."
-    top = next((row.verdict for row in reversed(report.after.verdicts) if row.count), "")
-    newly = sum(f.count for f in report.flows if f.after == top != f.before)
-    gone = sum(f.count for f in report.flows if f.before == top != f.after)
-    kept = share(1 - report.changed / of if of else None)
-    rest = f"{report.changed:,} of {count(of, 'event')} get another verdict, {kept} keep theirs"
-    if not newly and not gone:
-        return f"Under the change {rest}."
-    if top in _VERBS:
-        what = f"newly {_third(top)} {count(newly, 'event')} and no longer {_third(top)} {gone:,}"
-    else:
-        what = f"newly gives “{top}” to {count(newly, 'event')} and no longer to {gone:,}"
-    return f"The change {what}; in all, {rest}."
-
-
-def _third(verb: str) -> str:
-    """A verb as in `it denies`."""
-    if verb.endswith("y") and verb[-2:-1] not in "aeiou":
-        return verb[:-1] + "ies"
-    return verb + ("es" if verb.endswith(("s", "sh", "ch", "x")) else "s")

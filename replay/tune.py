@@ -291,8 +291,8 @@ def curves(
     tell: Callable[[int], None] = lambda done: None,
 ) -> list[Curve]:
     """A curve for each rule that fired and has one clear threshold, for at most `most` rules, those that hit
-    most first. `truth` is a table (n, label), `within` a condition on the time `at` of events, as SQL. Costs
-    one replay for all of them."""
+    most first. `truth` is a table (n, label), `within` a condition on the events counted, as SQL over `e.at`.
+    Costs one replay for all of them."""
     analysis = outcome.history.build.analysis
     rules = outcome.db.rows(
         f"SELECT rule FROM {outcome.table('hits')} WHERE outcome <> 'held' GROUP BY rule "

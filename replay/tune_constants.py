@@ -120,13 +120,11 @@ def chosen(found: Found, asked: Sequence[str]) -> list[Constant]:
 
 def _chosen(found: Found, asked: str) -> Constant:
     if asked.isdecimal():
-        number = int(asked)
-        known = next((c for c in found.constants if c.number == number), None)
-        if known is not None:
-            return known
-        if number <= len(found.constants) or not any(asked in c.compared for c in found.constants):
+        known = next((c for c in found.constants if c.number == int(asked)), None)
+        if known is None:
             last = len(found.constants)
             raise NoSweep(f"`{found.rule.name.name}` has no constant {asked}", f"they are 1 to {last}")
+        return known
     plain = " ".join(asked.split())
     exact = [c for c in found.constants if c.compared == plain]
     matching = exact or [c for c in found.constants if plain and plain in c.compared]

@@ -52,6 +52,8 @@ def edit(analysis: Analysis, values: Sequence[tuple[Constant, float]]) -> Edit:
 
 def _new(report: Report, files: Files) -> list[Diagnostic]:
     """The findings that the policies did not have before."""
+    if not report.found:
+        return []
     old = Report()
     analyse(files, old)
     known = {(d.code, d.message) for d in old.found}

@@ -107,8 +107,8 @@ class Rows:
     def of(
         cls, outcome: Outcome, sweep: Sweep, columns: Sequence[str], truth: str | None, within: str = "true"
     ) -> Rows:
-        """Join labels and entities to the columns. `truth` is a table (n, label); `within` a condition on
-        `at` that the counted events meet."""
+        """Join labels and entities to the columns. `truth` is a table (n, label); `within` a condition
+        over `e.at` that the counted events meet."""
         db, history = outcome.db, outcome.history
         about = _about(outcome)
         who = text_of(history, about)

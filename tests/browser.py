@@ -168,6 +168,16 @@ class Tab:
             typed = {"text": text} if text and kind == "keyDown" else {}
             self.call("Input.dispatchKeyEvent", type=kind, key=name, windowsVirtualKeyCode=code, **typed)
 
+    def point(self, query: str) -> None:
+        """Move the mouse to the middle of an element."""
+        element = f"document.querySelector({json.dumps(query)})"
+        self.run(f"{element}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
+        x, y, width, height = (
+            self.run(f"{element}.getBoundingClientRect().{side}") for side in ("x", "y", "width", "height")
+        )
+        self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x + width / 2, y=y + height / 2)
+
     def shot(self, whole: bool = False) -> bytes:
         """A picture of the page, as PNG."""
         answer = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)

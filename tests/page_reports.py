@@ -16,6 +16,7 @@ from quell.replay.report_data import (
     CounterChange,
     Curve,
     CurvePoint,
+    Differences,
     FieldCoverage,
     Flow,
     Gate,
@@ -216,6 +217,13 @@ def comparison(text: str = "12 messages within 1m", rules: int = 6, samples: int
         [sample(9_500 + i, changes[0].rule, text, "block") for i in range(3)],
         [f"`a_rule` has another message: {text}"],
         [Gate("new_blocks > 0.1%", 0.0015, True, "0.15%"), Gate(text, None, False, text)],
+        events=20_000,
+        caught=30,
+        let_go=12,
+        ladder=list(VERDICTS),
+        against=f"main ({text})",
+        notes=[text],
+        differences=Differences(events=60, verdict=47, rules=50, labels=9),
     )
 
 

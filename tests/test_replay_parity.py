@@ -1,4 +1,4 @@
-"""Generated bundles and histories: replay by columns decides what the online engine decides, to the last value."""
+"""Generated bundles and histories: columns decide what the online engine decides, to the last value."""
 
 from __future__ import annotations
 
