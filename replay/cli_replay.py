@@ -92,18 +92,15 @@ def replay(policies: str, events: tuple[str, ...], **asked: Any) -> int:
             report = backtest_of(outcome, prepared, tell)
             if asked["out"] is not None:
                 _write_decisions(outcome, asked["out"], tell)
-        status = change.tell(report, lambda: _print_backtest(report, asked["explain"]))
-    _write_others(report, report.source.events, asked)
-    return status
+        change.judge(report)
+        _write_others(report, report.source.events, asked)  # whole, whoever reads how much of what is printed
+        return change.tell(report, lambda: _print_backtest(report, asked["explain"]))
 
 
 def _write_others(report: Backtest | Comparison, events: int, asked: dict[str, Any]) -> None:
     """Write the page, and say what else was written."""
     if asked["html"] is not None:
-        from quell.replay.page import page
-
-        write_text(Path(asked["html"]), page(report))
-        say(f"wrote the report to {asked['html']}: open it in a browser")
+        write_html(report, asked["html"])
     if asked["out"] is not None:
         say(f"wrote {count(events, 'event')} to {asked['out']}")
 
@@ -132,9 +129,9 @@ def _compare(change: Change, asked: Asked, events: tuple[str, ...], said: dict[s
             _write_decisions(done.after, said["out"], tell)
     made = done.comparison
     made.notes[:0] = change.other.notes
-    status = change.tell(made, lambda: print_comparison(made, ways=said["explain"]))
+    change.judge(made)
     _write_others(made, made.after.source.events, said)
-    return status
+    return change.tell(made, lambda: print_comparison(made, ways=said["explain"]))
 
 
 def _asked(policies: str, asked: dict[str, Any]) -> Asked:
@@ -235,9 +232,16 @@ def progress() -> Iterator[Tell]:
 
 
 def check_history(history: History) -> None:
-    """Refuse a history of which nothing is left: where there was never an event, reading it says so."""
-    if not history.events:
-        raise Unreadable("the history holds no event", "take more of it with --limit")
+    """Refuse a history without a usable event, and say why there is none."""
+    if history.events:
+        return
+    if not history.refused:
+        raise Unreadable("the history holds no event")
+    place, message = history.db.rows(
+        f"SELECT place, message FROM {history.table('refused')} ORDER BY file, row LIMIT 1"
+    )[0]
+    hint = "compare an event with the paths in the policies' event declarations"
+    raise Unreadable(f"no event could be decided: {message} ({place})", hint)
 
 
 def _replayed(
@@ -252,6 +256,14 @@ def _replayed(
     return prepared, decide(history, "after", tell=tell)
 
 
+def write_html(report: Backtest | Comparison, path: str) -> None:
+    """Write a report as a page; the file takes its name only once it is whole."""
+    from quell.replay.page import page
+
+    write_text(Path(path), page(report))
+    say(f"wrote the report to {path}: open it in a browser")
+
+
 def _write_decisions(outcome: Outcome, out: str, tell: Tell) -> None:
     """Write the decisions; the file takes its name only once it is whole."""
     from quell.replay.backtest_files import write_decisions
@@ -264,7 +276,7 @@ def _write_decisions(outcome: Outcome, out: str, tell: Tell) -> None:
 def _explain_one(outcome: Outcome, wanted: str, tell: Tell, as_json: bool) -> int:
     """Explain one event of the replay in full."""
     from quell.engine.explain_view import print_explanation
-    from quell.replay.backtest_places import find
+    from quell.replay.backtest_samples import find
     from quell.replay.run import explanations
 
     n = find(outcome.history, wanted)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quell.engine.compile import Build
+from quell.engine.source_base import SourceError
 from quell.replay.backtest_frame import Frame
 from quell.replay.backtest_report import Asked, Prepared, backtest_of, frame_of, prepare, read, silent
 from quell.replay.compare import Side, compare
@@ -47,7 +48,10 @@ def histories(
     after = read(db, "after", pair.after, files, tell)
     if read_alike(pair):
         return shared(after, "before_history", pair.before.build), after
-    return read(db, "before", pair.before, files, tell), after
+    try:
+        return read(db, "before", pair.before, files, tell), after
+    except SourceError as error:  # the policies of now did read it
+        raise SourceError(f"{error.message} by {pair.before.asked.policies}", error.hint) from error
 
 
 def compared(

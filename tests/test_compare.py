@@ -290,3 +290,20 @@ def test_the_lesser_parts() -> None:
     )
     assert merged(["a", "b", "c"], ["a", "c", "d"]) == ["a", "b", "c", "d"]
     assert merged(["z", "a"], ["a"]) == ["z", "a"]
+
+
+def test_tables_read_in_two_ways_are_joined_event_by_event(tmp_path: Path) -> None:
+    """A Parquet file that one bundle may leave to SQL and the other, which reads more, may not."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    rows = [{**e, "tags": ["a", str(i)]} for i, e in enumerate(EVENTS * 3) if e["id"] != "m4"]
+    path = tmp_path / "events.parquet"
+    parquet.write_table(pa.Table.from_pylist(rows), path)
+    more = POLICIES.replace(
+        "  score number? = $.score\n", "  score number? = $.score\n  tags list<text> = $.tags\n"
+    )
+    new = more.replace("when burst >= 3", 'when burst >= 3 and "4" not in tags')
+    made = check(bundle(), bundle(new), path)
+    assert {r.rule for r in made.rules} == {"flood"}
+    assert made.newly_let_go
