@@ -16,7 +16,7 @@ from quell.replay.backtest_quality import rate_of
 from quell.replay.report_data import CurvePoint, Quality
 from quell.replay.tune_constants import Constant, NoSweep, chosen, find
 from quell.replay.tune_edit import edit
-from quell.replay.tune_feedback import changed_rules
+from quell.replay.tune_feedback import changed_rules, dependants
 from quell.replay.tune_goal import advise, read_goal
 from quell.replay.tune_lower import open_up
 from quell.replay.tune_settings import between, natural, read, spell, turning
@@ -139,6 +139,9 @@ def test_what_the_rule_hangs_on_itself_is_told(events: Path) -> None:
     assert swept(analysis, "again", ["1"], [events]).feedback == ["again"]
     assert swept(analysis, "again", ["2"], [events]).feedback == ["again"]
     assert swept(analysis, "known", ["1"], [events]).feedback == []
+    assert dependants(analysis, "burst") == ["known"]
+    assert dependants(analysis, "friends") == ["ratio", "risky"]
+    assert dependants(analysis, "again") == []
     assert changed_rules(analysis, analysis.symbols.rules["burst"], named("burst").constants) == {
         "burst", "risky"
     }  # fmt: skip
