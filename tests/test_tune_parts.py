@@ -202,7 +202,8 @@ def test_events_turn_exactly_where_they_turn(values: list[float], falling: bool)
 
 @given(st.lists(st.floats(0, 1e6), max_size=200), st.integers(2, 60))
 def test_natural_settings_are_few_and_hold_the_present_one(values: list[float], most: int) -> None:
-    for constant in (constant_of("burst", 1), constant_of("burst", 2), constant_of("ratio", 3)):
+    huge = replace(constant_of("burst", 1), text="1e300", value=1e300)
+    for constant in (constant_of("burst", 1), constant_of("burst", 2), constant_of("ratio", 3), huge):
         found = natural(constant, np.array(values), most)
         assert found == sorted(set(found))
         assert constant.value in found
