@@ -7,7 +7,7 @@ from typing import Any
 from quell.engine.counter_words import word_of
 from quell.engine.explanation import Reading
 from quell.engine.graph import Node
-from quell.engine.interpret import Interpreter
+from quell.engine.interpret import Interpreter, NotRead
 from quell.engine.lower_stores import total_type
 from quell.engine.settle import ready
 from quell.grammar.literals import spell_duration
@@ -116,8 +116,11 @@ def _reaches(interpreter: Interpreter, node: Node) -> str:
     *keys, at = (interpreter.value(a) for a in node.args)
     if any(k is None for k in keys):
         return ""
-    now = interpreter.reading((identity, word, within, 0), keys, at)
-    before = interpreter.reading((identity, word, within, "this"), keys, at)
+    try:
+        now = interpreter.reading((identity, word, within, 0), keys, at)
+        before = interpreter.reading((identity, word, within, "this"), keys, at)
+    except NotRead:  # in a replay by columns, which read no more than the rules ask
+        return _keys(interpreter, node)
     low = interpreter.build.analysis.lowerer
     type_ = total_type(low, low.stores[identity])
     counted = "" if now != before else ", and this event did not raise it"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from quell.engine.graph import Graph, Node
+from quell.engine.graph import ELEMENTS, Graph, Node
 from quell.engine.operations import EARLIEST, EXACT, LARGEST, LATEST, LONGEST
 from quell.signals.characters import TEXT_CAP
 from quell.signals.functions import REGISTRY
@@ -498,7 +498,7 @@ def _coalesce(x: Expressions, node: Node) -> str:
 def _through(x: Expressions, node: Node, function: str, reading: str) -> str:
     """A quantifier over its list: `function` of the body's `reading` for each element."""
     source, body = node.args
-    each = f"x{node.data[0] % 64}"
+    each = f"x{node.data[0] % ELEMENTS}"
     inner = x.true(body) if reading == "true" else x.false(body)
     text = x.value(source)
     held = f"{function}({inner} for {each} in {text})"
@@ -512,7 +512,7 @@ def _through(x: Expressions, node: Node, function: str, reading: str) -> str:
 
 def _quantified_value(x: Expressions, node: Node) -> str:
     source, body = node.args
-    each = f"x{node.data[0] % 64}"
+    each = f"x{node.data[0] % ELEMENTS}"
     if not x.graph[body].type.optional:
         inner = x.true(body)
         return _over(x, source, lambda xs: f"{node.op}({inner} for {each} in {xs})")
@@ -534,7 +534,7 @@ def _over(x: Expressions, source: int, held: Callable[[str], str]) -> str:
 
 def _map(x: Expressions, node: Node) -> str:
     source, body = node.args
-    each = f"x{node.data[0] % 64}"
+    each = f"x{node.data[0] % ELEMENTS}"
     inner = x.value(body)
     if not x.graph[body].type.optional:
         return _over(x, source, lambda xs: f"[{inner} for {each} in {xs}]")
@@ -544,7 +544,7 @@ def _map(x: Expressions, node: Node) -> str:
 
 def _filter(x: Expressions, node: Node) -> str:
     source, body = node.args
-    each = f"x{node.data[0] % 64}"
+    each = f"x{node.data[0] % ELEMENTS}"
     inner = x.true(body)
     return _over(x, source, lambda xs: f"[{each} for {each} in {xs} if {inner}]")
 

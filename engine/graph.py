@@ -20,6 +20,9 @@ from quell.grammar.types import Type
 MAX_NODES = 200_000
 """Nodes in the graph of one event type; a larger policy is refused."""
 
+ELEMENTS = 64
+"""An element's variable is the node of its list times this, and how many lists it stands within."""
+
 _LITERALS = frozenset(("const", "in_set", "call", "score", "reaches"))
 """Operations whose data are values of the language."""
 
@@ -139,6 +142,9 @@ class Graph:
             bounds = row.bounds([self.nodes[a].bounds for a in args]) if row.bounds else _ANY
         if not row.leaf_bounds and row.whole is not None:
             whole = row.whole([self.nodes[a].whole for a in args])
+        if op == "element" or row.binds:  # a variable is a place in this graph: say what it goes through
+            source, depth = divmod(data[0], ELEMENTS)
+            said = (self.nodes[source].identity, depth, *said[1:])
         parts = [op, repr(said), str(type_), *(self.nodes[a].identity for a in args)]
         identity = hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
         return Node(len(self.nodes), op, args, data, type_, binders, bounds, whole, identity)

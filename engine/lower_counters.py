@@ -16,6 +16,7 @@ from quell.engine.counter_words import (
     spelled,
     word_of,
 )
+from quell.engine.graph import ELEMENTS
 from quell.engine.lower_operators import common
 from quell.engine.lower_stores import Wanted, element, store_of, value_bounds, value_type
 from quell.engine.lower_windows import Window, window_of
@@ -296,7 +297,7 @@ def _rate(low: Lowerer, counted: int, window: Window, scope: Scope) -> int:
     bounds = (0, MOST * window.per / window.within)
     if graph[counted].type.kind != "list":
         return graph.add("rate", (counted,), data, NUMBER.maybe(), bounds=bounds)
-    variable = counted * 64 + scope.depth
+    variable = counted * ELEMENTS + scope.depth
     one = graph.add("element", (), (variable,), NUMBER)
     each = graph.add("rate", (one,), data, NUMBER, bounds=bounds)
     type_ = list_of(NUMBER)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from quell.engine.graph import ELEMENTS
 from quell.engine.lower_operators import common, list_identity, maybe, negate
 from quell.engine.operations import EXACT, total
 from quell.grammar import tree
@@ -104,7 +105,7 @@ def _bind(low: Lowerer, source: int, element: Type, scope: Scope, node: tree.Exp
         return None
     graph = low.graph(scope.event)
     known = TEXT if element.kind == "missing" else element.present()  # nothing is ever in `[]`
-    return graph.add("element", (), (source * 64 + scope.depth,), known)
+    return graph.add("element", (), (source * ELEMENTS + scope.depth,), known)
 
 
 def _attribute(low: Lowerer, target: int, name: tree.Ident, scope: Scope) -> int | None:

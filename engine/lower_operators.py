@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from quell.engine import lower_models
 from quell.engine.counter_words import always_given, word_of
+from quell.engine.graph import ELEMENTS
 from quell.grammar import tree
 from quell.grammar.diagnostics import did_you_mean
 from quell.grammar.source import Span
@@ -241,7 +242,7 @@ def _canonical_list(low: Lowerer, node: int, type_: Type, other: Type, scope: Sc
         texts = [graph.const(v, TEXT) for v in graph.value(node)]
         read = [graph.value(_canonical(low, t, TEXT, other, scope)) for t in texts]
         return graph.const(tuple(read), list_of(TEXT))
-    variable = graph.add("element", (), (node * 64 + scope.depth,), element)
+    variable = graph.add("element", (), (node * ELEMENTS + scope.depth,), element)
     body = _canonical(low, variable, element, other, scope)
     return graph.add("map", (node, body), graph[variable].data, maybe(list_of(TEXT), type_))
 

@@ -16,7 +16,7 @@ from typing import Any
 from quell.engine.backend_facts import Facts, Leaf, gather
 from quell.engine.counter_expressions import write_reading
 from quell.engine.expressions import Expressions, Names, closes, is_atom, wrap, wrap_or
-from quell.engine.graph import Graph, Node
+from quell.engine.graph import ELEMENTS, Graph, Node
 from quell.engine.lowered import LoweredEffect, LoweredRule
 from quell.engine.order import Stage, Write, effect_nodes
 from quell.engine.plan import Block
@@ -294,7 +294,7 @@ class _Writer:
         if node.op == "field":
             return self._leaf_source(node)
         if node.op == "element":
-            return f"x{node.data[0] % 64}"
+            return f"x{node.data[0] % ELEMENTS}"
         if node.op == "injected":
             return self._injected(node)
         rule = self._rule(node.data[0])

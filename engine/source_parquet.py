@@ -35,6 +35,10 @@ class Parquet(Source):
         except BROKEN as error:
             raise _not_parquet(name, stream) from error
         self.total: int | None = self._file.metadata.num_rows
+        self._choose(columns)
+
+    def _choose(self, columns: Collection[str] | None) -> None:
+        """Find out which columns to read, and which have paths for names."""
         names = [str(n) for n in self._file.schema_arrow.names]
         self._nested = {n: tuple(n.split(".")) for n in names if "." in n and n not in (columns or ())}
         outermost = {n: self._nested.get(n, (n,))[0] for n in names}

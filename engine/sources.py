@@ -22,7 +22,10 @@ from quell.engine.source_parquet import Parquet
 from quell.engine.source_streams import Opened, is_file, not_text, unpack
 from quell.engine.source_tables import Csv
 
-__all__ = ["Format", "Payload", "Source", "SourceError", "decoded", "open_source", "read", "read_record"]
+__all__ = [
+    "Format", "Payload", "Source", "SourceError", "cannot_open", "decoded", "open_source", "read",
+    "read_record",
+]  # fmt: skip
 
 Format = Literal["json lines", "json", "csv", "tsv", "parquet"]
 
@@ -59,7 +62,7 @@ def open_source(
     try:
         stream = file.open("rb")
     except (OSError, ValueError) as error:
-        raise _cannot_open(file, error) from error
+        raise cannot_open(file, error) from error
     try:
         if kind == "parquet":
             return Parquet(stream, file.name, columns, max_bytes)
@@ -111,14 +114,15 @@ def _format_of(file: Path) -> Format:
     if kind is not None:
         return kind
     if not is_file(file):
-        raise _cannot_open(file, OSError())
+        raise cannot_open(file, OSError())
     known = " ".join(_ENDINGS)
     raise SourceError(
         f"`{file.name}` does not say what it holds", f"name it with one of {known}, or say its format"
     )
 
 
-def _cannot_open(file: Path, error: Exception) -> SourceError:
+def cannot_open(file: Path, error: Exception) -> SourceError:
+    """Why a file cannot be opened, with what was perhaps meant."""
     shown = "".join(c if c.isprintable() else "?" for c in str(file)[:200])
     shown += "…" if len(str(file)) > 200 else ""
     try:

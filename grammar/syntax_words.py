@@ -45,7 +45,7 @@ SIGNS: dict[str, Instead] = {
     "×": _operator("×", "*"),
     "÷": _operator("÷", "/"),
     "−": _operator("−", "-"),
-    "–": _operator("–", "-"),  # noqa: RUF001  # the dash is what this entry is about
+    "–": _operator("–", "-"),  # the dash is what this entry is about
     "&": _operator("&", "and"),
     "|": _operator("|", "or"),
     "!": _operator("!", "not"),

@@ -106,7 +106,8 @@ class Frame:
             f"CREATE OR REPLACE TEMP TABLE {self.hits} AS SELECT t.n, t.event, t.rule, t.outcome, t.verdict, "
             f"t.message, a.file || ':' || a.row AS place, {self.buckets.column('t')} AS bucket, "
             f"w.value AS entity, {self._given} FROM {outcome.table('hits')} t "
-            f"JOIN {outcome.table('all')} a USING (n) LEFT JOIN ({who}) w USING (n) {self._joins} "
+            f"JOIN {outcome.table('all')} a USING (n) LEFT JOIN "
+            f"(SELECT * FROM ({who}) SEMI JOIN {outcome.table('hits')} USING (n)) w USING (n) {self._joins} "
             f"WHERE {self.within('t')}"
         )
 

@@ -194,7 +194,7 @@ def _figures(outcome: Outcome, frame: Frame, prepared: Prepared) -> Backtest:
         quiet=[row.rule for row in rules if not row.fired and not row.held],
         sends=_counted(frame, "sends", "sink", "true"),
         labels_set=_counted(
-            frame, "labels", "entity || ' \"' || label || '\"'", 't."on" AND rule IS NOT NULL'
+            frame, "labels", "t.entity || ' \"' || label || '\"'", 't."on" AND rule IS NOT NULL'
         ),
     )
 

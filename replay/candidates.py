@@ -39,6 +39,10 @@ class Candidates:
     held: set[int] = field(default_factory=set)
     possible: Possible = field(init=False)
 
+    def column(self, number: int) -> str:
+        """The column of a node, or a literal."""
+        return self.relation.sql(number) if self.relation.graph.is_const(number) else f"c{number}"
+
 
 class CandidateTables:
     """The tables of all event types of a bundle, in a schema of their own."""
@@ -65,6 +69,7 @@ class CandidateTables:
         for root in self._asked(event):
             self._hold(event, root, made.held)
         made.held |= set(self.dependence.readings(event, self.dependence.roots(event)))
+        relation.share(sorted(made.held))
         coarse = Possible(relation.graph, rules, self._residual(event), relation.true)
         wanted = list(dict.fromkeys(self._happenings(event, coarse)))
         somewhere = "TRUE" if "TRUE" in wanted else " OR ".join(f"({w})" for w in wanted) or "FALSE"
@@ -72,9 +77,9 @@ class CandidateTables:
             somewhere = f"({somewhere}) OR n % {self.every} = 0"
         columns = "".join(f", {relation.sql(n)} AS c{n}" for n in sorted(made.held))
         self.con.execute(
-            f"CREATE TABLE {table} AS SELECT n, at, now{columns} FROM ({relation.text}) WHERE {somewhere}"
+            f'CREATE TABLE {table} AS SELECT n, "at", now{columns} FROM ({relation.text}) WHERE {somewhere}'
         )
-        made.possible = Possible(relation.graph, rules, self._residual(event), lambda n: f"c{n}", self.reach)
+        made.possible = Possible(relation.graph, rules, self._residual(event), made.column, self.reach)
         return made
 
     def _asked(self, event: str) -> Iterator[int]:
@@ -197,7 +202,7 @@ class CandidateTables:
         graph = made.relation.graph
         parts, names = [], []
         for i, k in enumerate(keys):
-            said = made.relation.sql(k) if graph[k].op == "const" else f"c{k}"
+            said = made.column(k)
             type_ = graph[k].type
             listed = type_.element if type_.kind == "list" else None
             parts.append(f"{said if listed is None else f'unnest({said})'} AS k{i}")
@@ -221,10 +226,12 @@ class CandidateTables:
 
     # ------------------------------------------------------------------------------------ what is asked
 
-    def where(self, event: str) -> str:
-        """The rows of an event's table that must be decided."""
+    def where(self, event: str, rules: list[LoweredRule]) -> str:
+        """The rows of an event's table on which one of some rules may match, or a residual counter count."""
         made = self.of[event]
-        wanted = list(dict.fromkeys(self._happenings(event, made.possible)))
+        wanted = [made.possible.may(r.condition) for r in rules]
+        wanted += [self._may_count(s, made.possible) for s in self._sources(event)]
+        wanted = list(dict.fromkeys(wanted))
         return "TRUE" if "TRUE" in wanted else " OR ".join(f"({w})" for w in wanted) or "FALSE"
 
     def is_held(self, event: str, number: int) -> bool:

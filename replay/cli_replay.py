@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from quell.engine.cli_bundle import built
-from quell.engine.cli_files import STDIO, missing_parent, same_file, whole
+from quell.engine.cli_files import STDIO, missing_parent, same_file, whole, write_text
 from quell.engine.cli_group import OK, Unreadable
-from quell.engine.cli_output import Watch, count, print_json, say
+from quell.engine.cli_output import PATIENCE, Watch, console, count, print_json, say
+from quell.replay.cli_compare import Change, change_options
 from quell.replay.cli_replay_options import history_options, label_options, period_options, sample_options
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from quell.replay.database import Database
     from quell.replay.history import History
     from quell.replay.outcome import Outcome
+    from quell.replay.report_data import Backtest, Comparison
     from quell.replay.run import Tell
 
 STEPS = 1_000
@@ -33,6 +36,7 @@ STEPS = 1_000
 @period_options
 @label_options
 @sample_options
+@change_options
 @click.option(
     "--event", metavar="ID|PLACE", help="Explain only this event, in full, as the replay decided it."
 )
@@ -42,6 +46,7 @@ STEPS = 1_000
 @click.option(
     "--out", metavar="FILE", help="Write what every event got: a .parquet file with a row for each."
 )
+@click.option("--html", metavar="FILE", help="Write the report as one page that opens without a network.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON, the reasons of samples included.")
 def replay(policies: str, events: tuple[str, ...], **asked: Any) -> int:
     """Say what policies would have done on a history.
@@ -51,35 +56,80 @@ def replay(policies: str, events: tuple[str, ...], **asked: Any) -> int:
     rule fired, on how many different accounts, which rules add nothing that others do not catch, and what to
     look at; with what the history says of itself.
 
+    With --against it says what a change would change instead: which verdicts go over into which, which rules
+    newly fire and no longer fire, events newly caught and newly let go with the reasons of both versions,
+    and which counters begin cold. --fail-if makes a gate of its figures:
+
+    \b
+      new_blocks (new_ and any verdict), changed, harsher, milder, newly_caught,
+      newly_let_go, new_hits, newly(RULE), no_longer(RULE), newly_refused, cold
+      refused, missing, hits(RULE), verdict(VERDICT)
+      precision, recall, false_positives, also of (RULE) or (VERDICT),
+      precision_drop, recall_drop
+
+    compared by > >= < <= == != with a number or a percentage (of all events), joined by and, or.
+
     Histories are JSON lines, CSV (each also as .gz or .zst) or Parquet.
 
     \b
     Example:
       quell replay policies --events day.jsonl
+      quell replay policies --events day.jsonl --against main --fail-if 'new_blocks > 0.1%'
       quell replay policies --events 'march/*.parquet' --from 2026-03-08 --out decisions.parquet
     """
-    _check_out(events, asked["out"])
+    _check_out(events, asked["out"], (".parquet", ".pq"))
+    _check_out(events, asked["html"], (".html", ".htm"))
     build = built(policies)
-    with opened(asked["memory"], asked["threads"]) as db, progress() as tell:
-        prepared, outcome = _replayed(db, build, _asked(policies, asked), events, tell)
-        if asked["event"] is not None:
-            return _explain_one(outcome, asked["event"], tell, asked["as_json"])
-        from quell.replay.backtest_report import backtest_of
+    with Change(policies, build, asked, events) as change:
+        if change.other is not None:
+            return _compare(change, _asked(policies, asked), events, asked)
+        with opened(asked["memory"], asked["threads"]) as db, progress() as tell:
+            prepared, outcome = _replayed(db, build, _asked(policies, asked), events, tell)
+            if asked["event"] is not None:
+                return _explain_one(outcome, asked["event"], tell, asked["as_json"])
+            from quell.replay.backtest_report import backtest_of
 
-        report = backtest_of(outcome, prepared, tell)
-        if asked["out"] is not None:
-            _write_decisions(outcome, asked["out"], tell)
-    if asked["as_json"]:
-        import msgspec
-
-        print_json(msgspec.to_builtins(report))
-    else:
-        from quell.replay.cli_replay_view import print_backtest
-
-        print_backtest(report, ways=asked["explain"])
+            report = backtest_of(outcome, prepared, tell)
+            if asked["out"] is not None:
+                _write_decisions(outcome, asked["out"], tell)
+        status = change.tell(report, lambda: _print_backtest(report, asked["explain"]))
+    if asked["html"] is not None:
+        write_html(report, asked["html"])
     if asked["out"] is not None:
         say(f"wrote {count(report.source.events, 'event')} to {asked['out']}")
-    return OK
+    return status
+
+
+def _print_backtest(report: Backtest, ways: bool) -> None:
+    from quell.replay.cli_compare_view import print_gates
+    from quell.replay.cli_replay_view import print_backtest
+
+    print_backtest(report, ways=ways)
+    print_gates(console(), report.gates)
+
+
+def _compare(change: Change, asked: Asked, events: tuple[str, ...], said: dict[str, Any]) -> int:
+    """What changes against other policies."""
+    from quell.replay.cli_compare_view import print_comparison
+    from quell.replay.compare_run import Pair, compared, histories
+
+    assert change.other is not None and change.other_build is not None
+    with opened(said["memory"], said["threads"]) as db, progress() as tell:
+        pair = Pair.of(change.other_build, change.build, asked, change.other.title)
+        before, after = histories(db, pair, events, tell)
+        check_history(after)
+        check_history(before)
+        done = compared(pair, before, after, against=change.other.title, tell=tell)
+        if said["out"] is not None:
+            _write_decisions(done.after, said["out"], tell)
+    made = done.comparison
+    made.notes[:0] = change.other.notes
+    status = change.tell(made, lambda: print_comparison(made, ways=said["explain"]))
+    if said["html"] is not None:
+        write_html(made, said["html"])
+    if said["out"] is not None:
+        say(f"wrote {count(made.after.source.events, 'event')} to {said['out']}")
+    return status
 
 
 def _asked(policies: str, asked: dict[str, Any]) -> Asked:
@@ -96,7 +146,7 @@ def _asked(policies: str, asked: dict[str, Any]) -> Asked:
         until=until,
         warm_up=asked["warm_up"],
         samples=asked["samples"],
-        explained=asked["as_json"],
+        explained=asked["as_json"] or asked["html"] is not None,
         policies=policies,
         labels=asked["labels"],
         positive=asked["positive"],
@@ -105,11 +155,12 @@ def _asked(policies: str, asked: dict[str, Any]) -> Asked:
     )
 
 
-def _check_out(events: tuple[str, ...], out: str | None) -> None:
+def _check_out(events: tuple[str, ...], out: str | None, endings: tuple[str, ...]) -> None:
+    """Refuse a file that cannot be written, before any work is done."""
     if out is None:
         return
-    if Path(out).suffix.lower() not in (".parquet", ".pq"):
-        raise click.UsageError(f"`{out}` does not say what to write: end it in .parquet")
+    if Path(out).suffix.lower() not in endings:
+        raise click.UsageError(f"`{out}` does not say what to write: end it in {endings[0]}")
     if any(path != STDIO and same_file(path, out) for path in events):
         raise click.UsageError(f"`{out}` would overwrite the events")
     missing_parent(Path(out))
@@ -129,11 +180,12 @@ def opened(memory: str | None, threads: int | None) -> Iterator[Database]:
     from quell.engine.sources import SourceError
     from quell.replay.cli_features import not_a_value
     from quell.replay.database import Database
+    from quell.replay.interrupt import interruptible
     from quell.replay.labels import LabelsError
     from quell.replay.named_values import NotAValue
 
     try:
-        with Database(memory, threads) as db:
+        with Database(memory, threads) as db, interruptible(db.con):
             yield db
     except SourceError as error:
         raise Unreadable(error.message, error.hint or None) from error
@@ -150,18 +202,31 @@ def opened(memory: str | None, threads: int | None) -> Iterator[Database]:
 
 @contextmanager
 def progress() -> Iterator[Tell]:
-    """What shows how far a replay is, part by part."""
-    with Watch("reading", STEPS) as watch:
-        part = "reading"
+    """What shows how far a replay is, part by part. A timer sees to it that a part which tells nothing, since
+    it is one long query, is shown too."""
+    lock, part, share = Lock(), "reading", 0.0
 
-        def tell(what: str, share: float | None) -> None:
-            nonlocal part
+    def show() -> None:
+        with lock:
+            watch.tell(int(share * STEPS))
+
+    def tell(what: str, done: float | None) -> None:
+        nonlocal part, share
+        with lock:
             if what != part:
-                watch.turn(what, None if share is None else STEPS)
-                part = what
-            watch.tell(0 if share is None else int(share * STEPS))
+                watch.turn(what, None if done is None else STEPS)
+            part, share = what, done or 0.0
+            watch.tell(int(share * STEPS))
 
-        yield tell
+    timer = Timer(PATIENCE + 0.1, show)
+    timer.daemon = True
+    with Watch(part, STEPS) as watch:
+        timer.start()
+        try:
+            yield tell
+        finally:
+            timer.cancel()
+            timer.join()
 
 
 def check_history(history: History) -> None:
@@ -187,6 +252,14 @@ def _replayed(
     history = read(db, "after", prepared, events, tell)
     check_history(history)
     return prepared, decide(history, "after", tell=tell)
+
+
+def write_html(report: Backtest | Comparison, path: str) -> None:
+    """Write a report as a page; the file takes its name only once it is whole."""
+    from quell.replay.page import page
+
+    write_text(Path(path), page(report))
+    say(f"wrote the report to {path}: open it in a browser")
 
 
 def _write_decisions(outcome: Outcome, out: str, tell: Tell) -> None:

@@ -18,7 +18,9 @@ MOST_RULES = 40
 RULE_NAME = 40
 """Characters of a rule's name, at most."""
 WIDE = 95
-"""Columns of a terminal from which on a table has room for all there is."""
+"""Columns of a terminal from which on a table has room for most of what there is."""
+GAP = 3
+"""Blanks between the columns of a table."""
 
 
 def heading(out: Console, text: str, aside: str = "") -> None:
@@ -70,8 +72,26 @@ def number(value: float | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
+    """A column of the table of rules: in a terminal without room those that are `spared` most go first."""
+
     title: str
     cell: Callable[[RuleRow], str | Text]
+    spared: int = 0
+
+    def width(self, rules: Sequence[RuleRow]) -> int:
+        """How wide it is; the names of rules can be cut."""
+        if self.title.endswith("~"):
+            return _LEAST_NAME
+        return max(len(self.title.rstrip(">")), *(len(str(self.cell(rule))) for rule in rules))
+
+
+_LEAST_NAME = 18
+_MEANING = {
+    "rate": "rate: hits per event looked at",
+    "who": "who: different entities",
+    "only": "only: no other rule hit",
+    "right": "right: precision",
+}
 
 
 def print_rules(out: Console, report: Backtest) -> None:
@@ -79,43 +99,39 @@ def print_rules(out: Console, report: Backtest) -> None:
     hit = sorted((r for r in report.rules if r.fired or r.held), key=lambda r: (-r.fired, -r.held, r.rule))
     if not hit:
         return
+    shown = hit[:MOST_RULES]
     columns = _columns(out, report, hit)
+    while sum(c.width(shown) + GAP for c in columns) > out.width + GAP and any(c.spared for c in columns):
+        columns.remove(max(columns, key=lambda c: c.spared))
     titles = [c.title.rstrip("~>") for c in columns]
-    said = {
-        "rate": "rate: hits per event looked at",
-        "who": "who: different entities",
-        "only": "only: no other rule hit",
-        "right": "right: precision",
-    }
-    heading(out, "Rules", "; ".join(said[title] for title in titles if title in said))
-    rows = [[column.cell(rule) for column in columns] for rule in hit[:MOST_RULES]]
+    heading(out, "Rules", "; ".join(_MEANING[title] for title in titles if title in _MEANING))
+    rows = [[column.cell(rule) for column in columns] for rule in shown]
     out.print(table([c.title for c in columns], rows, width=out.width))
     if len(hit) > MOST_RULES:
         out.print(f"and {count(len(hit) - MOST_RULES, 'more rule')} (--json has all)")
 
 
 def _columns(out: Console, report: Backtest, hit: Sequence[RuleRow]) -> list[_Column]:
-    wide, signs, labelled = out.width >= WIDE, room(out), report.labelled is not None
+    """All columns that have something to say."""
+    signs, labelled = room(out), report.labelled is not None
     made = [
         _Column("rule~", lambda r: visible(r.rule, RULE_NAME)),
         _Column("asks for", lambda r: _asks(r, report)),
         _Column("hits>", lambda r: f"{r.fired:,}"),
+        _Column("rate>", lambda r: percent(r.fired, r.events, 2), 3),
+        _Column("who>", lambda r: f"{r.entities:,}"),
+        _Column("only>", lambda r: f"{r.only:,}" if r.only else "-"),
     ]
-    if wide or not labelled:
-        made.append(_Column("rate>", lambda r: percent(r.fired, r.events, 2)))
-    made.append(_Column("entities>" if wide else "who>", lambda r: f"{r.entities:,}"))
-    made.append(_Column("only>", lambda r: f"{r.only:,}" if r.only else "-"))
-    if wide and any(r.held for r in hit):
-        made.append(_Column("held>", lambda r: f"{r.held:,}" if r.held else ""))
+    if any(r.held for r in hit):
+        made.append(_Column("held>", lambda r: f"{r.held:,}" if r.held else "", 4))
     if any(r.missing for r in hit):
-        made.append(_Column("missing>", _missing))
+        made.append(_Column("missing>", _missing, 2))
     if labelled:
-        made.append(_Column("precision>" if wide else "right>", _rule_precision))
-    if wide and labelled:
+        made.append(_Column("right>", _rule_precision))
         made.append(
-            _Column("95%>", lambda r: _bounds(r.quality.precision) if r.quality and r.verdict else words(""))
+            _Column("95%>", lambda r: _bounds(r.quality.precision) if r.quality and r.verdict else "", 5)
         )
-    made += [_Column(title, lambda r: number(r.volume)) for title in weighed(report)]
+    made += [_Column(title, lambda r: number(r.volume), 1) for title in weighed(report)]
     made.append(_Column("over time", lambda r: words((line(r.over_time, signs, out), "cyan"))))
     return made
 
@@ -150,8 +166,12 @@ def _precision(of: Rate) -> Text:
 
 
 def _bounds(of: Rate) -> Text:
-    """A confidence interval in whole percent, rounded outwards."""
-    return words((f"{floor(100 * of.low)}-{ceil(100 * of.high)}" if of.of else "", "dim"))
+    return interval(of.low, of.high, of.of)
+
+
+def interval(low: float, high: float, of: int) -> Text:
+    """A confidence interval in whole percent, rounded outwards; nothing where there were no trials."""
+    return words((f"{floor(100 * low)}-{ceil(100 * high)}" if of else "", "dim"))
 
 
 # ------------------------------------------------------------------------------------------ labels

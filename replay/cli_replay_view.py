@@ -56,10 +56,11 @@ def print_backtest(report: Backtest, *, ways: bool = False, stream: IO[str] | No
 
 def _print_heading(out: Console, report: Backtest) -> None:
     source = report.source
-    files = visible(source.files[0], 60) if len(source.files) == 1 else count(len(source.files), "file")
-    out.print(
-        words(("What ", "bold"), (report.bundle, "bold cyan"), (f" would have done on {files}", "bold"))
-    )
+    name = visible(source.files[0].rpartition("/")[2], 60)
+    files = name if len(source.files) == 1 else count(len(source.files), "file")
+    bundle = visible(report.bundle, 60)
+    told = words(("What ", "bold"), (bundle, "bold cyan"), (f" would have done on {files}", "bold"))
+    out.print(told, soft_wrap=True)
     took = f" ({rate(source.events, report.seconds)})" if report.seconds >= 0.05 else ""
     refused = f", {source.refused:,} refused" if source.refused else ""
     out.print(f"{count(source.events, 'event')} decided{refused} in {seconds(report.seconds)}{took}")

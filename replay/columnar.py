@@ -1,4 +1,4 @@
-"""Replaying by columns: DuckDB works out all that follows from events, Python only what follows from decisions.
+"""Replaying by columns: all that follows from events is worked out at once, Python decides the rest in order.
 
     history → relations of fields → counters, level by level → candidate rows → decisions in order
 
@@ -14,11 +14,13 @@ from quell.engine.graph import Node
 from quell.engine.lowered import Store, StoreSource
 from quell.grammar.types import is_textual
 from quell.replay.candidates import CandidateTables
-from quell.replay.counters_sql import Asked, Source, read_counters, window
+from quell.replay.counters_read import read_counters
+from quell.replay.counters_rows import Asked, Source
 from quell.replay.database import quoted
 from quell.replay.dependence import READINGS, Dependence
 from quell.replay.history import History
 from quell.replay.outcome import Outcome, OutcomeWriter
+from quell.replay.plain import write_plain
 from quell.replay.reduced import Reduced, reduce
 from quell.replay.relations import Relation
 from quell.replay.report_data import Way
@@ -29,7 +31,25 @@ from quell.signals.clock import BLOCK
 Say = Callable[[str, float | None], None]
 
 
-@dataclass(slots=True)
+ESTIMATE = 1.5
+"""An estimated number of keys is taken for so many times as many: far beyond the error of the estimate."""
+
+
+class TooManyKeys(Exception):
+    """So many keys that online some counter may have refused one: only the online engine can tell."""
+
+
+def why_stepped(history: History, dependence: Dependence) -> str:
+    """Why a bundle cannot be replayed by columns; empty where it can."""
+    for event in history.build.analysis.symbols.schemas:
+        graph = dependence.graph(event)
+        for n in graph.reach(list(dependence.all_roots(event))):
+            if graph[n].op in READINGS and graph[n].binders:
+                return "a counter is read for each element of a list"
+    return ""
+
+
+@dataclass(slots=True, repr=False)
 class Columnar:
     """A history on its way through the columns. `say` hears what is being done."""
 
@@ -40,6 +60,8 @@ class Columnar:
     candidates: CandidateTables | None = None
     began: int | None = None
     nows: str | None = None
+    block: int = BLOCK
+    _left: dict[str, str] = field(default_factory=dict)
     _tables: int = 0
 
     @property
@@ -55,8 +77,10 @@ class Columnar:
             self.history, self.dependence, self.relations, f"{self.outcome.schema}_rows"
         )
         writer = OutcomeWriter(self.outcome)
+        for event in self.relations:
+            self._left[event] = write_plain(self.outcome, self.candidates, event)
         last = self.history.events + self.history.hands
-        Settling(self.history, self.rows(), self.began).run(
+        Settling(self.history, self.rows(), self.began, self.nows).run(
             writer, lambda n: self.say("deciding", n / last if last else None)
         )
         for event in self.relations:
@@ -70,7 +94,7 @@ class Columnar:
     def prepare(self) -> None:
         """Make the relations, with every counter that deciding needs."""
         history, table = self.history, self.history.table
-        self.began = history.db.value(f"SELECT at FROM {table('all')} ORDER BY n LIMIT 1")
+        self.began = history.db.value(f'SELECT "at" FROM {table("all")} ORDER BY n LIMIT 1')
         if not history.sorted:
             self.nows = self._write_nows()
         for event in history.build.analysis.symbols.schemas:
@@ -79,6 +103,36 @@ class Columnar:
         for i, level in enumerate(self.dependence.levels):
             self.say(f"counting {i + 1} of {len(self.dependence.levels)}", None)
             self._level([self.dependence.stores[identity] for identity in level])
+        self._check_keys()
+
+    def _check_keys(self) -> None:
+        """Make sure that no counter can have refused a key because memory was full, online. Raises TooManyKeys."""
+        most = self.history.build.analysis.files.settings.max_keys
+        by_event: dict[str, list[str]] = {}
+        for store in self.dependence.stores.values():
+            for source in store.sources:
+                by_event.setdefault(source.event, []).append(self._keys_of(source))
+        total = 0.0
+        for event, counts in by_event.items():
+            events = self.history.db.value(f"SELECT count(*) FROM {self.history.of(event)}")
+            if len(counts) * events <= most / len(by_event) and not any("sum(" in c for c in counts):
+                continue  # there cannot be too many
+            query = f"SELECT {' + '.join(counts)} FROM ({self.relations[event].text})"
+            total += float(self.history.db.value(query) or 0)
+        if total > most:
+            raise TooManyKeys(total)
+
+    def _keys_of(self, source: StoreSource) -> str:
+        """About how many keys one event type brings to a store, rather too many than too few."""
+        relation = self.relations[source.event]
+        if not source.keys:
+            return "1"
+        said = [relation.sql(k) for k in source.keys]
+        listed = [s for s, k in zip(said, source.keys, strict=True) if relation.graph[k].type.kind == "list"]
+        if listed:
+            return f"coalesce(sum(len({listed[0]})), 0)"
+        key = said[0] if len(said) == 1 else f"hash({', '.join(said)})"
+        return f"{ESTIMATE} * approx_count_distinct({key})"
 
     def _write_nows(self) -> str:
         """A table with the time at which each entry counts, as `quell.signals.clock` has it."""
@@ -86,36 +140,25 @@ class Columnar:
         all_, hands = self.history.table("all"), self.history.table("hands")
         lateness = self.history.build.analysis.files.settings.lateness
         self.history.db.con.execute(
-            f"CREATE TABLE {name} AS WITH counted AS (SELECT n, at, row_number() OVER (ORDER BY n) AS j "
-            f"FROM {all_}), blocks AS (SELECT (j - 1) // {BLOCK} AS b, min(at) - {lateness} AS behind, "
-            f"max(n) AS n FROM counted GROUP BY 1 HAVING count(*) = {BLOCK}), "
+            f'CREATE TABLE {name} AS WITH counted AS (SELECT n, "at", row_number() OVER (ORDER BY n) AS j '
+            f"FROM {all_}), blocks AS "
+            f'(SELECT (j - 1) // {self.block} AS b, min("at") - {lateness} AS behind, '
+            f"max(n) AS n FROM counted GROUP BY 1 HAVING count(*) = {self.block}), "
             f"horizons AS (SELECT n, max(behind) OVER (ORDER BY n) AS horizon FROM blocks), "
-            f"entries AS (SELECT n, at FROM {all_} UNION ALL SELECT n, at FROM {hands}) "
+            f'entries AS (SELECT n, "at" FROM {all_} UNION ALL SELECT n, "at" FROM {hands}) '
             f"SELECT e.n, greatest(e.at, coalesce(h.horizon, e.at)) AS now FROM entries e "
             f"ASOF LEFT JOIN horizons h ON e.n >= h.n"
         )
         return name
 
     def _level(self, stores: list[Store]) -> None:
-        """Work out the counters of one level: as windows where their own event reads them under its own key,
-        else as tables that are joined."""
+        """Work out the counters of one level: what they count and are read under first, each once."""
         for event, relation in self.relations.items():
-            nodes = [n for s in stores for n in self._needs(s, event)]
+            nodes = dict.fromkeys(n for s in stores for n in self._needs(s, event))
             relation.hold(n for n in nodes if n not in relation.columns)
-        quick: dict[str, dict[int, str]] = {event: {} for event in self.relations}
-        slow: list[Store] = []
-        for store in stores:
-            made = self._as_windows(store)
-            if made is None:
-                slow.append(store)
-            else:
-                event, windows = made
-                quick[event] |= windows
-        joined = [self._as_tables(store) for store in slow]
-        for event, windows in quick.items():
-            if windows:
-                self.relations[event].layer(windows, "s")
-        for tables in joined:
+            self._tables += 1
+            relation.keep(f"{quoted(self.history.schema)}.kept{self._tables}")
+        for tables in [self._as_tables(store) for store in stores]:
             for event, table, columns in tables:
                 self.relations[event].join(table, columns)
 
@@ -129,46 +172,9 @@ class Columnar:
 
     def _readings(self, store: Store, event: str) -> list[Node]:
         graph = self.dependence.graph(event)
-        roots = [
-            *self.dependence.roots(event),
-            *(
-                n
-                for level in self.dependence.levels
-                for identity in level
-                for s in self.dependence.stores[identity].sources
-                if s.event == event
-                for n in s.nodes
-            ),
-        ]
+        roots = list(self.dependence.all_roots(event))
         found = (graph[n] for n in graph.reach(roots) if graph[n].op in READINGS)
         return [node for node in found if node.data[0] == store.identity]
-
-    def _as_windows(self, store: Store) -> tuple[str, dict[int, str]] | None:
-        """Every reading of a store as a window over the rows of one event type; None where that will not do."""
-        readers = [(e, n) for e in self.relations for n in self._readings(store, e)]
-        if len(store.sources) != 1 or self.nows is not None:
-            return None
-        source = store.sources[0]
-        relation = self.relations[source.event]
-        out: dict[int, str] = {}
-        for event, node in readers:
-            if event != source.event or tuple(node.args[:-1]) != source.keys:
-                return None
-            made = window(
-                node,
-                store,
-                [relation.sql(k) for k in source.keys],
-                [relation.graph[k].type for k in source.keys],
-                "TRUE" if source.where is None else relation.true(source.where),
-                None if source.value is None else relation.sql(source.value),
-                None if source.value is None else relation.graph[source.value].type,
-                self.began,
-            )
-            if made is None:
-                return None
-            out[node.id] = made
-        self._note([n for _, n in readers], store, Way(store.text, "sql", "windows over the events that it counts"))
-        return source.event, out
 
     def _as_tables(self, store: Store) -> list[tuple[str, str, dict[int, str]]]:
         """The readings of a store by event type: a table and its columns."""
@@ -255,7 +261,7 @@ class Columnar:
             else:
                 columns.append(f"e.{fields[graph[n].data[0]]}")
                 joined = True
-        source = f"(SELECT * FROM {made.table} WHERE {self.candidates.where(event)}) c"
+        source = f"(SELECT * FROM {made.table} WHERE {self._left[event]}) c"
         if joined:
             source += f" JOIN {self.history.of(event)} e USING (n)"
         return f"SELECT {', '.join(columns)} FROM {source} ORDER BY c.n"
@@ -265,7 +271,7 @@ class Columnar:
         for identity, why in sorted(self.dependence.residual.items()):
             ways.append(Way(self.dependence.stores[identity].text, "settled", why))
         for relation in self.relations.values():
-            for part, why in relation.translator.ways:
-                way = Way(part, "python", why)
+            for number, why in relation.translator.ways:
+                way = Way(relation.said(number), "python", why)
                 if way not in ways:
                     ways.append(way)

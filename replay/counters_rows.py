@@ -19,24 +19,28 @@ from quell.replay.report_data import Way
 class Source:
     """How one event type feeds a store. `query` gives, for every event of the type, n, now, k0, …, `v` where
     the store counts a value, and `counted`: the condition is true, and the rule fired if firings are counted.
-    Whether keys and value are there need not be in `counted`. `keys` and `value` are the types of those."""
+    Whether keys and value are there need not be in `counted`. `keys` and `value` are the types of those.
+    Queries of one name `rows`, if they have one, give the same n, now and keys, whatever v and `counted` are:
+    then the keys are sorted once for all stores."""
 
     event: str
     query: str
     keys: Sequence[Type] = ()
     value: Type | None = None
+    rows: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
     """Readings of one store under the same keys: `query` gives n, now, k0, … for the events of the type that
     read it, `nodes` are the `counter` and `reaches` nodes of the event's graph. `same` is a source of the
-    store whose rows and keys are just these."""
+    store whose rows and keys are just these. `rows` is the same as that of a source."""
 
     event: str
     query: str
     nodes: Sequence[Node]
     same: Source | None = None
+    rows: str | None = None
 
 
 @dataclass(slots=True)

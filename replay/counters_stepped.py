@@ -23,6 +23,8 @@ from quell.signals.memory import Memory
 BATCH = 16_384
 
 Columns = list[list[Any]]
+Read = Callable[[Any, int], Any]
+"""A reading under a key at a time."""
 Step = Callable[[Columns, int], None]
 """Takes one row of a batch, by its place."""
 
@@ -36,8 +38,12 @@ def step_counters(
     if not asked:
         return []
     stepper = _Stepper(spec, sources, asked, began)
-    for batch in db.con.sql(_merged(sources, asked)).to_arrow_reader(BATCH):
-        stepper.take(batch)
+    query, take = _merged(sources, asked), stepper.take
+    if _is_paired(sources, asked):
+        query, take = f"SELECT * FROM ({sources[0].query}) ORDER BY n", stepper.take_pairs
+    for batch in db.con.sql(query).to_arrow_reader(BATCH):
+        take(batch)
+        stepper.flush()
     tables = []
     for i, out in enumerate(stepper.out):
         db.con.register("_readings", out.table())
@@ -59,6 +65,13 @@ def _merged(sources: Sequence[Source], asked: Sequence[Asked]) -> str:
         keys = "".join(f", k{j} AS a{i}k{j}" for j in range(width(one)))
         parts.append(f"SELECT n, {len(sources) + i} AS o, now{keys} FROM ({one.query})")
     return " UNION ALL BY NAME ".join(parts) + " ORDER BY n, o"
+
+
+def _is_paired(sources: Sequence[Source], asked: Sequence[Asked]) -> bool:
+    """Whether all rows are those of one source, which read what they have just counted under one key."""
+    if len(sources) != 1 or len(asked) != 1 or asked[0].same is not sources[0]:
+        return False
+    return all(t.kind != "list" for t in sources[0].keys)
 
 
 def width(asked: Asked) -> int:
@@ -100,6 +113,8 @@ class _Stepper:
         self.out = [_Out(one) for one in asked]
         self._names: list[list[str]] = []
         self._steps: list[Step] = []
+        self._widths, self._needed = (0, False), False
+        self._reads: list[list[tuple[Read, bool | None]]] = []
         for i, source in enumerate(sources):
             held = ["n", "now", *(f"s{i}k{j}" for j in range(len(source.keys)))]
             self._names.append([*held, f"s{i}v"] if source.value is not None else held)
@@ -117,6 +132,35 @@ class _Stepper:
                 self.n = n
                 self.own.clear()
             self._steps[whose](columns[whose], row)
+
+    def take_pairs(self, batch: pa.RecordBatch) -> None:
+        """Count and read a batch of rows of the only source, as one row after the other does both."""
+        number, valued = self._widths
+        columns = [batch.column(f"k{j}").to_pylist() for j in range(number)]
+        keys = columns[0] if number == 1 else list(zip(*columns, strict=True)) or [()] * batch.num_rows
+        values = batch.column("v").to_pylist() if valued else keys
+        times, counted = (batch.column(c).to_pylist() for c in ("now", "counted"))
+        add, own, needed = self.store.add, self.own, self._needed
+        ns, *held = self.out[0].rows
+        ns.extend(batch.column("n").to_pylist())
+        reads = [(out.append, *of) for out, of in zip(held, self._reads[0], strict=True)]
+        for key, value, now, counts in zip(keys, values, times, counted, strict=True):
+            if key is None or (number > 1 and None in key):
+                for append, _, unread in reads:
+                    append(unread)
+                continue
+            own.clear()
+            if counts and not (needed and (value is None or value == [])):
+                if valued:
+                    add(key, value, now)
+                else:
+                    add(key, now)
+                own.append(key)
+            for append, read, _ in reads:
+                append(read(key, now))
+
+    def flush(self) -> None:
+        """Turn what was read into columns."""
         for out in self.out:
             out.flush()
         self.memory.late.clear()
@@ -127,6 +171,7 @@ class _Stepper:
         store, own = self.store, self.own
         number, valued = len(source.keys), source.value is not None
         needed = valued and spec.kind != "event"
+        self._widths, self._needed = (number, valued), needed
 
         def write(columns: Columns, row: int) -> None:
             value = columns[-1][row] if valued else None
@@ -150,6 +195,7 @@ class _Stepper:
         number = width(asked)
         reads = [self._node(node.op, node.data) for node in asked.nodes]
         unread = [False if node.op == "reaches" else None for node in asked.nodes]
+        self._reads.append(list(zip(reads, unread, strict=True)))
 
         def read(columns: Columns, row: int) -> None:
             out.rows[0].append(columns[0][row])
@@ -169,7 +215,7 @@ class _Stepper:
 
         return read
 
-    def _node(self, op: str, data: tuple[Any, ...]) -> Callable[[Any, int], Any]:
+    def _node(self, op: str, data: tuple[Any, ...]) -> Read:
         """A reading under one key, as a function of the key and the time."""
         _, word, within, last = data
         if op == "reaches":
@@ -178,7 +224,7 @@ class _Stepper:
             return lambda key, at: key in own and rises(now(key, at), before(key, at), last)
         return self._read(word, within, last)
 
-    def _read(self, word: str, within: int | None, before: Any) -> Callable[[Any, int], Any]:
+    def _read(self, word: str, within: int | None, before: Any) -> Read:
         store, own = self.store, self.own
         ago = before if isinstance(before, int) else 0
         counts = word in ("count", "distinct")
@@ -201,7 +247,7 @@ class _Stepper:
         return lambda key, at: method(key, at, within, False)
 
 
-def _bound(method: Callable[[Any, int, int], Any], within: int) -> Callable[[Any, int], Any]:
+def _bound(method: Callable[[Any, int, int], Any], within: int) -> Read:
     return lambda key, at: method(key, at, within)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,7 +16,8 @@ _SETTINGS = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "preserve_insertion_order": True,
-    "enable_progress_bar": False,
+    "enable_progress_bar": True,
+    "enable_progress_bar_print": False,
 }
 """Nothing of the machine's own, and nothing fetched over a network."""
 
@@ -48,14 +51,42 @@ class Database:
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
 
+    def run(self, query: str, tell: Callable[[float], None] = lambda share: None) -> list[tuple[Any, ...]]:
+        """All rows of a query that may take long: an interrupt stops it at once, and `tell` hears its share.
+
+        DuckDB looks for an interrupt only now and then when it is called from the thread that gets it.
+        """
+        ended, rows, failed = threading.Event(), list[tuple[Any, ...]](), list[BaseException]()
+
+        def work() -> None:
+            try:
+                rows.extend(self.con.execute(query).fetchall())
+            except BaseException as error:  # it is raised where it is awaited
+                failed.append(error)
+            finally:
+                ended.set()
+
+        worker = threading.Thread(target=work, daemon=True)
+        worker.start()
+        try:
+            while not ended.wait(0.1):
+                tell(max(0.0, self.con.query_progress()) / 100)
+        except BaseException:
+            self.con.interrupt()
+            worker.join()
+            raise
+        if failed:
+            raise failed[0]
+        return rows
+
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """All rows of a query."""
         return self.con.execute(query, values).fetchall()
 
     def value(self, query: str, *values: Any) -> Any:
         """The first column of a query's only row."""
-        row = self.con.execute(query, values).fetchone()
-        return None if row is None else row[0]
+        rows = self.rows(query, *values)  # all of them: an unfinished result blocks the connection
+        return rows[0][0] if rows else None
 
     def __enter__(self) -> Self:
         return self

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from quell.engine.compile import Analysis
-from quell.engine.graph import Graph
+from quell.engine.graph import Graph, Node
 from quell.engine.lowered import LoweredRule, Store
 from quell.engine.order import effect_nodes
 
@@ -32,6 +32,7 @@ class Dependence:
     residual: dict[str, str] = field(default_factory=dict)
     levels: list[list[str]] = field(default_factory=list)
     _known: dict[tuple[str, int], bool] = field(default_factory=dict)
+    _readers: dict[str, list[tuple[str, Node]]] | None = None
 
     def __post_init__(self) -> None:
         self._find_residual()
@@ -69,6 +70,12 @@ class Dependence:
         for identity in self.residual:
             yield from self._source_nodes(self.stores[identity], event)
 
+    def all_roots(self, event: str) -> Iterator[int]:
+        """The same, and how the columnar stores count that deciding leads to."""
+        yield from self.roots(event)
+        for identity in (i for level in self.levels for i in level):
+            yield from self._source_nodes(self.stores[identity], event)
+
     def readings(self, event: str, roots: Iterable[int]) -> list[int]:
         """The columnar counters that nodes need, in order of their number."""
         graph = self.graph(event)
@@ -85,33 +92,49 @@ class Dependence:
         for identity, store in self.stores.items():
             if any(s.rule is not None for s in store.sources):
                 self.residual[identity] = "it counts what rules decided"
-            elif any(self._decided(store)):
-                self.residual[identity] = "its condition reads what rules decided"
             elif identity in _closure(identity, reads):
                 self.residual[identity] = "it reads itself through other counters"
-        changed = True
-        while changed:
-            changed = False
-            for identity in self.stores:
-                through = next((r for r in sorted(reads[identity]) if r in self.residual), None)
-                if identity not in self.residual and through is not None:
-                    self.residual[identity] = f"it reads `{self.stores[through].text}`"
-                    changed = True
+        while found := self._more_residual():
+            self.residual |= found
+            self._known.clear()
 
-    def _source_nodes(self, store: Store, event: str | None = None) -> list[int]:
-        return [n for s in store.sources if event in (None, s.event) for n in s.nodes]
+    def _more_residual(self) -> dict[str, str]:
+        """The stores that follow from decisions because something that they look at, or a key that they are
+        read under, does."""
+        found: dict[str, str] = {}
+        for identity, store in self.stores.items():
+            if identity not in self.residual:
+                if any(self.is_residual(s.event, n) for s in store.sources for n in s.nodes):
+                    found[identity] = "what it counts follows from what rules decided"
+                elif any(
+                    self.is_residual(e, a) for e, node in self.all_readings(identity) for a in node.args
+                ):
+                    found[identity] = "a key that it is read under follows from what rules decided"
+        return found
+
+    def all_readings(self, identity: str) -> Iterator[tuple[str, Node]]:
+        """Every node that reads a store, in all event types, needed or not."""
+        if self._readers is None:
+            self._readers = {}
+            for event in self.analysis.symbols.schemas:
+                for node in self.graph(event).nodes:
+                    if node.op in READINGS:
+                        self._readers.setdefault(node.data[0], []).append((event, node))
+        yield from self._readers.get(identity, ())
 
     def _reads(self, store: Store) -> set[str]:
+        """The stores that must be known first: those that its sources look at, and those in the keys that it
+        is read under."""
+        roots = [(s.event, n) for s in store.sources for n in s.nodes]
+        roots += [(event, a) for event, node in self.all_readings(store.identity) for a in node.args]
         out = set()
-        for source in store.sources:
-            graph = self.graph(source.event)
-            out |= {graph[n].data[0] for n in graph.reach(source.nodes) if graph[n].op in READINGS}
+        for event, number in roots:
+            graph = self.graph(event)
+            out |= {graph[n].data[0] for n in graph.reach([number]) if graph[n].op in READINGS}
         return out
 
-    def _decided(self, store: Store) -> Iterator[bool]:
-        for source in store.sources:
-            graph = self.graph(source.event)
-            yield any(graph[n].op in FROM_DECISIONS for n in graph.reach(source.nodes))
+    def _source_nodes(self, store: Store, event: str) -> list[int]:
+        return [n for s in store.sources if s.event == event for n in s.nodes]
 
     def _needed(self) -> set[str]:
         """The columnar stores that deciding leads to."""

@@ -1,43 +1,53 @@
 """A history as columns: every event that a bundle takes, in the order in which it is replayed.
 
-`ingest` reads files of events into tables of a DuckDB schema. Each row is what the bundle's own decoder made
-of a record, so what online refuses is refused here, with the same words.
+`ingest` reads files of events into tables of a DuckDB schema. Each row is what the bundle's own decoder makes
+of a record, so what online refuses is refused here, with the same words. Tables (Parquet, DuckDB) are read by
+SQL where that is sure to be the same, and may stay where they are; all else goes through the decoder itself.
 
 ========== ==========================================================================================
-`all`      n, event, at, id, file, row, and the extras: every admitted event (`n` counts from 1 in order)
+`all`      n, event, at, id, file, row, entity, and the extras: every admitted event (`n` counts from 1 in
+           order; `entity` is the one that the event is about, see `principal`)
 `e0`, `e1` n, at, f0, f1, …: the events of one type (by the place of its schema) with the fields that the
            bundle reads (by the place in the schema), as `history_types` says
-`hands`    n, at, action: labels by hand, as JSON
-`problems` n, kind, field, path, expected, got: optional values of the wrong kind, missing to the rules
+`hands`    n, at, action, file, row: labels by hand, as JSON
+`problems` n, nth, kind, field, path, expected, got: optional values of the wrong kind, missing to the rules,
+           an event's in their order `nth`
 `refused`  file, row, event, kind, path, message, place
 ========== ==========================================================================================
+
+They may be views, and their rows come in no order but by `n`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
+import duckdb
 import pyarrow as pa
 
 from quell.engine.compile import Build
 from quell.engine.event_problems import Refusal
-from quell.engine.hand import HandAction
-from quell.engine.schema import EventSchema, Field, Segment
-from quell.engine.sources import open_source, read_record
-from quell.replay.database import Database, quoted
-from quell.replay.history_types import arrow_type, to_column
-from quell.replay.train_labels import follow, record_of
+from quell.engine.schema import Field
+from quell.engine.source_base import SourceError
+from quell.engine.source_lines import JsonElements
+from quell.replay.database import Database, quoted, text_literal
+from quell.replay.history_files import Found, find
+from quell.replay.history_reading import Extras, Reading, principal
+from quell.replay.history_rows import RowWriter
+from quell.replay.history_scan import UNMATCHED, Scan, scan_of
+from quell.replay.history_sources import Opened, Rows
+from quell.replay.history_tables import Tables
+
+__all__ = ["Extras", "History", "Order", "ingest", "principal"]
 
 Order = Literal["time", "given"]
 """By time, equal times as the files have them; or just as the files have them, late events and all."""
-Extras = Mapping[str, tuple[Segment, ...]]
-"""Values to read beside what policies read: a column's name, and the path into the record. Columns hold
-JSON."""
-BATCH = 8_192
+_SO_FAR = "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
+MOST_VIEWS = 32
+"""Files that are looked at where they lie; more of them are copied."""
 
 
 @dataclass(slots=True)
@@ -45,7 +55,7 @@ class History:
     """What `ingest` made: the schema of the database that holds the tables, and figures of the files.
 
     `late` counts the events that came after later ones in the order of the files; `sorted` says that the
-    order of the tables is that of time.
+    order of the tables is that of time. `problems` counts values, not events.
     """
 
     db: Database
@@ -63,6 +73,11 @@ class History:
     sorted: bool = True
     columns: dict[str, list[tuple[str, Field]]] = field(default_factory=dict)
     """By event type: the columns of its table with the fields they hold."""
+    places: list[tuple[str, int]] = field(default_factory=list)
+    """How the records of each file are told: a format, and what is added to their number."""
+    found: list[Found] = field(default_factory=list)
+    scans: dict[int, Scan] = field(default_factory=dict)
+    """The files, by number, that SQL reads."""
 
     def table(self, name: str) -> str:
         """A table as SQL names it."""
@@ -72,10 +87,31 @@ class History:
         """The table of an event type."""
         return self.table(f"e{list(self.build.analysis.symbols.schemas).index(event)}")
 
+    def origins(self, ns: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """The file (an index of `files`) and the record in it, for events and labels by hand by their `n`."""
+        wanted = ", ".join(str(int(n)) for n in ns)
+        if not wanted:
+            return {}
+        query = " UNION ALL ".join(
+            f"SELECT n, file, row FROM {self.table(name)} WHERE n IN ({wanted})" for name in ("all", "hands")
+        )
+        return {n: (file, row) for n, file, row in self.db.rows(query)}
 
-def principal(schema: EventSchema) -> Field | None:
-    """The field whose entity an event is about: the first that is one entity."""
-    return next((f for f in schema.fields if f.type.kind == "entity"), None)
+    def origin(self, n: int) -> tuple[int, int]:
+        """The file and the record in it of one event. Raises KeyError where there is none."""
+        return self.origins([n])[n]
+
+    def told(self, ns: Sequence[int]) -> dict[int, str]:
+        """Where events stand in the files, as the sources say it: `events.jsonl:12`."""
+        return {n: self._told(*origin) for n, origin in self.origins(ns).items()}
+
+    def place(self, n: int) -> str:
+        """Where one event stands in the files. Raises KeyError where there is none."""
+        return self.told([n])[n]
+
+    def _told(self, file: int, row: int) -> str:
+        shape, more = self.places[file]
+        return shape.format(row + more)
 
 
 def ingest(
@@ -89,170 +125,179 @@ def ingest(
     extras: Extras | None = None,
     tell: Callable[[int, int | None], None] = lambda done, of: None,
 ) -> History:
-    """Read files of events into a new schema of the database. Raises SourceError."""
-    paths = [str(f) for f in files]
-    history = History(db, schema, build, paths, tuple(extras or ()), order)
-    writer = _Writer(history, dict(extras or {}))
-    for number, path in enumerate(paths):
-        with open_source(
-            path,
-            format=format,
-            columns=None if extras else build.decoder.columns(),
-            max_bytes=build.decoder.max_bytes,
-        ) as source:
-            for row, payload in source:
-                writer.take(number, row, payload, source.place)
-                if history.records % 1024 == 0:
-                    tell(source.position, source.total)
-    writer.finish()
+    """Read files of events into a new schema of the database.
+
+    `files` are names, globs, folders and tables of DuckDB files (`quell.replay.history_files`); `extras` are
+    values to read beside what policies read. `tell` hears how much of how much has been done. Raises
+    SourceError for what cannot be read, and for a history without an event.
+    """
+    found = find(files)
+    db.con.execute(f"CREATE SCHEMA {quoted(schema)}")
+    reading = Reading(build, extras or {})
+    history = History(db, schema, build, [f.path for f in found], tuple(reading.extras), order, found=found)
+    history.columns = {e.schema.name: list(e.columns) for e in reading.events}
+    _Ingest(history, reading, format, tell).run()
     return history
 
 
-class _Writer:
-    """Puts records into tables as they come, some thousands at a time."""
+class _Ingest:
+    """One history being read."""
 
-    def __init__(self, history: History, extras: Extras) -> None:
-        self.history, self.extras = history, extras
-        self.con = history.db.con
-        self.con.execute(f"CREATE SCHEMA {quoted(history.schema)}")
-        build = history.build
-        self._ids, self._readers, self._schemas = [], [], []
-        for name, spec in build.analysis.symbols.schemas.items():
-            used = [(f"f{i}", f) for i, f in enumerate(spec.fields) if self._is_read(name, f)]
-            history.columns[name] = used
-            self._ids.append(build.identifier(name))
-            self._readers.append(
-                [(c, build.reader(name, f.name), to_column(f.type, f.record)) for c, f in used]
-            )
-            columns = [("n", pa.int64()), ("at", pa.int64())]
-            columns += [(c, arrow_type(f.type, f.record)) for c, f in used]
-            self._schemas.append(pa.schema(columns))
-        self._all_schema = pa.schema(
-            [("n", pa.int64()), ("event", pa.string()), ("at", pa.int64()), ("id", pa.string()),
-             ("file", pa.int32()), ("row", pa.int64()), *((e, pa.string()) for e in extras)]
-        )  # fmt: skip
-        self._tables: dict[str, tuple[pa.Schema, list[list[Any]]]] = {
-            "all": (self._all_schema, []),
-            "hands": (
-                pa.schema(
-                    [
-                        ("n", pa.int64()),
-                        ("at", pa.int64()),
-                        ("action", pa.string()),
-                        ("file", pa.int32()),
-                        ("row", pa.int64()),
-                    ]
-                ),
-                [],
-            ),
-            "problems": (
-                pa.schema(
-                    [
-                        ("n", pa.int64()),
-                        *((c, pa.string()) for c in ("kind", "field", "path", "expected", "got")),
-                    ]
-                ),
-                [],
-            ),
-            "refused": (
-                pa.schema(
-                    [
-                        ("file", pa.int32()),
-                        ("row", pa.int64()),
-                        *((c, pa.string()) for c in ("event", "kind", "path", "message", "place")),
-                    ]
-                ),
-                [],
-            ),
-            **{f"e{i}": (s, []) for i, s in enumerate(self._schemas)},
-        }
-        for name, (arrow, _) in self._tables.items():
-            self.con.register("_empty", arrow.empty_table())
-            self.con.execute(f"CREATE TABLE {history.table(name)} AS SELECT * FROM _empty")
-        self._n = 0
-        self._newest: int | None = None
+    def __init__(
+        self, history: History, reading: Reading, format: Any, tell: Callable[[int, int | None], None]
+    ) -> None:
+        self.history, self.reading, self.format = history, reading, format
+        self.db = history.db
+        self.writer = RowWriter(self.db, history.schema, reading)
+        self.sizes = [_size(f.path) for f in history.found]
+        self._tell, self._done = tell, 0
 
-    def _is_read(self, event: str, f: Field) -> bool:
-        try:
-            self.history.build.decoder.loader(event, f.name)
-        except KeyError:
-            return False
-        return True
+    def run(self) -> None:
+        history, writer = self.history, self.writer
+        for number, found in enumerate(history.found):
+            opened = Opened(self.db, history.schema, number, found, self.reading, self.format)
+            try:
+                self._file(number, opened)
+            finally:
+                opened.close()
+            self._done += self.sizes[number]
+        scans = history.scans
+        scanned = sum(s.taken for s in scans.values())
+        history.records = writer.records + sum(s.table.rows - len(s.odd) for s in scans.values())
+        history.hands, history.problems = writer.hands, writer.problems
+        history.refused = writer.refused + sum(s.unmatched for s in scans.values())
+        history.events = writer.n - writer.hands + scanned
+        self._check()
+        self._order()
 
-    def take(self, file: int, row: int, payload: Any, place: Callable[[int], str]) -> None:
-        history = self.history
-        history.records += 1
-        entry = read_record(payload, history.build.decoder)
-        if isinstance(entry, Refusal):
-            history.refused += 1
-            self._put(
-                "refused", [file, row, entry.event or None, entry.kind, entry.path, str(entry), place(row)]
-            )
+    def _share(self, number: int, low: float, high: float) -> Callable[[float], None]:
+        """What hears the share of a part of a file's work."""
+        of = 2 * sum(self.sizes) or None
+        size = self.sizes[number]
+        return lambda share: self._tell(int(2 * self._done + 2 * size * (low + share * (high - low))), of)
+
+    def _file(self, number: int, opened: Opened) -> None:
+        history, source = self.history, opened.source
+        history.places.append(_shape(opened))
+        scan = scan_of(opened, self.reading)
+        if scan is not None and self._surveyed(scan, number):
+            history.scans[number] = scan
+            if len(scan.odd):
+                self.writer.take(number, opened.pick(scan.odd), source.place)
+            if scan.unmatched:
+                self._refuse(number, scan)
             return
-        self._n += 1
-        if self._newest is not None and entry.at < self._newest:
-            history.late += 1
-        else:
-            self._newest = entry.at
-        if isinstance(entry, HandAction):
-            history.hands += 1
-            self._put("hands", [self._n, entry.at, msgspec.json.encode(entry).decode(), file, row])
-            return
-        history.events += 1
-        extras = []
-        if self.extras:
-            record = record_of(payload)
-            for path in self.extras.values():
-                value = follow(record, path)
-                extras.append(None if value is None else msgspec.json.encode(value, enc_hook=str).decode())
-        id = self._ids[entry.index](entry.e, entry.at)
-        self._put("all", [self._n, entry.event, entry.at, id, file, row, *extras])
-        values = [self._n, entry.at]
-        for _, read, make in self._readers[entry.index]:
-            value = read(entry.e, entry.at)
-            values.append(value if make is None or value is None else make(value))
-        self._put(f"e{entry.index}", values)
-        for p in entry.problems:
-            history.problems += 1
-            self._put("problems", [self._n, p.kind, p.field, p.path, p.expected, p.got])
-
-    def _put(self, name: str, row: list[Any]) -> None:
-        held = self._tables[name][1]
-        held.append(row)
-        if len(held) >= BATCH:
-            self._flush(name)
-
-    def _flush(self, name: str) -> None:
-        schema, held = self._tables[name]
-        if not held:
-            return
-        arrays = [pa.array(c, f.type) for c, f in zip(zip(*held, strict=True), schema, strict=True)]
-        self.con.register("_batch", pa.Table.from_arrays(arrays, schema=schema))
-        self.con.execute(f"INSERT INTO {self.history.table(name)} SELECT * FROM _batch")
-        self.con.unregister("_batch")
-        held.clear()
-
-    def finish(self) -> None:
-        """Write what is held, and put the rows in order."""
-        for name in self._tables:
-            self._flush(name)
-        history = self.history
-        history.sorted = history.late == 0
-        if history.order == "time" and not history.sorted:
-            self._sort()
-            history.sorted = True
-
-    def _sort(self) -> None:
-        table = self.history.table
-        self.con.execute(
-            f"CREATE TEMP TABLE _order AS SELECT n AS was, row_number() OVER (ORDER BY at, n) AS n FROM "
-            f"(SELECT n, at FROM {table('all')} UNION ALL SELECT n, at FROM {table('hands')})"
+        tell = self._share(number, 0.0, 0.5)
+        self.writer.take(
+            number, opened.records(), source.place, lambda: tell(source.position / (source.total or 1 << 40))
         )
-        for name in self._tables:
-            if name == "refused":
-                continue
-            self.con.execute(
-                f"CREATE OR REPLACE TABLE {table(name)} AS SELECT o.n, t.* EXCLUDE (n) FROM {table(name)} t "
-                f"JOIN _order o ON o.was = t.n ORDER BY o.n"
+
+    def _surveyed(self, scan: Scan, number: int) -> bool:
+        try:
+            return scan.survey(self.db, self.reading.decoder.max_bytes, self._share(number, 0.0, 0.5))
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error:
+            return False
+
+    def _refuse(self, number: int, scan: Scan) -> None:
+        """Note the rows that are no events of the bundle, in the decoder's words."""
+        shape, _ = self.history.places[number]
+        said = []
+        for tag in scan.tags(self.db):
+            record: Any = tag
+            for key in reversed(self.reading.type_path):
+                record = {key: record}
+            entry = self.reading.decoder.convert(record)
+            assert isinstance(entry, Refusal)
+            said.append((None if tag is None else str(tag), entry.kind, entry.path, str(entry)))
+        columns = ("tag", "kind", "path", "message")
+        arrays = [pa.array(c, pa.string()) for c in zip(*said, strict=True)]
+        self.db.con.register("_said", pa.Table.from_arrays(arrays, names=list(columns)))
+        place = " || ".join(
+            "CAST(r._row AS VARCHAR)" if part is None else text_literal(part) for part in _parts(shape)
+        )
+        rows = scan.select(f"_row, CAST({scan.tag} AS VARCHAR) AS tag", f"_code = {UNMATCHED}")
+        self.db.con.execute(
+            f"INSERT INTO {self.history.table('refused')} SELECT {number}, r._row, NULL, s.kind, s.path, "
+            f"s.message, {place} FROM ({rows}) r JOIN _said s ON s.tag IS NOT DISTINCT FROM r.tag"
+        )
+        self.db.con.unregister("_said")
+
+    def _check(self) -> None:
+        """Raises SourceError for a history without an event."""
+        history = self.history
+        if history.events:
+            return
+        name = f"`{history.files[0]}`" if len(history.files) == 1 else "the history"
+        if not history.records:
+            raise SourceError(f"{name} holds no event", "it is empty")
+        if history.refused:
+            first = self.db.value(
+                f"SELECT place || ': ' || message FROM {history.table('refused')} ORDER BY file, row LIMIT 1"
             )
-        self.con.execute("DROP TABLE _order")
+            raise SourceError(f"none of the {history.records:,} records of {name} can be taken", str(first))
+        raise SourceError(f"{name} holds no event", "it holds labels by hand, and nothing to decide")
+
+    def _order(self) -> None:
+        """Give the rows their order, and make the tables."""
+        history, writer, scans = self.history, self.writer, self.history.scans
+        tables, by_time = Tables(self.db, history.schema, self.reading, writer), history.order == "time"
+        whole = not writer.records and not any(s.unmatched for s in scans.values())
+        if not scans:
+            history.late = writer.late
+        elif not writer.records:
+            history.late = self._late()
+        in_order = history.late == 0 or not by_time
+        if not scans and in_order:
+            tables.over_rows()
+        elif whole and in_order and len(scans) <= MOST_VIEWS:
+            tables.over_files(scans)
+        else:
+            tables.gather(scans, by_time, self._share(len(self.sizes) - 1, 0.5, 1.0))
+            if scans and writer.records:
+                history.late = self._late_of_rows()
+        history.sorted = by_time or history.late == 0
+
+    def _late(self) -> int:
+        """How many events came after later ones, file after file."""
+        late, newest = 0, None
+        for scan in self.history.scans.values():
+            at = "_at" if newest is None else f"greatest(_at, {newest})"
+            times = scan.select(f"{scan.time()} AS _at")
+            count, last = self.db.run(
+                f"SELECT count(*) FILTER (_at < _seen), max(_seen) FROM "
+                f"(SELECT _at, max({at}) OVER ({_SO_FAR}) AS _seen FROM ({times}))"
+            )[0]
+            late, newest = late + count, newest if last is None else last
+        return late
+
+    def _late_of_rows(self) -> int:
+        """The same, from the one table in order."""
+        query = (
+            f'SELECT count(*) FILTER ("at" < seen) FROM '
+            f'(SELECT "at", max("at") OVER (ORDER BY key {_SO_FAR}) AS seen '
+            f"FROM {self.history.table('_rows')})"
+        )
+        return int(self.db.run(query)[0][0])
+
+
+def _shape(opened: Opened) -> tuple[str, int]:
+    """How the records of a file are told."""
+    name = opened.source.name.replace("{", "{{").replace("}", "}}")
+    if isinstance(opened.source, Rows):
+        return name + " row {}", 0
+    return (name + "[{}]", -1) if isinstance(opened.source, JsonElements) else (name + ":{}", 0)
+
+
+def _parts(shape: str) -> Iterator[str | None]:
+    """A format as what stands before the number, None for the number."""
+    yield shape.removesuffix("{}").replace("{{", "{").replace("}}", "}")
+    yield None
+
+
+def _size(path: str) -> int:
+    try:
+        return max(1, Path(path).stat().st_size)
+    except (OSError, ValueError):
+        return 1

@@ -47,6 +47,19 @@ def arrow_type(type_: Type, record: tuple[Field, ...] = ()) -> pa.DataType:
     return _PLAIN[type_.kind]
 
 
+_SQL = {"bool": "BOOLEAN", "number": "DOUBLE", "time": "BIGINT", "event": "BIGINT", "duration": "BIGINT"}
+
+
+def sql_type(type_: Type, record: tuple[Field, ...] = ()) -> str:
+    """The same as SQL spells it."""
+    if type_.kind == "list":
+        return ("INTEGER" if type_.element is None else sql_type(type_.element, record)) + "[]"
+    if type_.kind == "record":
+        inside = [(f.type, f.record) for f in record] or [(t, ()) for _, t in type_.columns]
+        return "STRUCT(" + ", ".join(f"r{i} {sql_type(t, r)}" for i, (t, r) in enumerate(inside)) + ")"
+    return _SQL.get(type_.kind, "VARCHAR")
+
+
 def to_column(type_: Type, record: tuple[Field, ...] = ()) -> Callable[[Any], Any] | None:
     """What makes a present value ready for its column; None where it is as it stands."""
     if type_.kind == "list" and type_.element is not None:

@@ -35,8 +35,7 @@ def join(history: History, labels: FileLabels, rows: str, later: int) -> Truth:
     """Put the labels that belong to events in a table. `rows` is the table of the file's rows, `later` how
     many were left out since they were found out too late. Raises LabelsError."""
     db, table = history.db, table_of(history)
-    total = db.value(f"SELECT count(*) FROM {rows}")
-    if not total:
+    if not db.value(f"SELECT count(*) FROM {rows}"):
         raise _empty(labels, later)
     notes = _contrary(db, rows, labels)
     by = {"id": _by_id, "place": _by_place, "entity": _by_entity, "row": _by_row}[labels.shape.by]
@@ -45,7 +44,7 @@ def join(history: History, labels: FileLabels, rows: str, later: int) -> Truth:
     found = Truth(table, labelled(history, table, labels.text), notes)
     found.timed = bool(db.value(f"SELECT count(known) FROM {table}"))
     if not found.labelled.positive and not found.labelled.negative:
-        raise _unmatched(history, labels, rows, total)
+        raise _unmatched(history, labels, rows)
     found.notes += _left(db, rows, matched, labels, later)
     if not found.labelled.negative:
         found.notes.append("the labels name no negative: precision cannot be told, only what was missed")
@@ -162,11 +161,13 @@ def _empty(labels: FileLabels, later: int) -> LabelsError:
     return LabelsError(f"`{labels.text}` labels nothing: every row lacks a label or what it belongs to")
 
 
-def _unmatched(history: History, labels: FileLabels, rows: str, total: int) -> LabelsError:
+def _unmatched(history: History, labels: FileLabels, rows: str) -> LabelsError:
     db, shape = history.db, labels.shape
-    told = f"none of the {count(total, 'label')} in `{labels.text}` belongs to an event of the history"
+    total = db.value(f"SELECT count(*) FROM {rows}")
     if not total:
         return LabelsError(f"every label in `{labels.text}` is contradicted by another")
+    which = "the only label" if total == 1 else f"none of the {total:,} labels"
+    told = f"{which} in `{labels.text}` belongs to {'no' if total == 1 else 'an'} event of the history"
     key = (
         db.value(f"SELECT min(coalesce(kind || ':' || row, '')) FROM {rows}") if shape.by == "place" else None
     )

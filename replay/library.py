@@ -23,6 +23,7 @@ from quell.replay.backtest_files import query
 from quell.replay.backtest_report import Asked, Prepared, WarmUp, backtest_of, frame_of, prepare, read, silent
 from quell.replay.database import Database
 from quell.replay.history import Order
+from quell.replay.interrupt import interruptible
 from quell.replay.labels import LabelsError
 from quell.replay.outcome import Outcome
 from quell.replay.report_data import Backtest
@@ -149,7 +150,8 @@ def working(memory: str | None, threads: int | None) -> Iterator[Database]:
     """A database that outlives the block, unless the block fails."""
     db = Database(memory, threads)
     try:
-        yield db
+        with interruptible(db.con):
+            yield db
     except BaseException:
         db.close()
         raise

@@ -59,6 +59,8 @@ class Outcome:
     ways: list[Way] = field(default_factory=list)
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+    columnar: Any = None
+    """The `quell.replay.columnar.Columnar` that decided it; None where the online engine was stepped."""
 
     @property
     def db(self) -> Database:

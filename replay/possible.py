@@ -54,6 +54,8 @@ class Possible:
 
     def _bound(self, number: int, may: bool) -> str:
         node = self.graph[number]
+        if node.op == "const":
+            return _TRUE if node.data[0] is True else _FALSE
         if not self.residual(number):
             return _FALSE if node.type.kind == "missing" else self.say(number)
         if node.op == "and":

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from quell.engine.compile import Analysis
-from quell.engine.graph import Graph
+from quell.engine.graph import ELEMENTS, Graph, Node
 from quell.engine.link import Linked, link
 from quell.engine.lowered import LoweredEffect, LoweredLimit, LoweredRule, StoreSource
 from quell.engine.order import Stage, Write
@@ -61,7 +61,8 @@ def reduce(
         {},
     )
     names = [f"c{n}" for n in columns]
-    row: Any = namedtuple("Row", names)
+    make: Any = namedtuple
+    row = make("Row", names)
     return Reduced(link(program, analysis.lists, analysis.models), columns, row._make)
 
 
@@ -85,18 +86,26 @@ class _Rewriter:
                 continue
             node = self.graph[top]
             column = not node.binders and node.op not in ("const", "clock") and self._held(top)
-            waiting = [] if column else [a for a in node.args if a not in self._new]
-            if waiting and node.op != "remote":
+            waiting = [] if column else [a for a in self._needed(node) if a not in self._new]
+            if waiting:
                 stack.extend(waiting)
                 continue
             self._new[top] = self._column(top) if column else self._copy(top)
             stack.pop()
         return self._new[number]
 
+    @staticmethod
+    def _needed(node: Node) -> tuple[int, ...]:
+        """What must be written before a node; an element needs its list, after which it is called."""
+        if node.op == "element":
+            return (node.data[0] // ELEMENTS,)
+        return () if node.op == "remote" else node.args
+
     def _column(self, number: int) -> int:
         node = self.graph[number]
         self.columns.add(number)
-        return self.made.add("field", (), (f"c{number}",), node.type, bounds=node.bounds, whole=node.whole)
+        whole = node.whole and node.type.kind != "number"  # a column of numbers has doubles
+        return self.made.add("field", (), (f"c{number}",), node.type, bounds=node.bounds, whole=whole)
 
     def _copy(self, number: int) -> int:
         node = self.graph[number]
@@ -105,7 +114,11 @@ class _Rewriter:
         if node.op == "remote":  # a history without recorded answers has none
             return self.made.const(None, node.type.maybe())
         args = [self._new[a] for a in node.args]
-        return self.made.add(node.op, args, node.data, node.type, bounds=node.bounds, whole=node.whole)
+        data = node.data
+        if node.op == "element" or node.operation.binds:
+            source, depth = divmod(data[0], ELEMENTS)
+            data = (self._new[source] * ELEMENTS + depth, *data[1:])
+        return self.made.add(node.op, args, data, node.type, bounds=node.bounds)
 
     def stage(self, stage: Stage, kept: Callable[[str], bool]) -> Stage:
         """A stage over new nodes, with the writes of the stores that are kept."""

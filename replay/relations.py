@@ -6,7 +6,7 @@ tables with values that were worked out elsewhere, joined by `n`. Nothing runs u
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from quell.engine.graph import Graph
 from quell.replay.database import quoted
@@ -27,13 +27,18 @@ class Relation:
         self.columns: dict[int, str] = {}
         base = history.of(event)
         if nows is None:
-            self._text = f"SELECT *, at AS now FROM {base}"
+            self._base = f'SELECT *, "at" AS now FROM {base}'
         else:
-            self._text = f"SELECT e.*, w.now FROM {base} e JOIN {nows} w USING (n)"
+            self._base = f"SELECT e.*, w.now FROM {base} e JOIN {nows} w USING (n)"
+        self._text = self._base
+        self._loose: dict[int, str] = {}
+        self._shares = 0
         held = {f.name: column for column, f in history.columns[event]}
         for node in self.graph.nodes:
             if node.op == "clock":
                 self.columns[node.id] = "now"
+            elif node.op == "remote":  # a history without recorded answers has none
+                self.columns[node.id] = translator.types.literal(None, node.type)
             elif node.op == "field" and node.data[0] in held:
                 self.columns[node.id] = held[node.data[0]]
 
@@ -50,9 +55,29 @@ class Relation:
         """A condition over the relation: true exactly where the node is."""
         return self.translator.true(number, self.columns)
 
+    def said(self, number: int) -> str:
+        """A node in the analyst's words, as far as the policies have any for it."""
+        span = self.graph.spans.get(number)
+        sources = self.history.build.analysis.files.sources
+        if span is None or span.file not in sources:
+            return f"{self.graph[number].op} of `{self.event}`"
+        return " ".join(sources[span.file].text[span.start : span.end].split())
+
+    def share(self, roots: Sequence[int]) -> None:
+        """Give what several roots need a column of its own, where that is worth it."""
+        self._shares += 1
+        made = self.translator.over(f"({self._text})", roots, self.columns, f"x{self._shares}_")
+        new = {n: column for n, column in made.columns.items() if n not in self.columns}
+        if new:
+            self._text = f"SELECT * FROM {made.relation}"
+            self._add(new)
+
     def hold(self, nodes: Iterable[int]) -> None:
         """Work nodes out once, in a layer of their own; what is a column already stays it."""
         new = [n for n in dict.fromkeys(nodes) if n not in self.columns and self.graph[n].op != "const"]
+        if new:
+            self.share(new)
+            new = [n for n in new if n not in self.columns]
         if new:
             self.layer({n: self.sql(n) for n in new}, "k")
 
@@ -60,10 +85,24 @@ class Relation:
         """Add expressions over the relation as columns, one per node."""
         added = ", ".join(f"{text} AS {letter}{n}" for n, text in expressions.items())
         self._text = f"SELECT *, {added} FROM ({self._text})"
-        self.columns |= {n: f"{letter}{n}" for n in expressions}
+        self._add({n: f"{letter}{n}" for n in expressions})
+
+    def _add(self, columns: Mapping[int, str]) -> None:
+        self.columns |= columns
+        self._loose |= columns
+
+    def keep(self, table: str) -> None:
+        """Work out all that was added so far, and keep it in a table of that name: it is to be looked at more
+        than once."""
+        if not self._loose:
+            return
+        columns = ", ".join(["n", *self._loose.values()])
+        self.history.db.con.execute(f"CREATE TABLE {table} AS SELECT {columns} FROM ({self._text})")
+        self._base = f"SELECT b.*, k.* EXCLUDE (n) FROM ({self._base}) b JOIN {table} k USING (n)"
+        self._text, self._loose = self._base, {}
 
     def join(self, table: str, nodes: Mapping[int, str]) -> None:
         """Add columns of a table that has n, by node."""
         added = ", ".join(f"t.{quoted(column)} AS s{n}" for n, column in nodes.items())
         self._text = f"SELECT r.*, {added} FROM ({self._text}) r LEFT JOIN {table} t USING (n)"
-        self.columns |= {n: f"s{n}" for n in nodes}
+        self._add({n: f"s{n}" for n in nodes})

@@ -289,6 +289,8 @@ class Backtest(msgspec.Struct, omit_defaults=True):
     """For each remote model, on how many decisions a recorded answer was there (key `model`), see `notes`."""
     notes: list[str] = []
     """Sentences that a reader must know: what was stepped, what was missing, what is left out."""
+    gates: list[Gate] = []
+    """What `--fail-if` asked of this backtest alone; those of a comparison stand there."""
 
 
 # ------------------------------------------------------------------------------------------- tuning
@@ -376,14 +378,19 @@ class RuleChange(msgspec.Struct, omit_defaults=True):
     after_quality: Quality | None = None
     samples_newly: list[Sample] = []
     samples_no_longer: list[Sample] = []
+    mode_before: str = ""
+    """`live`, `shadow` or `off`; empty where that bundle has no such rule. What a shadow rule would have done
+    counts as its firings, unless the rule is live in the other bundle."""
+    mode_after: str = ""
 
 
 class CounterChange(msgspec.Struct, frozen=True):
-    """A counter that only one bundle has. A new one is cold for as long as its longest window, when the
-    change goes live without being filled from a journal."""
+    """A counter that only one bundle has, or that looks back `longer` than before. When the change goes live
+    without being filled from a journal, it is cold for as long as `cold` says: its longest window, empty
+    where it is gone, `always` where it counts for ever and so never sees what was before."""
 
     counter: str
-    status: Literal["new", "gone"]
+    status: Literal["new", "gone", "longer"]
     window: str
     cold: str
 
@@ -406,6 +413,30 @@ class Gate(msgspec.Struct, frozen=True):
     shown: str
 
 
+class Differences(msgspec.Struct, frozen=True):
+    """On how many events decisions differ, in all (`events`) and by what differs.
+
+    `rules` fired in one bundle only, or asked for another verdict; `names` are those on which a rule matched
+    that is called otherwise or carries other tags or another severity, and nothing else need differ;
+    `shadow` is what rules in shadow would have done; `refused` are events that only one bundle takes, or that
+    are refused with other words. `newly_hit` and `no_longer_hit` are events on which some live rule fires in
+    one bundle only.
+    """
+
+    events: int = 0
+    verdict: int = 0
+    rules: int = 0
+    names: int = 0
+    messages: int = 0
+    labels: int = 0
+    sends: int = 0
+    held: int = 0
+    shadow: int = 0
+    refused: int = 0
+    newly_hit: int = 0
+    no_longer_hit: int = 0
+
+
 class Comparison(msgspec.Struct, omit_defaults=True):
     """What a change of policies changes on a history. `before` is the other bundle, `after` this one."""
 
@@ -425,3 +456,19 @@ class Comparison(msgspec.Struct, omit_defaults=True):
     gates: list[Gate] = []
     same: bool = False
     """Nothing at all differs in any decision."""
+    events: int = 0
+    """Events that both bundles decide. Flows, `changed`, `harsher` and `milder` are of these."""
+    differences: Differences = Differences()
+    caught: int = 0
+    """Events that got the first verdict of their ladder before and another one after."""
+    let_go: int = 0
+    """Events that got another verdict than the first before and the first one after."""
+    newly_refused: int = 0
+    no_longer_refused: int = 0
+    ladder: list[str] = []
+    """Verdicts in order, the mildest first: those of this bundle, and what only the other one has where it
+    stood there."""
+    against: str = ""
+    """What was compared with, in words, such as `main (1a2b3c4)`."""
+    notes: list[str] = []
+    """Sentences that a reader must know: verdicts that cannot be ordered, uncommitted changes."""

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import Any, Literal
 
 from quell.engine.compile import Build
-from quell.engine.decision import Decision
-from quell.engine.events import Decoded
-from quell.engine.explain import Account, Explainer
 from quell.engine.explanation import Explanation
-from quell.engine.settle import Hit
-from quell.engine.stepper import Stepper
+from quell.replay.columnar import Columnar, TooManyKeys, why_stepped
 from quell.replay.database import Database
+from quell.replay.dependence import Dependence
+from quell.replay.explaining import explain_columns, explain_steps
 from quell.replay.history import Extras, History, Order, ingest
 from quell.replay.outcome import Outcome
 from quell.replay.report_data import Way
-from quell.replay.stepping import entries, step
+from quell.replay.stepping import step
 
+SHORT = 20_000
+"""Of a history with fewer events the online engine has decided all before a database has made its plans."""
+RunWay = Literal["auto", "columns", "steps"]
+"""By columns where it can be and is worth it, or one of the two ways whatever it takes."""
 Tell = Callable[[str, float | None], None]
 """Hears what is being done, and how much of it is (between 0 and 1, None where that is not known)."""
 
@@ -32,6 +35,7 @@ def replay(
     order: Order = "time",
     format: Any = None,
     extras: Extras | None = None,
+    way: RunWay = "auto",
     tell: Tell = lambda what, share: None,
 ) -> Outcome:
     """Replay files of events with a bundle; the tables go to the schemas `name` and `name_history`. Raises
@@ -46,40 +50,41 @@ def replay(
         extras=extras,
         tell=lambda done, of: tell("reading", done / of if of else None),
     )
-    return decide(history, name, tell=tell)
+    return decide(history, name, way=way, tell=tell)
 
 
-def decide(history: History, name: str, *, tell: Tell = lambda what, share: None) -> Outcome:
-    """Decide a history that was read; the tables go to the schema `name`."""
+def decide(
+    history: History, name: str, *, way: RunWay = "auto", tell: Tell = lambda what, share: None
+) -> Outcome:
+    """Decide a history that was read; the tables go to the schema `name`. Every way gives the same."""
     outcome = Outcome(history, name)
-    outcome.ways.append(Way("everything", "stepped", "the online engine decides event by event"))
-    total = history.events + history.hands
-    step(outcome, lambda done: tell("deciding", done / total if total else None))
+    dependence = Dependence(history.build.analysis)
+    reason = why_stepped(history, dependence)
+    if not reason and way == "steps":
+        reason = "it was asked for"
+    elif not reason and way == "auto" and history.events < SHORT:
+        reason = "the history is short"
+    began = monotonic()
+    if not reason:
+        try:
+            outcome.columnar = Columnar(outcome, dependence, tell)
+            outcome.columnar.run()
+        except TooManyKeys:
+            outcome.columnar = None
+            outcome.ways.clear()
+            reason = "counters may come to more keys than `max_keys` in quell.toml lets memory hold"
+    if reason:
+        outcome.ways.append(Way("everything", "stepped", reason))
+        total = history.events + history.hands
+        step(outcome, lambda done: tell("deciding", done / total if total else None))
+    outcome.seconds = monotonic() - began
     return outcome
 
 
 def explanations(outcome: Outcome, wanted: Sequence[int]) -> dict[int, Explanation]:
     """The explanations of some events of a replay, by `n`."""
-    left = set(wanted)
-    stepper = Stepper(outcome.history.build)
-    explainer = Explainer(stepper)
-    found: dict[int, Explanation] = {}
-    for n, entry in entries(outcome.history):
-        if not left:
-            break
-        if not isinstance(entry, Decoded):
-            stepper.act(entry)
-            continue
-        if n not in left:
-            stepper.decide_decoded(entry)
-            continue
-        left.discard(n)
-        taken: list[Account] = []
-
-        def observe(decoded: Decoded, hits: list[Hit], taken: list[Account] = taken) -> None:
-            taken.append(explainer.account(decoded, hits))
-
-        decision = stepper.decide_decoded(entry, observe)
-        if isinstance(decision, Decision):
-            found[n] = taken[0].explanation(decision)
-    return found
+    if not wanted:
+        return {}
+    return (
+        explain_columns(outcome, wanted) if outcome.columnar is not None else explain_steps(outcome, wanted)
+    )

@@ -40,16 +40,18 @@ class Rows:
     query: str
 
 
-Look = Callable[[str, int, int, Any, list[Hit], State], Callable[[Decision], None] | None]
-"""Looks at an event before it is settled: its type, n, now, row, hits and the state; may give what is to be
-called with the decision."""
+Look = Callable[[list[Hit]], Callable[[Decision | None], None] | None]
+"""Looks at an event before it is settled, given the rules that matched; may give what is to be called with
+the decision (None where nothing happened)."""
+_HAND, _VISIT = -1, -2
 
 
 class Settling:
-    """Decides rows in order. `began` is the time of the history's first event."""
+    """Decides rows in order. `began` is the time of the history's first event, `nows` a table with the time
+    at which each entry counts (None: its own)."""
 
-    def __init__(self, history: History, rows: list[Rows], began: int | None) -> None:
-        self.history = history
+    def __init__(self, history: History, rows: list[Rows], began: int | None, nows: str | None) -> None:
+        self.history, self.nows = history, nows
         self.rows = rows
         settings = history.build.analysis.files.settings
         self.state = State(clock=Clock(settings.lateness), memory=Memory(left=settings.max_keys))
@@ -63,6 +65,7 @@ class Settling:
             Settler(r.reduced.linked.program.rules, analysis.symbols.ladders[r.event], self.state)
             for r in rows
         ]
+        self._looked = -1
         self._first = [analysis.symbols.ladders[r.event].verdicts[0] for r in rows]
 
     def run(
@@ -73,10 +76,12 @@ class Settling:
     ) -> None:
         """Decide all rows; `look` has, by n, who wants to look at an event."""
         streams = [_stream(self.history, r, i) for i, r in enumerate(self.rows)]
-        for done, (n, index, at, now, id, row) in enumerate(
-            heapq.merge(*streams, _hands(self.history), key=lambda entry: entry[0]), 1
-        ):
-            if index < 0:
+        visits = iter([(n, _VISIT, 0, 0, None, None) for n in sorted(look or ())])
+        merged = heapq.merge(*streams, _hands(self.history, self.nows), visits, key=lambda entry: entry[0])
+        for done, (n, index, at, now, id, row) in enumerate(merged, 1):
+            if index == _VISIT:
+                self._visit(n, look or {})
+            elif index == _HAND:
                 self._by_hand(n, now, row, writer)
             else:
                 self._decide(n, index, at, now, id, row, writer, look)
@@ -96,13 +101,14 @@ class Settling:
     ) -> None:
         hits = self._functions[index](row, at, now)
         looking = look.get(n) if look is not None else None
+        self._looked = n
         memory = self.state.memory
         if not hits and looking is None:
             memory.late.clear()
             return
         event = self.rows[index].event
         decision = Decision(event, n, at, self._first[index], id, n)
-        after = looking(event, n, now, row, hits, self.state) if looking is not None else None
+        after = looking(hits) if looking is not None else None
         if hits:
             self._settlers[index].settle(decision, hits, now)
         memory.late.clear()
@@ -111,6 +117,13 @@ class Settling:
             after(decision)
         if writer is not None:
             writer.add(n, decision)
+
+    def _visit(self, n: int, look: Mapping[int, Look]) -> None:
+        """Look at an event on which nothing can happen, unless it was decided and looked at."""
+        if n != self._looked:
+            after = look[n]([])
+            if after is not None:
+                after(None)
 
     def _by_hand(self, n: int, now: int, action: HandAction, writer: OutcomeWriter | None) -> None:
         try:
@@ -148,7 +161,9 @@ def _stream(history: History, rows: Rows, index: int) -> Iterator[Entry]:
             yield n, index, at, now, id, made(values)
 
 
-def _hands(history: History) -> Iterator[Entry]:
-    table = history.table("hands")
-    for n, at, action in history.db.rows(f"SELECT n, at, action FROM {table} ORDER BY n"):
-        yield n, -1, at, at, None, msgspec.json.decode(action, type=HandAction)
+def _hands(history: History, nows: str | None) -> Iterator[Entry]:
+    query = f"SELECT n, h.at, {'h.at' if nows is None else 'now'}, action FROM {history.table('hands')} h"
+    if nows is not None:
+        query += f" JOIN {nows} USING (n)"
+    for n, at, now, action in history.db.rows(f"{query} ORDER BY n"):
+        yield n, _HAND, at, now, None, msgspec.json.decode(action, type=HandAction)

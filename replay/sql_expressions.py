@@ -14,9 +14,11 @@ from quell.engine.compile import Build
 from quell.engine.graph import Graph, Node
 from quell.grammar.types import Type
 from quell.replay.database import Database
-from quell.replay.sql_forms import FORMS, No, element
+from quell.replay.sql_forms import FORMS, element
 from quell.replay.sql_models import MASK_BITS, model_batch, points_batch
 from quell.replay.sql_python import Pythons, reach
+from quell.replay.sql_shared import Shared, gate_key, shared_columns, shared_nodes, visible
+from quell.replay.sql_truths import MAYBE, TRUTHS
 from quell.replay.sql_values import Columns
 from quell.signals.policy_lists import PolicyList
 
@@ -44,12 +46,12 @@ class NotAColumn(KeyError):
 
 @dataclass(slots=True)
 class Translator:
-    """The nodes of one event type's graph as SQL. `ways` holds what went to Python: a node, and why."""
+    """The nodes of one event type's graph as SQL. `reasons` says of each node that went to Python why."""
 
     db: Database
     build: Build
     event: str
-    ways: list[tuple[int, str]] = field(default_factory=list)
+    reasons: dict[int, str] = field(default_factory=dict)
     graph: Graph = field(init=False)
     types: Columns = field(init=False)
     pythons: Pythons = field(init=False)
@@ -60,14 +62,44 @@ class Translator:
         self.types = Columns(self.build.analysis.lowerer)
         self.pythons = Pythons(self.db, self.build, self.graph, self.types)
 
+    @property
+    def ways(self) -> list[tuple[int, str]]:
+        """What went to Python so far: a node, and why, in order of the nodes."""
+        return sorted(self.reasons.items())
+
     def sql(self, node: int, columns: Mapping[int, str]) -> str:
         """An expression with the node's value over a relation in which `columns` hold the values of some
         nodes, NULL for missing. Raises NotAColumn for a field or a part of the state that is not there."""
-        return self._writing(columns).value(node)
+        writing = self._writing(columns)
+        text = writing.value(node)
+        self._note(writing, node)
+        return text
 
     def true(self, node: int, columns: Mapping[int, str]) -> str:
         """An expression that is TRUE exactly where a condition is true, and FALSE or NULL elsewhere."""
-        return self._writing(columns).true_of(node)
+        writing = self._writing(columns)
+        text = writing.true_of(node)
+        self._note(writing, node)
+        return text
+
+    def _note(self, writing: _Writing, root: int) -> None:
+        """Keep why what is in the SQL of a node went to Python."""
+        if writing.notes:
+            for number in visible(writing, [root], writing.given):
+                if number in writing.notes:
+                    self.reasons[number] = writing.notes[number]
+
+    def shared(self, roots: Sequence[int], columns: Mapping[int, str]) -> list[int]:
+        """The nodes that the roots need more than once and that are worth a column of an inner SELECT, each
+        after those that it needs itself."""
+        return shared_nodes(self._writing(columns), roots, columns)
+
+    def over(
+        self, relation: str, roots: Sequence[int], columns: Mapping[int, str], prefix: str = "s"
+    ) -> Shared:
+        """A relation (a table, or a query in parentheses) with further columns, whose names begin with
+        `prefix`, for what the roots share: the SQL of the roots is to be written over its columns."""
+        return shared_columns(self._writing, relation, roots, columns, prefix)
 
     def _writing(self, columns: Mapping[int, str]) -> _Writing:
         if self._last is None or self._last.given != columns:
@@ -77,14 +109,15 @@ class Translator:
 
 @dataclass(slots=True)
 class _Part:
-    """What became of a node: its SQL, or why it has none by itself; how deep it stands, how long it is
-    without its arguments, and whether Python made it."""
+    """What became of a node: its SQL, or why Python must make it; then `text` is written when first needed,
+    and never for what stands in a list. `deep` is how deep it stands, `own` its length without arguments, and
+    `needs` the nodes whose SQL is in it."""
 
-    text: str
+    text: str | None = None
     why: str = ""
     deep: int = 0
     own: int = 0
-    python: bool = False
+    needs: tuple[int, ...] = ()
 
 
 class _Writing:
@@ -97,13 +130,23 @@ class _Writing:
         self.lists: Mapping[str, PolicyList] = translator.build.analysis.lists
         self.given = columns
         self.parts: dict[int, _Part] = {}
+        self.truths: dict[int, str] = {}
+        self.notes: dict[int, str] = {}
 
     def value(self, number: int) -> str:
         """The SQL of a node."""
         for n in reach(self.graph, [number], self.given):
             if n not in self.parts:
                 self.parts[n] = self._part(self.graph[n])
-        return self.parts[number].text
+        return self.text(number)
+
+    def text(self, number: int) -> str:
+        """The SQL of a node of which it is known what becomes of it."""
+        part = self.parts[number]
+        if part.text is None:
+            part.text = self.python(self.graph[number], part.why)
+            part.needs = tuple(self._inputs(number))
+        return part.text
 
     def true_of(self, number: int) -> str:
         """The SQL that is TRUE where a node is."""
@@ -125,44 +168,50 @@ class _Writing:
         deep = 1 + max((a.deep for a in args), default=0)
         why = self._inherited(node, args) or ("it is a deep expression" if deep > MAX_DEEP else "")
         if not why:
-            found = FORMS[node.op](self, node, [a.text for a in args])
-            why = found.why if isinstance(found, No) else ""
+            texts = [self.text(a) for a in node.args]
+            found = FORMS[node.op](self, node, texts)
             if isinstance(found, str):
-                part = _Part(found, "", deep, max(0, len(found) - sum(len(a.text) for a in args)))
+                own = len(found) - sum(len(t) * found.count(t) for t in dict.fromkeys(texts) if t)
+                part = _Part(found, "", deep, max(1, own), node.args)
                 if not self._repeats(node, part):
                     return part
                 why = "it needs the same values many times over"
-        if node.binders:
-            return _Part("", why, deep)
-        return self._python(node, why)
+            else:
+                why = found.why
+        return _Part(None, why)
 
     def _inherited(self, node: Node, args: Sequence[_Part]) -> str:
         """Why a node goes to Python since its arguments do: inside a list everything does, and what Python
         makes a list or record of is looked at there."""
         for a, part in zip(node.args, args, strict=True):
-            if part.why:
+            if part.why and (node.binders or self.graph[a].binders):
                 return part.why
-            kind = self.graph[a].type.kind
-            if part.python and (node.binders or kind in ("list", "record")):
+            if part.why and self.graph[a].type.kind in ("list", "record"):
                 return "what it looks at is made in Python"
         return ""
 
     def _repeats(self, node: Node, part: _Part) -> bool:
+        assert part.text is not None
         if len(part.text) < MAX_LONG:
             return False
-        inside = (n for n in reach(self.graph, [node.id], self.given) if n != node.id)
-        once = part.own + sum(self.parts[n].own or len(self.parts[n].text) for n in inside)
-        return len(part.text) > MAX_LONG + MAX_TIMES * once
+        inside = [self.parts[n] for n in reach(self.graph, [node.id], self.given) if n != node.id]
+        once = part.own + sum(p.own or len(p.text or "") for p in inside)
+        return len(part.text) > MAX_TIMES * once
 
-    def _python(self, node: Node, why: str) -> _Part:
-        stops = {n for n in reach(self.graph, [node.id], self.given) if self._is_input(n, node.id)}
-        inputs = [n for n in reach(self.graph, [node.id], frozenset(stops)) if n in stops]
-        self.translator.ways.append((node.id, why))
+    def python(self, node: Node, why: str) -> str:
+        """A node worked out by Python, from the columns that it needs."""
+        inputs = self._inputs(node.id)
+        self.notes[node.id] = why
         pythons = self.translator.pythons
         if not inputs:
-            return _Part(self.columns.literal(pythons.value(node.id), node.type))
+            return self.columns.literal(pythons.value(node.id), node.type)
         name = pythons.function(node.id, inputs)
-        return _Part(f"{name}({', '.join(self.parts[i].text for i in inputs)})", python=True)
+        return f"{name}({', '.join(self.text(i) for i in inputs)})"
+
+    def _inputs(self, number: int) -> list[int]:
+        """The nodes from which Python works out one."""
+        stops = {n for n in reach(self.graph, [number], self.given) if self._is_input(n, number)}
+        return [n for n in reach(self.graph, [number], stops) if n in stops]
 
     def _is_input(self, number: int, root: int) -> bool:
         return number != root and (number in self.given or self.graph[number].op == "model")
@@ -178,21 +227,40 @@ class _Writing:
             )
             if untyped:
                 return self.columns.literal(node.data[0], type_)
-        return self.parts[number].text
+        return self.text(number)
 
     def true(self, number: int) -> str:
         """A condition, TRUE exactly where it is true."""
-        return self.parts[number].text
+        if number not in self.truths:
+            self.truths[number] = self._true(self.graph[number])
+        return self.truths[number]
+
+    def _true(self, node: Node) -> str:
+        part = self.parts[node.id]
+        truth = TRUTHS.get(node.op)
+        if node.op in MAYBE and self.graph[node.args[1]].type.optional:
+            truth = MAYBE[node.op]
+        if node.id in self.given or part.why or truth is None:
+            return self.text(node.id)
+        return truth(self, node, [self.text(a) for a in node.args])
+
+    def needs(self, number: int) -> Sequence[int]:
+        """The nodes whose SQL is in that of a node."""
+        return self.parts[number].needs
+
+    def gate(self, text: int) -> str | None:
+        """The condition without which none of the patterns looked for in a text is found there."""
+        return self.given.get(gate_key(text))
 
     def model(self, node: Node) -> str:
         """A model asked about its inputs."""
         model, coded, _ = node.data
         loaded = self.translator.build.analysis.models[model]
-        given = [i for i, a in enumerate(node.args) if self.parts[a].text != "NULL"]
+        given = [i for i, a in enumerate(node.args) if self.text(a) != "NULL"]
         pythons = self.translator.pythons
-        self.translator.ways.append((node.id, f"the model `{model}` is asked in batches"))
+        self.notes[node.id] = f"the model `{model}` is asked in batches"
         # A function of no column would be asked once.
-        texts = [self.parts[node.args[i]].text for i in given] or ["NULL::DOUBLE"]
+        texts = [self.text(node.args[i]) for i in given] or ["NULL::DOUBLE"]
         types = [self.columns.sql(self.graph[node.args[i]].type) for i in given] or ["DOUBLE"]
         name = pythons.name("model", node.id, [node.args[i] for i in given])
         pythons.register(name, model_batch(loaded, given or [0], coded if given else ()), types, "DOUBLE")
@@ -200,10 +268,12 @@ class _Writing:
 
     def points(self, node: Node) -> str:
         """The sum of points that doubles do not add up exactly."""
-        held = [f"CASE WHEN {self.true(a)} THEN {1 << i % MASK_BITS} ELSE 0 END" for i, a in enumerate(node.args)]
+        held = [
+            f"CASE WHEN {self.true(a)} THEN {1 << i % MASK_BITS} ELSE 0 END" for i, a in enumerate(node.args)
+        ]
         masks = [f"({' + '.join(held[i : i + MASK_BITS])})::BIGINT" for i in range(0, len(held), MASK_BITS)]
         pythons = self.translator.pythons
-        self.translator.ways.append((node.id, "points that are no whole numbers are added up in Python"))
+        self.notes[node.id] = "points that are no whole numbers are added up in Python"
         name = pythons.name("score", node.id, node.args)
         pythons.register(name, points_batch(node.data), ["BIGINT"] * len(masks), "DOUBLE")
         return f"{name}({', '.join(masks)})"

@@ -13,13 +13,17 @@ from typing import Protocol
 from quell.engine.graph import Graph, Node
 from quell.engine.operations import EARLIEST, EXACT, LARGEST, LATEST, LONGEST
 from quell.grammar.types import Type
-from quell.replay.sql_patterns import pattern_sql
+from quell.replay.sql_patterns import alternation, any_word, by_class, gateable, pattern_sql
 from quell.replay.sql_values import Columns, plain_literal
 from quell.signals.characters import TEXT_CAP
 from quell.signals.functions import REGISTRY
+from quell.signals.list_patterns import PatternList
+from quell.signals.list_words import WordList
 from quell.signals.policy_lists import PolicyList
 
 _NOTHING = Type("missing")
+_AS_DOUBLE = "::DOUBLE"
+_PYTHON = "{python}"
 _MANY = 200
 """Entries of a list file up to which they are written into the SQL."""
 
@@ -45,6 +49,8 @@ class Around(Protocol):
     def true(self, number: int) -> str: ...
     def model(self, node: Node) -> str: ...
     def points(self, node: Node) -> str: ...
+    def python(self, node: Node, why: str) -> str: ...
+    def gate(self, text: int) -> str | None: ...
 
 
 Form = Callable[[Around, Node, Sequence[str]], "str | No"]
@@ -84,7 +90,7 @@ def _arithmetic(w: Around, node: Node, a: Sequence[str]) -> str:
     if node.op == "time_between":
         return text
     if kind == "number":
-        return text if -LARGEST < low and high < LARGEST else _finite(text)
+        return text if low > -LARGEST and high < LARGEST else _finite(text)
     least, most = (EARLIEST, LATEST) if kind == "time" else (-LONGEST, LONGEST)
     return text if least < low and high < most else _between(text, least, most)
 
@@ -169,10 +175,18 @@ FORMS |= {
 # -------------------------------------------------------------- conditions
 
 
+def _whole(value: float) -> bool:
+    return abs(value) < EXACT and value == int(value)
+
+
 def _compare(sign: str) -> Form:
     def form(w: Around, node: Node, a: Sequence[str]) -> str | No:
         left, right = node.args
-        return f"({w.like(left, w.graph[right].type)} {sign} {w.like(right, w.graph[left].type)})"
+        x, y = w.like(left, w.graph[right].type), w.like(right, w.graph[left].type)
+        if w.graph.is_const(right) and x.endswith(_AS_DOUBLE) and _whole(w.graph.value(right)):
+            # A length is counted in whole numbers: it is compared as one.
+            return f"({x.removesuffix(_AS_DOUBLE)} {sign} {int(w.graph.value(right))})"
+        return f"({x} {sign} {y})"
 
     return form
 
@@ -216,11 +230,27 @@ def _join(w: Around, node: Node, a: Sequence[str]) -> str | No:
 
 def _match(w: Around, node: Node, a: Sequence[str]) -> str | No:
     found = pattern_sql(a[0], *node.data)
-    return No("DuckDB does not read this pattern as RE2 does") if found is None else found
+    if found is None:
+        return No("DuckDB does not know all that this pattern is written in")
+    gate = w.gate(node.args[0])
+    if gate is not None and gateable(*node.data):
+        return f"CASE WHEN NOT {gate} THEN FALSE ELSE {found} END"
+    if not by_class(node.data[0]):
+        return found
+    return _in_ascii(w, node, a[0], found, "classes of characters beyond ASCII are looked up in Python")
+
+
+def _in_ascii(w: Around, node: Node, text: str, found: str, why: str) -> str | No:
+    """SQL that is right for ASCII; what else there is goes to Python."""
+    if node.binders:
+        return No(why)
+    return f"CASE WHEN strlen({text}) = length({text}) THEN {found} ELSE {w.python(node, why)} END"
 
 
 def _fold(w: Around, node: Node, a: Sequence[str]) -> str | No:
-    return No("folding case beyond ASCII is done in Python")
+    return _in_ascii(
+        w, node, a[0], f"lower({a[0]})", "case is folded in Python where a text has more than ASCII"
+    )
 
 
 FORMS |= {
@@ -250,14 +280,39 @@ def _list_python(w: Around, node: Node, a: Sequence[str]) -> No:
     return No(f"the list `{node.data[0]}` is looked up in Python")
 
 
+def _list_match(w: Around, node: Node, a: Sequence[str]) -> str | No:
+    listed = w.lists[node.data[0]]
+    if isinstance(listed, PatternList) and all(gateable(*p) for p in listed.patterns):
+        whole = alternation(tuple(sorted(listed.patterns)))
+        if whole is not None:
+            return f"regexp_matches({a[0]}, {plain_literal(whole, 'text')})"
+    return _searched(w, node, a, "FALSE")
+
+
+def _searched(w: Around, node: Node, a: Sequence[str], nothing: str) -> str | No:
+    """A list looked for in a text by Python, but for ASCII texts in which nothing of it can be."""
+    no = _list_python(w, node, a)
+    listed = w.lists[node.data[0]]
+    gate = any_word(listed.folded) if isinstance(listed, WordList) else None
+    if gate is None or node.binders:
+        return no
+    found = f"regexp_matches(lower({a[0]}), {plain_literal(gate, 'text')})"
+    plain = f"strlen({a[0]}) = length({a[0]})"
+    return f"CASE WHEN {plain} AND NOT {found} THEN {nothing} ELSE {w.python(node, no.why)} END"
+
+
 FORMS |= {
     "list_in": _list_in,
-    "list_match": _list_python,
-    "list_found": _list_python,
+    "list_match": _list_match,
+    "list_found": lambda w, n, a: _searched(w, n, a, "[]::VARCHAR[]"),
     "list_row": _list_python,
 }
 
 # ------------------------------------------------------------------- lists
+
+
+def _maybe(w: Around, number: int) -> bool:
+    return w.graph[number].type.optional
 
 
 def _list(w: Around, node: Node, a: Sequence[str]) -> str:
@@ -269,7 +324,9 @@ def _list(w: Around, node: Node, a: Sequence[str]) -> str:
 
 
 def _has(w: Around, node: Node, a: Sequence[str]) -> str:
-    return f"list_contains({a[0]}, {a[1]})"
+    found = f"list_contains({a[0]}, {a[1]})"
+    # An empty list holds nothing, says DuckDB, whatever is looked for.
+    return f"CASE WHEN {a[1]} IS NOT NULL THEN {found} END" if _maybe(w, node.args[1]) else found
 
 
 def _in_set(w: Around, node: Node, a: Sequence[str]) -> str:
@@ -294,28 +351,41 @@ def _filter(w: Around, node: Node, a: Sequence[str]) -> str:
     return f"list_filter({a[0]}, lambda {element(node)}: {a[1]})"
 
 
-def _some(node: Node, xs: str, body: str) -> str:
+def some(node: Node, xs: str, body: str) -> str:
+    """How many elements of a list have a condition."""
     return f"len(list_filter({xs}, lambda {element(node)}: {body}))"
+
+
+def _listed(w: Around, node: Node, xs: str) -> str | None:
+    """`any` of elements that equal a value, as DuckDB's own search of a list."""
+    body = w.graph[node.args[1]]
+    sides = [n for n in body.args if w.graph[n].op != "element" or w.graph[n].data != node.data]
+    if body.type.optional or len(sides) == len(body.args):
+        return None
+    if body.op == "eq" and len(sides) == 1 and not w.graph[sides[0]].binders:
+        return f"list_contains({xs}, {w.like(sides[0], body.type)})"
+    return None
 
 
 def _any(w: Around, node: Node, a: Sequence[str]) -> str:
     xs, body = a
-    found = f"({_some(node, xs, body)} > 0)"
+    listed = _listed(w, node, xs)
+    if listed is not None:
+        return listed
+    found = f"({some(node, xs, body)} > 0)"
     if not w.graph[node.args[1]].type.optional:
         return found
-    unsure = f"({_some(node, xs, f'{body} IS NULL')} > 0)"
+    unsure = f"({some(node, xs, f'{body} IS NULL')} > 0)"
     return f"CASE WHEN {found} THEN TRUE WHEN {unsure} THEN NULL WHEN {xs} IS NOT NULL THEN FALSE END"
 
 
 def _all(w: Around, node: Node, a: Sequence[str]) -> str:
     xs, body = a
-    failed = _some(node, xs, f"NOT {body}")
+    failed = some(node, xs, f"NOT {body}")
     if not w.graph[node.args[1]].type.optional:
         return f"({failed} = 0)"
-    unsure = f"({_some(node, xs, f'{body} IS NULL')} > 0)"
-    return (
-        f"CASE WHEN {failed} > 0 THEN FALSE WHEN {unsure} THEN NULL WHEN {xs} IS NOT NULL THEN TRUE END"
-    )
+    unsure = f"({some(node, xs, f'{body} IS NULL')} > 0)"
+    return f"CASE WHEN {failed} > 0 THEN FALSE WHEN {unsure} THEN NULL WHEN {xs} IS NOT NULL THEN TRUE END"
 
 
 FORMS |= {
@@ -338,18 +408,20 @@ def _call(w: Around, node: Node, a: Sequence[str]) -> str | No:
     row = REGISTRY.get(name)
     assert row is not None
     no = No(f"`{name}` is worked out in Python")
-    if row.sql is None:
+    if row.sql is None or not all(gateable(*v) for v in literals if isinstance(v, tuple)):
         return no
     template = row.sql if isinstance(row.sql, str) else row.sql(*literals)
     if template is None:
         return no
     typed = next((t for n in node.args if (t := w.graph[n].type).element != _NOTHING), node.type)
     given = [w.like(n, typed) for n in node.args]
-    text = template.format(*given, all=", ".join(given))
-    if row.variadic:  # least and greatest pass over what is missing
-        maybe = [t for n, t in zip(node.args, a, strict=True) if w.graph[n].type.optional]
-        if maybe:
-            return f"CASE WHEN {' AND '.join(f'{t} IS NOT NULL' for t in maybe)} THEN {text} END"
+    if _PYTHON in template and node.binders:
+        return no
+    python = w.python(node, no.why) if _PYTHON in template else ""
+    text = template.format(*given, all=", ".join(given), python=python)
+    maybe = [f"{t} IS NOT NULL" for n, t in zip(node.args, given, strict=True) if _maybe(w, n)]
+    if len(given) > 1 and maybe:  # least, for one, passes over what is missing
+        return f"CASE WHEN {' AND '.join(maybe)} THEN {text} END"
     return text
 
 

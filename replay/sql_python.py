@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 from duckdb import sqltype
+from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from quell.engine.compile import Build
 from quell.engine.expressions import Expressions, Names
@@ -64,8 +65,11 @@ class Pythons:
         one = self.one(root, inputs)
         types = [n.type for n in given]
         reads = [_reader(n, self.columns) for n in given]
+        said = str(node.data[0]) if node.op == "call" else node.op
         plain = all(t.kind not in ("list", "record") for t in types)
-        batch = _Batch(one, reads, self.columns.arrow(node.type), self.columns.to_column(node.type), plain)
+        batch = _Batch(
+            one, reads, self.columns.arrow(node.type), self.columns.to_column(node.type), plain, said
+        )
         self.register(name, batch, [self.columns.sql(t) for t in types], self.columns.sql(node.type))
         return name
 
@@ -79,8 +83,8 @@ class Pythons:
             _of_arity(batch, len(inputs)),
             [sqltype(t) for t in inputs],
             sqltype(output),
-            type="arrow",  # type: ignore[arg-type]  # the stubs want an enumeration, the library takes its name
-            null_handling="special",  # type: ignore[arg-type]
+            type=PythonUDFType.ARROW,
+            null_handling=FunctionNullHandling.SPECIAL,
         )
         known.add(name)
 
@@ -177,13 +181,19 @@ class _Batch:
         result: pa.DataType,
         make: Make | None,
         plain: bool,
+        said: str,
     ) -> None:
+        self._said = said
         self._one, self._reads, self._result, self._make = one, reads, result, make
         self._give = _Memory(self._one_value).give if plain else self._one_value
 
     def __call__(self, *columns: Any) -> pa.Array:
         lists = [_values(c, read) for c, read in zip(columns, self._reads, strict=True)]
-        return pa.array(map(self._give, *lists), self._result)
+        try:
+            found = list(map(self._give, *lists))
+        except Exception as error:
+            raise PythonFailed(f"`{self._said}` could not be worked out: {error}") from error
+        return pa.array(found, self._result)
 
     def _one_value(self, *row: Any) -> Any:
         value = self._one(*row)
@@ -258,7 +268,7 @@ class _Writer:
         raise KeyError(f"{node.op} is no input")
 
 
-def reach(graph: Graph, roots: Sequence[int], stops: frozenset[int] | Mapping[int, Any]) -> list[int]:
+def reach(graph: Graph, roots: Sequence[int], stops: Container[int]) -> list[int]:
     """Every node that the roots need, arguments before users, without what lies behind `stops`."""
     seen: set[int] = set()
     stack = list(roots)

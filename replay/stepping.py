@@ -6,8 +6,7 @@ counter, say. It is also the judge of every other way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from time import monotonic
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -20,8 +19,11 @@ from quell.engine.stepper import Observer, Stepper
 from quell.replay.history import History
 from quell.replay.history_types import from_column
 from quell.replay.outcome import Outcome, OutcomeWriter
+from quell.signals.clock import BLOCK, Clock
+from quell.signals.memory import Memory
+from quell.signals.state import State
 
-BATCH = 4_096
+ROWS = 4_096
 
 
 def entries(history: History) -> Iterator[tuple[int, Decoded | HandAction]]:
@@ -40,8 +42,14 @@ def _merged(streams: list[Iterator[tuple[int, Any]]]) -> Iterator[tuple[int, Any
     yield from heapq.merge(*streams, key=lambda entry: entry[0])
 
 
+def some_events(history: History, event: str, wanted: Sequence[int]) -> Iterator[tuple[int, Decoded]]:
+    """Those of some events of a history that are of a type, with their `n`, in order."""
+    chosen = ", ".join(str(int(n)) for n in sorted(set(wanted))) or "NULL"
+    return _events(history, event, _problems(history), f" WHERE n IN ({chosen})")
+
+
 def _events(
-    history: History, event: str, problems: dict[int, tuple[Problem, ...]]
+    history: History, event: str, problems: dict[int, tuple[Problem, ...]], where: str = ""
 ) -> Iterator[tuple[int, Decoded]]:
     columns = history.columns[event]
     decoder = history.build.decoder
@@ -49,8 +57,8 @@ def _events(
     makes = [from_column(f.type, f.record) for _, f in columns]
     wanted = ", ".join(["n", *(c for c, _ in columns)])
     cursor = history.db.con.cursor()
-    cursor.execute(f"SELECT {wanted} FROM {history.of(event)} ORDER BY n")
-    while rows := cursor.fetchmany(BATCH):
+    cursor.execute(f"SELECT {wanted} FROM {history.of(event)}{where} ORDER BY n")
+    while rows := cursor.fetchmany(ROWS):
         for n, *values in rows:
             given = {
                 name: value if make is None or value is None else make(value)
@@ -72,7 +80,7 @@ def _hands(history: History) -> Iterator[tuple[int, HandAction]]:
 def _problems(history: History) -> dict[int, tuple[Problem, ...]]:
     found: dict[int, tuple[Problem, ...]] = {}
     for n, *parts in history.db.rows(
-        f"SELECT n, kind, field, path, expected, got FROM {history.table('problems')} ORDER BY n"
+        f"SELECT n, kind, field, path, expected, got FROM {history.table('problems')} ORDER BY n, nth"
     ):
         found[n] = (*found.get(n, ()), Problem(*parts))
     return found
@@ -82,12 +90,14 @@ def step(
     outcome: Outcome,
     tell: Callable[[int], None] = lambda done: None,
     observe: Callable[[int], Observer | None] = lambda n: None,
+    block: int = BLOCK,
 ) -> None:
     """Decide the whole history and write the outcome's tables. `observe` may give, for an event's `n`, what
-    looks at it between counting and settling."""
-    began = monotonic()
+    looks at it between counting and settling; `block` is the number of events in a block of the watermark."""
     history = outcome.history
-    stepper, writer = Stepper(history.build), OutcomeWriter(outcome)
+    settings = history.build.analysis.files.settings
+    state = State(clock=Clock(settings.lateness, block), memory=Memory(left=settings.max_keys))
+    stepper, writer = Stepper(history.build, state), OutcomeWriter(outcome)
     for done, (n, entry) in enumerate(entries(history), 1):
         if isinstance(entry, HandAction):
             answer: Any = stepper.act(entry)
@@ -102,4 +112,3 @@ def step(
         if done % 1024 == 0:
             tell(done)
     writer.close()
-    outcome.seconds += monotonic() - began

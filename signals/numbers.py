@@ -56,7 +56,9 @@ def _rounded_sql(digits: float) -> str:
     if digits == 0:
         return "round({0})"
     scaled = f"({{0}} * 1e{int(digits)})"
-    return f"CASE WHEN abs({scaled}) < 4503599627370496e0 THEN round({scaled}) / 1e{int(digits)} ELSE {{0}} END"
+    return (
+        f"CASE WHEN abs({scaled}) < 4503599627370496e0 THEN round({scaled}) / 1e{int(digits)} ELSE {{0}} END"
+    )
 
 
 def floor(x: float) -> float:

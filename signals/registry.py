@@ -55,10 +55,11 @@ class Function:
     and list forms): such a row has no `call` and `signature` shows how it is written. `bounds` is the
     least and greatest number it can give.
 
-    `sql` is the function in DuckDB's SQL, where that says exactly the same: an expression with ``{0}``, ``{1}``
-    for the arguments, present and typed as columns of a replay are (numbers as DOUBLE, times and durations as
-    BIGINT), and ``{all}`` for all of them with commas between. Missing arguments make it NULL. With `prepare`
-    it is a function from the literal arguments to the expression, or to None where there is none.
+    `sql` is the function in DuckDB's SQL, where that says exactly the same: an expression with ``{0}``,
+    ``{1}`` for the arguments, typed as the columns of a replay are (numbers as DOUBLE, times and durations as
+    BIGINT), ``{all}`` for all of them with commas between, and ``{python}`` for the function as Python does
+    it, for the cases that SQL cannot say. Of one argument alone it is NULL for NULL. With `prepare` it is a
+    function from the literal arguments to the expression, or to None where there is none.
     """
 
     name: str

@@ -8,7 +8,7 @@ from typing import Any
 
 from quell.grammar.types import NUMBER, REGEX, TEXT, list_of, variable
 from quell.signals.characters import LIST_CAP, SPACES, TEXT_CAP, lower, upper
-from quell.signals.patterns import compile_pattern
+from quell.signals.patterns import compile_pattern, inline
 from quell.signals.registry import Example, Function, Parameter
 
 TO_THE_END = 2**53
@@ -74,8 +74,22 @@ def _quoted(text: str) -> str | None:
     return None if "\0" in text else "'" + text.replace("'", "''").replace("{", "{{").replace("}", "}}") + "'"
 
 
+def _found_sql(pattern: tuple[str, str]) -> str | None:
+    """Whether a pattern is found, in SQL, if DuckDB takes the pattern as we do: its RE2 is older."""
+    quoted = _quoted(inline(*pattern))
+    return quoted and f"regexp_matches({{0}}, {quoted})"
+
+
+def _extracted_sql(pattern: tuple[str, str]) -> str | None:
+    found = _found_sql(pattern)
+    return found and f"CASE WHEN {found} THEN {{python}} END"
+
+
 def _replaced_sql(old: str | tuple[str, str], new: str) -> str | None:
-    if isinstance(old, tuple) or _quoted(old) is None or _quoted(new) is None:
+    if isinstance(old, tuple):
+        found = _found_sql(old)
+        return found and f"CASE WHEN NOT {found} THEN left({{0}}, {TEXT_CAP}) ELSE {{python}} END"
+    if _quoted(old) is None or _quoted(new) is None:
         return None
     return f"left(replace({{0}}, {_quoted(old)}, {_quoted(new)}), {TEXT_CAP})"
 
@@ -148,6 +162,15 @@ def _expand(template: list[bytes | int], match: Any) -> bytes:
 
 # --------------------------------------------------------------------- rows
 
+
+def _place_sql(argument: str) -> str:
+    """A place in a text as a whole number, from 0 on: places before the end are told from the end."""
+    whole = f"greatest(least(trunc({argument}), 4e9), -4e9)::BIGINT"
+    return f"greatest({whole} + CASE WHEN {argument} <= -1 THEN length({{0}}) ELSE 0 END, 0)"
+
+
+_FROM_SQL, _TO_SQL = _place_sql("{1}"), _place_sql("{2}")
+_CUT_SQL = f"substring({{0}}, {_FROM_SQL} + 1, greatest({_TO_SQL} - {_FROM_SQL}, 0))"
 _SPACES_SQL = " || ".join(f"chr({ord(c)})" for c in SPACES)
 _X = Parameter("x", TEXT)
 
@@ -207,6 +230,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X, Parameter("start", NUMBER), Parameter("end", NUMBER, default=TO_THE_END)),
         result=TEXT,
         call=cut,
+        sql=_CUT_SQL,
         cost=0.3,
         signature="slice(x: text, start: number, end: number = to the end) -> text",
         examples=(
@@ -223,7 +247,8 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X, Parameter("separator", TEXT)),
         result=list_of(TEXT),
         call=split,
-        sql=f"CASE WHEN {{1}} = '' THEN [{{0}}] ELSE list_slice(string_split({{0}}, {{1}}), 1, {LIST_CAP}) END",
+        sql="CASE WHEN {1} = '' THEN [{0}]"
+        f" ELSE list_slice(string_split({{0}}, {{1}}), 1, {LIST_CAP}) END",
         cost=0.5,
         examples=(Example('split("a,b,,c", ",")', '["a", "b", "", "c"]'),),
     ),
@@ -258,6 +283,7 @@ ROWS: tuple[Function, ...] = (
         parameters=(_X, Parameter("pattern", REGEX, literal=True)),
         result=TEXT.maybe(),
         prepare=extractor,
+        sql=_extracted_sql,
         cost=3.0,
         signature="extract(x: text, pattern) -> text?",
         examples=(

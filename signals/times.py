@@ -20,6 +20,8 @@ LATEST = 253_402_300_799_999_999
 """9999-12-31T23:59:59.999999Z in microseconds."""
 DAY = 86_400_000_000
 HOUR = 3_600_000_000
+QUARTER = 900_000_000
+_MANY_QUARTERS = 50_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
@@ -91,10 +93,26 @@ def _local(name: str) -> Callable[[int], int]:
     """From a time to the microseconds that the zone's clocks show, since 1970 on those clocks."""
     place = zone(name)
 
-    def local(at: int) -> int:
+    def offset_at(at: int) -> int:
         offset = _moment(at).astimezone(place).utcoffset()
         assert offset is not None
-        shown = at + (offset.days * 86_400 + offset.seconds) * 1_000_000
+        return (offset.days * 86_400 + offset.seconds) * 1_000_000
+
+    def offset_of(quarter: int) -> int | None:
+        first, last = offset_at(quarter * QUARTER), offset_at(quarter * QUARTER + QUARTER - 1)
+        return first if first == last else None
+
+    known: dict[int, int | None] = {}
+
+    def local(at: int) -> int:
+        # Most times share their quarter of an hour with others, and clocks are seldom put forward in one.
+        quarter = at // QUARTER
+        if quarter not in known:
+            if len(known) >= _MANY_QUARTERS:
+                known.clear()
+            known[quarter] = offset_of(quarter)
+        offset = known.get(quarter)
+        shown = at + (offset_at(at) if offset is None else offset)
         return min(max(shown, EARLIEST), LATEST)
 
     return local

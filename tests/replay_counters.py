@@ -1,4 +1,4 @@
-"""Replayed counters held against the interpreter: what every source counts and every reading gives, by event."""
+"""Replayed counters held against the interpreter: what sources count and what readings give, by event."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from quell.engine.order import stage_nodes
 from quell.engine.settle import Hit
 from quell.engine.stepper import Stepper
 from quell.grammar.types import Type
+from quell.replay.counters_load import Cache
 from quell.replay.counters_read import read_counters
 from quell.replay.counters_rows import Asked, Source, column
 from quell.replay.database import Database, quoted
@@ -51,6 +52,7 @@ class Judge:
         self.sources: dict[tuple[str, int], Fed] = {}
         self.asked: dict[tuple[str, str, tuple[int, ...]], tuple[Fed, list[Node]]] = {}
         self.sorted = True
+        self.cache = Cache()
         self._newest: int | None = None
         for event in made.analysis.symbols.schemas:
             self._event(event)
@@ -128,7 +130,8 @@ class Judge:
         db.con.execute(f"CREATE SCHEMA {quoted(schema)}")
         db.con.execute(f"SET schema = {quoted(schema)}")
         try:
-            found = []
+            found: list[str] = []
+            self.cache = Cache()
             for i, spec in enumerate(self._read()):
                 found += self._store(db, spec, f"s{i}")
             return found
@@ -147,19 +150,22 @@ class Judge:
             if fed is not None:
                 table = f"{name}_source{i}"
                 self._table(db, table, fed, counted=True)
-                keys = fed.types[: len(own.keys)]
+                types = fed.types[: len(own.keys)]
                 value = None if own.value is None else fed.types[-1]
-                sources.append((own, Source(own.event, f"SELECT * FROM {table}", keys, value)))
+                source = Source(own.event, f"SELECT * FROM {table}", types, value, f"{own.event} {own.keys}")
+                sources.append((own, source))
         asked, wanted = [], []
         for i, ((event, identity, keys), (fed, nodes)) in enumerate(self.asked.items()):
             if identity == spec.identity:
                 table = f"{name}_asked{i}"
                 self._table(db, table, fed, counted=False)
                 same = next((s for own, s in sources if (own.event, own.keys) == (event, keys)), None)
-                asked.append(Asked(event, f"SELECT * FROM {table}", nodes, same))
+                asked.append(Asked(event, f"SELECT * FROM {table}", nodes, same, f"{event} {keys}"))
                 wanted.append(fed)
         began = self.stepper.state.began
-        got = read_counters(db, spec, [s for _, s in sources], asked, self.sorted, began, name + "_read")
+        got = read_counters(
+            db, spec, [s for _, s in sources], asked, self.sorted, began, name + "_read", self.cache
+        )
         found = []
         for one, fed, readings in zip(asked, wanted, got, strict=True):
             rows = db.rows(f"SELECT n, {', '.join(readings.columns) or '0'} FROM {readings.table}")

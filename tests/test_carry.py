@@ -285,3 +285,22 @@ def test_no_counter_that_is_not_cold_says_less_than_there_was(
             assert got["before"] == expected["before"]
         if FRESH not in cold:
             assert got["fresh"] == expected["fresh"]
+
+
+COUNTED = """
+let shares = count(message by author within 1h where any words(content) == author)
+rule many on message
+  when shares > 3
+  then label author "spammer"
+"""
+OTHER = """
+rule another on message
+  when length(content) * 2 > 7 and content starts with "x"
+  then label author "spammer"
+"""
+
+
+def test_what_else_the_policies_say_is_no_part_of_a_counter_over_elements() -> None:
+    alone, beside = (sound(SCHEMA.format(more="") + t) for t in (COUNTED, OTHER + COUNTED))
+    assert len(alone.lowerer.stores) == 1
+    assert set(alone.lowerer.stores) == set(beside.lowerer.stores)

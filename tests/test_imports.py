@@ -54,6 +54,7 @@ PURE = ("importlib.resources", "importlib.metadata", "urllib.parse")
 REACH_NETWORK: dict[str, str] = {
     "engine.asking": "asyncio",  # a loop of its own, for what decides one event after another
     "engine.engine": "asyncio",  # decisions that wait for others are futures of the event loop
+    "replay.revisions": "subprocess",  # git, for policies as they were
     "signals.models_lightgbm": "ctypes",  # the library's fast call for one row, and its buffer
     "signals.remote": "asyncio",  # the event loop: nothing is opened here
     "signals.remote_connection": "asyncio httptools",  # one connection
@@ -88,19 +89,28 @@ REACH: dict[str, str] = {
     "engine.sources": "pathlib sys",
     "replay.__init__": "importlib",  # public names are imported when first asked for
     "replay.cli": "sys",
+    "replay.cli_compare": "pathlib",
     "replay.cli_demo": "pathlib",
     "replay.cli_features": "pathlib",
     "replay.backtest_report": "pathlib",  # names files
     "replay.cli_replay": "pathlib",
     "replay.cli_train": "pathlib",
     "replay.cli_tune": "pathlib time",  # says how long it took
+    "replay.compare_run": "pathlib",  # names files
     "replay.database": "shutil tempfile",  # a replay works in a folder of its own
     "replay.demo": "time",  # says how long the day took
     "replay.history": "pathlib",  # names files
+    "replay.history_files": "glob pathlib",  # finds them
+    "replay.history_reading": "eval",  # what makes a row of an event is generated
+    "replay.history_sources": "pathlib",  # opens them
+    "replay.interrupt": "os signal",  # Ctrl-C stops a query
     "replay.labels": "pathlib",  # whether labels are a file
     "replay.library": "pathlib",  # names files
-    "replay.run": "pathlib",
-    "replay.stepping": "time",  # says how long it took
+    "replay.library_compare": "pathlib",  # names files
+    "replay.page": "pathlib",  # writes the page of a report
+    "replay.revisions": "os pathlib shutil tempfile",  # takes policies out of git, into a folder of its own
+    "replay.run": "pathlib time",  # says how long it took
+    "replay.sql_python": "eval exec",  # generated functions over batches
     "signals.remote": "os",  # secrets for remote models come from the environment
 }
 

@@ -1,0 +1,156 @@
+"""Explanations of events of a replay: the very ones that `quell explain` gives, without stepping there if the
+replay went by columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from quell.engine.decision import Decision
+from quell.engine.events import Decoded
+from quell.engine.explain import Account, Explainer
+from quell.engine.explanation import Explanation
+from quell.engine.graph import Node
+from quell.engine.interpret import FieldReaders, Interpreter, NotRead
+from quell.engine.settle import Hit
+from quell.engine.stepper import Stepper
+from quell.replay.columnar import Columnar
+from quell.replay.dependence import READINGS
+from quell.replay.history_types import from_column
+from quell.replay.outcome import Outcome
+from quell.replay.settling import Look, Settling
+from quell.replay.stepping import entries, some_events
+
+
+def explain_steps(outcome: Outcome, wanted: Sequence[int]) -> dict[int, Explanation]:
+    """The explanations of some events, by `n`, by stepping the online engine as far as the last of them."""
+    left = set(wanted)
+    stepper = Stepper(outcome.history.build)
+    explainer = Explainer(stepper)
+    found: dict[int, Explanation] = {}
+    for n, entry in entries(outcome.history):
+        if not left:
+            break
+        if not isinstance(entry, Decoded):
+            stepper.act(entry)
+            continue
+        if n not in left:
+            stepper.decide_decoded(entry)
+            continue
+        left.discard(n)
+        taken: list[Account] = []
+
+        def observe(decoded: Decoded, hits: list[Hit], taken: list[Account] = taken) -> None:
+            taken.append(explainer.account(decoded, hits))
+
+        decision = stepper.decide_decoded(entry, observe)
+        if isinstance(decision, Decision):
+            found[n] = taken[0].explanation(decision)
+    return found
+
+
+def explain_columns(outcome: Outcome, wanted: Sequence[int]) -> dict[int, Explanation]:
+    """The same where the replay went by columns: their counters are taken from there, and what follows from
+    decisions is decided again as far as it goes."""
+    columnar: Columnar = outcome.columnar
+    settling = Settling(outcome.history, columnar.rows(), columnar.began, columnar.nows)
+    explainer = _Explainer(Stepper(outcome.history.build, settling.state))
+    found: dict[int, Explanation] = {}
+    look: dict[int, Look] = {}
+    for event in columnar.relations:
+        values = _values(columnar, event, wanted)
+        for n, decoded in some_events(outcome.history, event, wanted):
+            now, readings = values[n]
+            look[n] = _looker(explainer, n, decoded, now, readings, found)
+    settling.run(None, lambda n: None, look)
+    return found
+
+
+def _looker(
+    explainer: _Explainer,
+    n: int,
+    decoded: Decoded,
+    now: int,
+    readings: Mapping[int, Any],
+    found: dict[int, Explanation],
+) -> Look:
+    def look(hits: list[Hit]) -> Callable[[Decision | None], None]:
+        explainer.at(now, readings)
+        account = explainer.account(decoded, hits)
+
+        def after(decision: Decision | None) -> None:
+            if decision is None:
+                stepper = explainer.engine
+                first = stepper.bundle.analysis.symbols.ladders[decoded.event].verdicts[0]
+                id = stepper.bundle.identifier(decoded.event)(decoded.e, decoded.at)
+                decision = Decision(decoded.event, n, decoded.at, first, id, n)
+            decision.problems = decoded.problems
+            decision.models = explainer.engine.bundle.models(decoded.event)
+            found[n] = account.explanation(decision)
+
+        return after
+
+    return look
+
+
+def _values(columnar: Columnar, event: str, wanted: Sequence[int]) -> dict[int, tuple[int, dict[int, Any]]]:
+    """By `n`: the time at which an event counts, and the readings of its columnar counters."""
+    relation, graph = columnar.relations[event], columnar.dependence.graph(event)
+    nodes = [
+        n
+        for n in columnar.dependence.readings(event, columnar.dependence.all_roots(event))
+        if n in relation.columns
+    ]
+    makes = [from_column(graph[n].type) for n in nodes]
+    chosen = ", ".join(str(int(n)) for n in sorted(set(wanted))) or "NULL"
+    columns = "".join(f", {relation.columns[n]}" for n in nodes)
+    rows = columnar.history.db.rows(f"SELECT n, now{columns} FROM ({relation.text}) WHERE n IN ({chosen})")
+    out = {}
+    for n, now, *held in rows:
+        made = [v if m is None or v is None else m(v) for v, m in zip(held, makes, strict=True)]
+        out[n] = (now, dict(zip(nodes, made, strict=True)))
+    return out
+
+
+class _Explainer(Explainer):
+    """Explains with the readings that columns gave."""
+
+    def at(self, now: int, readings: Mapping[int, Any]) -> None:
+        """Go to an event: the time at which it counts, and its columnar counters by node."""
+        self._now, self._taken = now, readings
+
+    def interpreter(self, decoded: Decoded, hits: list[Hit]) -> Interpreter:
+        engine = self.engine
+        return _Interpreter(self._now, self._taken, engine, decoded, hits, self._readers)
+
+
+class _Interpreter(Interpreter):
+    """An interpreter whose columnar counters are known. Those that no rule leads to are not."""
+
+    def __init__(
+        self,
+        now: int,
+        readings: Mapping[int, Any],
+        engine: Stepper,
+        decoded: Decoded,
+        hits: list[Hit],
+        readers: FieldReaders,
+    ) -> None:
+        super().__init__(engine.bundle, engine.state, decoded, hits, engine.injected, readers)
+        self._now, self._readings = now, readings
+        self._columnar = {self.graph[n].data[0] for n in readings}
+
+    @property
+    def now(self) -> int:
+        return self._now
+
+    def _state_leaf(self, node: Node, values: Sequence[Any]) -> Any:
+        if node.op in READINGS and node.id in self._readings:
+            value = self._readings[node.id]
+            return int(value) if isinstance(value, float) and value.is_integer() else value
+        return super()._state_leaf(node, values)
+
+    def reading(self, data: tuple[Any, ...], parts: Sequence[Any], at: int) -> Any:
+        if data[0] in self._columnar:
+            raise NotRead("a reading that no rule looks at was not worked out")
+        return super().reading(data, parts, at)

@@ -1,0 +1,106 @@
+"""A comparison for programs and notebooks: `from quell.replay import compare`.
+
+with compare("main", "policies", "day.jsonl") as change:    # what the policies change against the branch main
+    change.report.flows                                      # the figures, as plain data
+    change.before.arrow("hits"), change.after.arrow("hits")  # what each decided, as Arrow tables
+    change.changed()                                         # events with another verdict, as a relation
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from quell.replay.backtest_report import Asked, WarmUp, silent
+from quell.replay.compare_run import Compared, Pair, compared, histories
+from quell.replay.database import Database
+from quell.replay.history import Order
+from quell.replay.library import Paths, Replayed, compiled, working
+from quell.replay.report_data import Comparison
+from quell.replay.revisions import other_policies
+from quell.replay.run import Tell
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+class ComparisonResult:
+    """What `compare` gives: `report`, the figures as plain data, and the tables of both sides."""
+
+    def __init__(self, db: Database, done: Compared) -> None:
+        self._db, self._done = db, done
+        self.report: Comparison = done.comparison
+        self.before, self.after = Replayed(db, done.before), Replayed(db, done.after)
+
+    def changed(self) -> duckdb.DuckDBPyRelation:
+        """The events with another verdict: file and row, type, time, verdict before and after."""
+        a, b = self._done.before, self._done.after
+        return self._db.con.sql(
+            f'SELECT x.file, x."row", w.event, make_timestamptz(w."at") AS "at", v.verdict AS before, '
+            f"w.verdict AS after FROM {a.table('verdicts')} v JOIN {a.table('all')} y ON y.n = v.n "
+            f'JOIN {b.table("all")} x ON x.file = y.file AND x."row" = y."row" '
+            f"JOIN {b.table('verdicts')} w ON w.n = x.n WHERE v.verdict != w.verdict ORDER BY ALL"
+        )
+
+    def close(self) -> None:
+        """Let go of the database, and of every relation that came from it."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def compare(
+    before: str | Path,
+    after: str | Path,
+    events: Paths,
+    *,
+    labels: str | Path | None = None,
+    positive: str | Sequence[str] = (),
+    known_by: int | None = None,
+    weigh: str | None = None,
+    order: Order = "time",
+    start: int | None = None,
+    until: int | None = None,
+    warm_up: WarmUp = "mark",
+    samples: int = 5,
+    explained: bool = True,
+    memory: str | None = None,
+    threads: int | None = None,
+    tell: Tell = silent,
+) -> ComparisonResult:
+    """What changes on a history between two versions of policies. `after` is a folder; `before` another one,
+    or a git revision of the same one, such as `HEAD` or `main`.
+
+    The other arguments are those of `backtest`. Use the result as a context, or close it. Raises
+    RevisionError for a revision that cannot be had, and as `backtest` does.
+    """
+    asked = Asked(
+        order=order,
+        start=start,
+        until=until,
+        warm_up=warm_up,
+        samples=samples,
+        explained=False,
+        policies=str(after),
+        labels=None if labels is None else str(labels),
+        positive=(positive,) if isinstance(positive, str) else tuple(positive),
+        known_by=known_by,
+        weigh=weigh,
+    )
+    files = [events] if isinstance(events, str | Path) else list(events)
+    with other_policies(str(before), after) as other, working(memory, threads) as db:
+        pair = Pair.of(compiled(other.folder), compiled(after), asked, other.title)
+        read = histories(db, pair, files, tell)
+        if not all(history.events for history in read):
+            raise ValueError("the history holds no event that the policies take")
+        done = compared(pair, *read, explained=explained, against=other.title, tell=tell)
+        done.comparison.notes[:0] = other.notes
+        return ComparisonResult(db, done)

@@ -1,0 +1,101 @@
+"""Rules that need no settling: what they do follows from their condition alone.
+
+A rule is plain when it asks for a verdict, or for nothing, and nothing holds it back: no limit, rollout or
+exemption, no label, no send. Where on an event only plain rules may match, and no residual counter counts,
+its decision is written by SQL straight from the columns.
+"""
+
+from __future__ import annotations
+
+from quell.engine.lowered import LoweredRule
+from quell.replay.candidates import Candidates, CandidateTables
+from quell.replay.database import text_literal
+from quell.replay.outcome import Outcome
+
+
+def is_plain(rule: LoweredRule, tables: CandidateTables) -> bool:
+    """Whether a rule needs no settling."""
+    dependence = tables.dependence
+    told = [] if rule.because is None else [rule.because]
+    return (
+        len(rule.effects) <= 1
+        and all(e.kind == "verdict" and e.limit is None for e in rule.effects)
+        and rule.share is None
+        and not rule.exempt_by
+        and not any(dependence.is_residual(rule.event, n) for n in (rule.condition, *told))
+    )
+
+
+def write_plain(outcome: Outcome, tables: CandidateTables, event: str) -> str:
+    """Write what plain rules decide by themselves; gives the condition of the rows that are left to
+    settle."""
+    made = tables.of[event]
+    rules = tables.dependence.rules(event)
+    plain = [r for r in rules if is_plain(r, tables)]
+    left = tables.where(event, [r for r in rules if r not in plain])
+    if plain and left != "TRUE":
+        _Writer(outcome, made, plain, left).write()
+        return left
+    return tables.where(event, rules)
+
+
+class _Writer:
+    """Writes the decisions of one event type on which only plain rules match."""
+
+    def __init__(self, outcome: Outcome, made: Candidates, rules: list[LoweredRule], left: str) -> None:
+        self.outcome, self.made, self.rules = outcome, made, rules
+        self.alone = f"NOT coalesce(({left}), FALSE)"
+        self.fields = {f.name: column for column, f in outcome.history.columns[made.event]}
+        self.con = outcome.db.con
+
+    def write(self) -> None:
+        for rule in self.rules:
+            self.con.execute(self._hits(rule))
+        self.con.execute(self._decisions())
+
+    def _when(self, rule: LoweredRule) -> str:
+        return self.made.column(rule.condition)
+
+    def _hits(self, rule: LoweredRule) -> str:
+        verdict = text_literal(rule.effects[0].name) if rule.effects else "NULL"
+        message, source = self._message(rule)
+        return (
+            f"INSERT INTO {self.outcome.table('hits')} SELECT c.n, {text_literal(rule.event)}, c.at, "
+            f"{text_literal(rule.name)}, '{'fired' if rule.live else 'shadow'}', {verdict}, {message}, NULL "
+            f"FROM (SELECT * FROM {self.made.table} WHERE {self._when(rule)} AND {self.alone}) c{source}"
+        )
+
+    def _message(self, rule: LoweredRule) -> tuple[str, str]:
+        """The message over a candidate `c` and, where it needs fields, the history's row `e`."""
+        if rule.because is None:
+            return "NULL", ""
+        graph = self.made.relation.graph
+        columns = {n: f"c.c{n}" for n in self.made.held}
+        joined = ""
+        for n in graph.reach([rule.because]):
+            node = graph[n]
+            if node.op == "clock":
+                columns[n] = "c.now"
+            elif node.op == "remote":
+                columns[n] = self.made.relation.columns[n]
+            elif node.op == "field" and n not in columns:
+                columns[n] = f"e.{self.fields[node.data[0]]}"
+                joined = f" JOIN {self.outcome.history.of(rule.event)} e USING (n)"
+        return self.made.relation.translator.sql(rule.because, columns), joined
+
+    def _decisions(self) -> str:
+        ladder = self.outcome.history.build.analysis.symbols.ladders[self.made.event]
+        cases = []
+        for verdict in reversed(ladder.verdicts):
+            asking = [
+                self._when(r) for r in self.rules if r.live and any(e.name == verdict for e in r.effects)
+            ]
+            if asking:
+                cases.append(f"WHEN {' OR '.join(asking)} THEN {text_literal(verdict)}")
+        first = text_literal(ladder.verdicts[0])
+        verdict = f"CASE {' '.join(cases)} ELSE {first} END" if cases else first
+        somewhere = " OR ".join(self._when(r) for r in self.rules)
+        return (
+            f"INSERT INTO {self.outcome.table('decisions')} SELECT n, n, {verdict} FROM {self.made.table} "
+            f"WHERE ({somewhere}) AND {self.alone}"
+        )
