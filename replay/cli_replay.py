@@ -276,7 +276,7 @@ def _write_decisions(outcome: Outcome, out: str, tell: Tell) -> None:
 def _explain_one(outcome: Outcome, wanted: str, tell: Tell, as_json: bool) -> int:
     """Explain one event of the replay in full."""
     from quell.engine.explain_view import print_explanation
-    from quell.replay.backtest_samples import find
+    from quell.replay.backtest_places import find
     from quell.replay.run import explanations
 
     n = find(outcome.history, wanted)
