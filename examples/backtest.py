@@ -22,7 +22,7 @@ POLICIES = Path(__file__).parent.parent / "policies"
 
 
 def history(folder: Path) -> tuple[Path, Path]:
-    """A simulated day and what each of its events really was: record n of the one is record n of the other."""
+    """A simulated day, and what its events really were: record n of the one is record n of the other."""
     events, truth = folder / "events.jsonl", folder / "truth.jsonl"
     with events.open("w", encoding="utf-8") as lines, truth.open("w", encoding="utf-8") as labels:
         for event in simulate(events=FEWEST_EVENTS, seed=7):
@@ -46,7 +46,9 @@ def repeated(result: BacktestResult) -> Iterator[str]:
     """What no report says: how often the same people are blocked, by a query over the tables."""
     blocked = result.table("decisions").filter("verdict = 'block'")
     people = blocked.join(result.table("events"), "place").aggregate("entity, count(*) AS times", "entity")
-    found = people.aggregate("CASE WHEN times < 5 THEN 'up to 4' ELSE '5 and more' END AS often, count(*)", "often")
+    found = people.aggregate(
+        "CASE WHEN times < 5 THEN 'up to 4' ELSE '5 and more' END AS often, count(*)", "often"
+    )
     for often, count in sorted(found.fetchall()):
         yield f"blocked {often} times: {count} people"
 

@@ -29,7 +29,7 @@ def chosen(frame: Frame, most: int) -> dict[str, list[int]]:
     return {rule: sorted(ns) for rule, ns in rows}
 
 
-def samples(frame: Frame, ns: Sequence[int], policies: str = "") -> dict[int, Sample]:
+def samples(frame: Frame, ns: Collection[int], policies: str = "") -> dict[int, Sample]:
     """What the tables say of some events. `policies` is the bundle as a command line names it."""
     if not ns:
         return {}
@@ -47,7 +47,7 @@ def samples(frame: Frame, ns: Sequence[int], policies: str = "") -> dict[int, Sa
         f"ORDER BY n"
     )
     out = {}
-    places = history.told(ns)
+    places = history.told(sorted(ns))
     for n, event, at, verdict, label, id, entity in rows:
         rules, place = fired.get(n, []), places[n]
         out[n] = Sample(

@@ -2,7 +2,7 @@
 
     history → relations of fields → counters, level by level → candidate rows → decisions in order
 
-What cannot go this way is said by `why_stepped`; then the online engine is stepped through the history.
+What cannot go this way, and what is quicker otherwise, is said by `quell.replay.choosing`.
 """
 
 from __future__ import annotations
@@ -37,16 +37,6 @@ ESTIMATE = 1.5
 
 class TooManyKeys(Exception):
     """So many keys that online some counter may have refused one: only the online engine can tell."""
-
-
-def why_stepped(history: History, dependence: Dependence) -> str:
-    """Why a bundle cannot be replayed by columns; empty where it can."""
-    for event in history.build.analysis.symbols.schemas:
-        graph = dependence.graph(event)
-        for n in graph.reach(list(dependence.all_roots(event))):
-            if graph[n].op in READINGS and graph[n].binders:
-                return "a counter is read for each element of a list"
-    return ""
 
 
 @dataclass(slots=True, repr=False)
@@ -106,7 +96,8 @@ class Columnar:
         self._check_keys()
 
     def _check_keys(self) -> None:
-        """Make sure that no counter can have refused a key because memory was full, online. Raises TooManyKeys."""
+        """Make sure that online no counter can have refused a key because memory was full. Raises
+        TooManyKeys."""
         most = self.history.build.analysis.files.settings.max_keys
         by_event: dict[str, list[str]] = {}
         for store in self.dependence.stores.values():

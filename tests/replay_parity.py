@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from quell.engine.compile import Build
-from quell.replay.columnar import Columnar, why_stepped
+from quell.replay.choosing import why_not_columns
+from quell.replay.columnar import Columnar
 from quell.replay.database import Database
 from quell.replay.dependence import Dependence
 from quell.replay.history import History, Order, ingest
@@ -32,7 +33,7 @@ def parity(
 def compare_ways(history: History, block: int = BLOCK) -> tuple[list[str], Outcome | None]:
     """The same for a history that was read."""
     dependence = Dependence(history.build.analysis)
-    if why_stepped(history, dependence):
+    if why_not_columns(history, dependence):
         return [], None
     judge, columnar = Outcome(history, "stepped"), Outcome(history, "columnar")
     step(judge, block=block)

@@ -154,7 +154,10 @@ def test_the_backtest_is_looked_at_from_three_sides() -> None:
     number = int(verdicts[-1].split()[1].replace(",", ""))
     assert number > 100
     assert sum(int(line.split()[1]) for line in hours) == number
-    assert [line.split(":")[0] for line in blocked] == ["  blocked 5 and more times", "  blocked up to 4 times"]
+    assert [line.split(":")[0] for line in blocked] == [
+        "  blocked 5 and more times",
+        "  blocked up to 4 times",
+    ]
 
 
 # --- the consumer ------------------------------------------------------------------------------------------
