@@ -30,7 +30,7 @@ def test_rules_that_sql_decides_by_itself_are_in_them(tmp_path: Path) -> None:
     events = write_events(tmp_path / "events.jsonl", EVENTS)
     made = build(sound(POLICIES + MORE, {"lists/bad_words.txt": "grobbler\n"}))
     with Database(threads=1) as db:
-        outcome = replay(db, "one", made, [events])
+        outcome = replay(db, "one", made, [events], way="columns")
         assert outcome.columnar is not None
         ns = [1, 2, 3, 4, 5]
         columns, steps = explain_columns(outcome, ns), explain_steps(outcome, ns)
