@@ -7,7 +7,7 @@ What cannot go this way, and what is quicker otherwise, is said by `quell.replay
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from quell.engine.graph import Node
@@ -15,6 +15,7 @@ from quell.engine.lower_lists import with_columns
 from quell.engine.lowered import Store, StoreSource
 from quell.grammar.types import Type, is_textual
 from quell.replay.candidates import CandidateTables
+from quell.replay.counters_load import Cache
 from quell.replay.counters_read import read_counters
 from quell.replay.counters_rows import Asked, Source
 from quell.replay.database import quoted
@@ -28,12 +29,13 @@ from quell.replay.report_data import Way
 from quell.replay.settling import Rows, Settling
 from quell.replay.sql_expressions import Translator
 from quell.signals.clock import BLOCK
+from quell.signals.counters_base import MOST_AT_ONCE
 
 Say = Callable[[str, float | None], None]
 
 
-ESTIMATE = 1.5
-"""An estimated number of keys is taken for so many times as many: far beyond the error of the estimate."""
+SURE = 0.6
+"""The part of the keys that an estimate of their number finds at the very least."""
 
 
 class TooManyKeys(Exception):
@@ -53,6 +55,7 @@ class Columnar:
     nows: str | None = None
     block: int = BLOCK
     _left: dict[str, str] = field(default_factory=dict)
+    _cache: Cache = field(default_factory=Cache)
     _tables: int = 0
 
     @property
@@ -107,7 +110,9 @@ class Columnar:
         total = 0.0
         for event, counts in by_event.items():
             events = self.history.db.value(f"SELECT count(*) FROM {self.history.of(event)}")
-            if len(counts) * events <= most / len(by_event) and not any("sum(" in c for c in counts):
+            if len(counts) * events <= most / len(by_event) and not any(
+                "sum(" in c or "count(*)" in c for c in counts
+            ):
                 continue  # there cannot be too many
             query = f"SELECT {' + '.join(counts)} FROM ({self.relations[event].text})"
             total += float(self.history.db.value(query) or 0)
@@ -119,12 +124,14 @@ class Columnar:
         relation = self.relations[source.event]
         if not source.keys:
             return "1"
+        listed_ones = [k for k in source.keys if relation.graph[k].type.kind == "list"]
+        if any(self.dependence.is_residual(source.event, k) for k in source.keys):
+            return f"count(*) * {MOST_AT_ONCE if listed_ones else 1}"  # nobody knows yet
         said = [relation.sql(k) for k in source.keys]
-        listed = [s for s, k in zip(said, source.keys, strict=True) if relation.graph[k].type.kind == "list"]
-        if listed:
-            return f"coalesce(sum(len({listed[0]})), 0)"
+        if listed_ones:
+            return f"coalesce(sum(len({relation.sql(listed_ones[0])})), 0)"
         key = said[0] if len(said) == 1 else f"hash({', '.join(said)})"
-        return f"{ESTIMATE} * approx_count_distinct({key})"
+        return f"approx_count_distinct({key}) / {SURE}"
 
     def _write_nows(self) -> str:
         """A table with the time at which each entry counts, as `quell.signals.clock` has it."""
@@ -181,7 +188,8 @@ class Columnar:
             for keys, nodes in by_keys.items():
                 said = "".join(f", {relation.sql(k)} AS k{i}" for i, k in enumerate(keys))
                 query = f"SELECT n, now{said} FROM ({relation.text})"
-                asked.append(Asked(event, query, nodes, sources[event] if keys == own else None))
+                same = sources[event] if keys == own else None
+                asked.append(Asked(event, query, nodes, same, _rows(event, keys)))
         self._tables += 1
         found = read_counters(
             self.history.db,
@@ -191,6 +199,7 @@ class Columnar:
             self.nows is None,
             self.began,
             f"{self.outcome.schema}_counter{self._tables}",
+            self._cache,
         )
         out = []
         for a, readings in zip(asked, found, strict=True):
@@ -211,6 +220,7 @@ class Columnar:
             f"SELECT n, now{keys}{value}, {counted} AS counted FROM ({relation.text})",
             [self._whole(graph[k].type) for k in source.keys],
             None if source.value is None else self._whole(graph[source.value].type),
+            _rows(source.event, source.keys),
         )
 
     def _whole(self, type_: Type) -> Type:
@@ -272,3 +282,8 @@ class Columnar:
                 way = Way(relation.said(number), "python", why)
                 if way not in ways:
                     ways.append(way)
+
+
+def _rows(event: str, keys: Sequence[int]) -> str:
+    """What the rows of an event type under some keys are called, where several counters have the same."""
+    return f"{event} {tuple(keys)}"
