@@ -232,16 +232,9 @@ def progress() -> Iterator[Tell]:
 
 
 def check_history(history: History) -> None:
-    """Refuse a history without a usable event, and say why there is none."""
-    if history.events:
-        return
-    if not history.refused:
-        raise Unreadable("the history holds no event")
-    place, message = history.db.rows(
-        f"SELECT place, message FROM {history.table('refused')} ORDER BY file, row LIMIT 1"
-    )[0]
-    hint = "compare an event with the paths in the policies' event declarations"
-    raise Unreadable(f"no event could be decided: {message} ({place})", hint)
+    """Refuse a history of which nothing is left: where there was never an event, reading it says so."""
+    if not history.events:
+        raise Unreadable("the history holds no event", "take more of it with --limit")
 
 
 def _replayed(
@@ -276,7 +269,7 @@ def _write_decisions(outcome: Outcome, out: str, tell: Tell) -> None:
 def _explain_one(outcome: Outcome, wanted: str, tell: Tell, as_json: bool) -> int:
     """Explain one event of the replay in full."""
     from quell.engine.explain_view import print_explanation
-    from quell.replay.backtest_samples import find
+    from quell.replay.backtest_places import find
     from quell.replay.run import explanations
 
     n = find(outcome.history, wanted)

@@ -25,7 +25,7 @@ from quell.replay.reduced import Reduced, reduce
 from quell.replay.relations import Relation
 from quell.replay.report_data import Way
 from quell.replay.settling import Rows, Settling
-from quell.replay.sql_expressions import Translator
+from quell.replay.sql_expressions import NotAColumn, Translator
 from quell.signals.clock import BLOCK
 
 Say = Callable[[str, float | None], None]
@@ -118,7 +118,11 @@ class Columnar:
         relation = self.relations[source.event]
         if not source.keys:
             return "1"
-        said = [relation.sql(k) for k in source.keys]
+        try:
+            said = [relation.sql(k) for k in source.keys]
+        except NotAColumn:  # a key that rests on decisions, such as on a label
+            several = any(relation.graph[k].type.kind == "list" for k in source.keys)
+            return "1e18" if several else "count(*)"
         listed = [s for s, k in zip(said, source.keys, strict=True) if relation.graph[k].type.kind == "list"]
         if listed:
             return f"coalesce(sum(len({listed[0]})), 0)"
