@@ -21,11 +21,12 @@ from quell.replay.backtest_frame import Frame
 from quell.replay.backtest_notes import notes
 from quell.replay.backtest_rules import Events, overlaps, rule_rows, verdict_rows
 from quell.replay.backtest_samples import chosen, samples, told
-from quell.replay.backtest_source import source_of, span, warmup, windows
+from quell.replay.backtest_source import span, warmup, windows
 from quell.replay.backtest_values import Beside
 from quell.replay.backtest_weight import Weight, read_weight
 from quell.replay.database import Database, quoted
 from quell.replay.history import History, Order, ingest
+from quell.replay.history_coverage import source_of
 from quell.replay.labels import Labels, read_labels
 from quell.replay.named_values import NotAValue
 from quell.replay.outcome import Outcome
@@ -129,7 +130,8 @@ def _cut(history: History, limit: int) -> History:
     db, schema = history.db, f"{history.schema}_cut"
     db.con.execute(f"CREATE SCHEMA {quoted(schema)}")
     cut = replace(history, schema=schema)
-    for table in ("all", "hands", "problems", *(f"e{i}" for i in range(len(history.columns)))):
+    numbers = range(len(history.columns))
+    for table in ("all", "hands", "problems", *(f"{name}{i}" for i in numbers for name in ("e", "bare"))):
         query = f"SELECT * FROM {history.table(table)} WHERE n <= {limit}"
         db.con.execute(f"CREATE VIEW {cut.table(table)} AS {query}")
     db.con.execute(f"CREATE VIEW {cut.table('refused')} AS SELECT * FROM {history.table('refused')}")

@@ -8,11 +8,12 @@ What cannot go this way, and what is quicker otherwise, is said by `quell.replay
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from quell.engine.graph import Node
+from quell.engine.lower_lists import with_columns
 from quell.engine.lowered import Store, StoreSource
-from quell.grammar.types import is_textual
+from quell.grammar.types import Type, is_textual
 from quell.replay.candidates import CandidateTables
 from quell.replay.counters_read import read_counters
 from quell.replay.counters_rows import Asked, Source
@@ -178,7 +179,8 @@ class Columnar:
         for event, relation in self.relations.items():
             by_keys: dict[tuple[int, ...], list[Node]] = {}
             for node in self._readings(store, event):
-                by_keys.setdefault(tuple(node.args[:-1]), []).append(node)
+                whole = replace(node, type=self._whole(node.type))
+                by_keys.setdefault(tuple(node.args[:-1]), []).append(whole)
             own = next((s.keys for s in store.sources if s.event == event), None)
             for keys, nodes in by_keys.items():
                 said = "".join(f", {relation.sql(k)} AS k{i}" for i, k in enumerate(keys))
@@ -211,9 +213,13 @@ class Columnar:
         return Source(
             source.event,
             f"SELECT n, now{keys}{value}, {counted} AS counted FROM ({relation.text})",
-            [graph[k].type for k in source.keys],
-            None if source.value is None else graph[source.value].type,
+            [self._whole(graph[k].type) for k in source.keys],
+            None if source.value is None else self._whole(graph[source.value].type),
         )
+
+    def _whole(self, type_: Type) -> Type:
+        """A type with what records of it hold."""
+        return with_columns(self.history.build.analysis.lowerer, type_)
 
     def _note(self, nodes: Iterable[Node], store: Store, way: Way) -> None:
         if way not in self.outcome.ways:

@@ -14,6 +14,7 @@ from quell.engine.explain import Account, Explainer
 from quell.engine.explanation import Explanation
 from quell.engine.graph import Node
 from quell.engine.interpret import FieldReaders, Interpreter, NotRead
+from quell.engine.lower_lists import with_columns
 from quell.engine.settle import Hit
 from quell.engine.stepper import Stepper
 from quell.replay.columnar import Columnar
@@ -143,7 +144,8 @@ def _values(columnar: Columnar, event: str, wanted: Sequence[int]) -> dict[int, 
         for n in columnar.dependence.readings(event, columnar.dependence.all_roots(event))
         if n in relation.columns
     ]
-    makes = [from_column(graph[n].type) for n in nodes]
+    low = columnar.history.build.analysis.lowerer
+    makes = [from_column(with_columns(low, graph[n].type)) for n in nodes]
     chosen = ", ".join(str(int(n)) for n in sorted(set(wanted))) or "NULL"
     columns = "".join(f", {relation.columns[n]}" for n in nodes)
     rows = columnar.history.db.rows(f"SELECT n, now{columns} FROM ({relation.text}) WHERE n IN ({chosen})")

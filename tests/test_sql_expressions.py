@@ -38,7 +38,6 @@ from tests.sql_support import (
 from tests.strategies_policy import cases
 from tests.test_generated import compiled
 
-
 _profile = settings.default
 EXAMPLES = max(25, _profile.max_examples // 2 if _profile is not None else 0)
 
