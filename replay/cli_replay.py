@@ -232,16 +232,9 @@ def progress() -> Iterator[Tell]:
 
 
 def check_history(history: History) -> None:
-    """Refuse a history without a usable event, and say why there is none."""
-    if history.events:
-        return
-    if not history.refused:
-        raise Unreadable("the history holds no event")
-    place, message = history.db.rows(
-        f"SELECT place, message FROM {history.table('refused')} ORDER BY file, row LIMIT 1"
-    )[0]
-    hint = "compare an event with the paths in the policies' event declarations"
-    raise Unreadable(f"no event could be decided: {message} ({place})", hint)
+    """Refuse a history of which nothing is left: where there was never an event, reading it says so."""
+    if not history.events:
+        raise Unreadable("the history holds no event", "take more of it with --limit")
 
 
 def _replayed(

@@ -27,7 +27,7 @@ from quell.replay.reduced import Reduced, reduce
 from quell.replay.relations import Relation
 from quell.replay.report_data import Way
 from quell.replay.settling import Rows, Settling
-from quell.replay.sql_expressions import Translator
+from quell.replay.sql_expressions import NotAColumn, Translator
 from quell.signals.clock import BLOCK
 from quell.signals.counters_base import MOST_AT_ONCE
 
@@ -124,12 +124,13 @@ class Columnar:
         relation = self.relations[source.event]
         if not source.keys:
             return "1"
-        listed_ones = [k for k in source.keys if relation.graph[k].type.kind == "list"]
-        if any(self.dependence.is_residual(source.event, k) for k in source.keys):
-            return f"count(*) * {MOST_AT_ONCE if listed_ones else 1}"  # nobody knows yet
-        said = [relation.sql(k) for k in source.keys]
-        if listed_ones:
-            return f"coalesce(sum(len({relation.sql(listed_ones[0])})), 0)"
+        listed = [k for k in source.keys if relation.graph[k].type.kind == "list"]
+        try:
+            said = [relation.sql(k) for k in source.keys]
+        except NotAColumn:  # a key that rests on decisions, or on a counter that nothing reads
+            return f"count(*) * {MOST_AT_ONCE if listed else 1}"
+        if listed:
+            return f"coalesce(sum(len({relation.sql(listed[0])})), 0)"
         key = said[0] if len(said) == 1 else f"hash({', '.join(said)})"
         return f"approx_count_distinct({key}) / {SURE}"
 

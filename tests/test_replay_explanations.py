@@ -9,7 +9,7 @@ import msgspec
 from quell.engine.compile import build
 from quell.replay.database import Database
 from quell.replay.explaining import explain_columns, explain_steps
-from quell.replay.run import replay
+from quell.replay.run import RunWay, replay
 from tests.bundles import sound
 from tests.cli_support import EVENTS, POLICIES, write_events
 
@@ -40,3 +40,24 @@ def test_rules_that_sql_decides_by_itself_are_in_them(tmp_path: Path) -> None:
             for given in (one["decision"], other["decision"]):
                 given.pop("seq"), given.pop("decided", None)
             assert one["decision"] == other["decision"], n
+
+
+KEYED = """entity User labels "spammer"
+event m from "message"
+  at time = $.at
+  author User = $.author
+let by_label = count(m by (any [author] labelled "spammer") within 1m)
+rule r on m
+  when by_label > 1
+  then label author "spammer"
+"""
+
+
+def test_a_counter_under_a_label_is_no_column_and_counts(tmp_path: Path) -> None:
+    events = write_events(tmp_path / "events.jsonl", EVENTS)
+    with Database(threads=1) as db:
+        ways: tuple[RunWay, ...] = ("columns", "steps")
+        outcomes = [replay(db, way, build(sound(KEYED)), [events], way=way) for way in ways]
+        told = [db.rows(f"SELECT * FROM {outcome.table('hits')} ORDER BY n") for outcome in outcomes]
+    assert told[0] == told[1]
+    assert told[0]
