@@ -69,6 +69,7 @@ class CandidateTables:
         for root in self._asked(event):
             self._hold(event, root, made.held)
         made.held |= set(self.dependence.readings(event, self.dependence.roots(event)))
+        relation.share(sorted(made.held))
         coarse = Possible(relation.graph, rules, self._residual(event), relation.true)
         wanted = list(dict.fromkeys(self._happenings(event, coarse)))
         somewhere = "TRUE" if "TRUE" in wanted else " OR ".join(f"({w})" for w in wanted) or "FALSE"

@@ -66,14 +66,16 @@ def tune(policies: str, rule: str, events: tuple[str, ...], **asked: Any) -> int
       quell tune policies --events day.jsonl --rule link_flood
       quell tune policies --events day.jsonl --rule link_flood --constant 2 --set 12 --write
     """
-    from quell.replay.tune_constants import NoSweep
+    from quell.replay.tune_constants import NoEvents, NoSweep
 
     _check(events, asked)
     build = built(policies)
     try:
         return _run(build, policies, rule, events, asked)
-    except NoSweep as error:
+    except NoEvents as error:
         raise Unreadable(error.message, error.hint) from error
+    except NoSweep as error:
+        raise click.UsageError(error.message + (f" ({error.hint})" if error.hint else "")) from error
 
 
 def _check(events: tuple[str, ...], asked: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ tables with values that were worked out elsewhere, joined by `n`. Nothing runs u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from quell.engine.graph import Graph, Node
 from quell.replay.database import quoted
@@ -32,6 +32,7 @@ class Relation:
             self._base = f"SELECT e.*, w.now FROM {base} e JOIN {nows} w USING (n)"
         self._text = self._base
         self._loose: dict[int, str] = {}
+        self._shares = 0
         held = {f.name: column for column, f in history.columns[event]}
         for node in self.graph.nodes:
             if node.op == "clock":
@@ -81,9 +82,21 @@ class Relation:
         otherwise = self.sql(node.args[0])
         return f"CASE{cases} ELSE {otherwise} END" if cases else otherwise
 
+    def share(self, roots: Sequence[int]) -> None:
+        """Give what several roots need a column of its own, where that is worth it."""
+        self._shares += 1
+        made = self.translator.over(f"({self._text})", roots, self.columns, f"x{self._shares}_")
+        new = {n: column for n, column in made.columns.items() if n not in self.columns}
+        if new:
+            self._text = f"SELECT * FROM {made.relation}"
+            self._add(new)
+
     def hold(self, nodes: Iterable[int]) -> None:
         """Work nodes out once, in a layer of their own; what is a column already stays it."""
         new = [n for n in dict.fromkeys(nodes) if n not in self.columns and self.graph[n].op != "const"]
+        if new:
+            self.share(new)
+            new = [n for n in new if n not in self.columns]
         if new:
             self.layer({n: self.sql(n) for n in new}, "k")
 

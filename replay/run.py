@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 from quell.engine.compile import Build
 from quell.engine.explanation import Explanation
-from quell.replay.columnar import Columnar, why_stepped
+from quell.replay.choosing import why_not_columns, why_stepping_is_quicker
+from quell.replay.columnar import Columnar, TooManyKeys
 from quell.replay.database import Database
 from quell.replay.dependence import Dependence
 from quell.replay.explaining import explain_columns, explain_steps
@@ -18,6 +19,8 @@ from quell.replay.outcome import Outcome
 from quell.replay.report_data import Way
 from quell.replay.stepping import step
 
+RunWay = Literal["auto", "columns", "steps"]
+"""By columns where it can be and is worth it, or one of the two ways whatever it takes."""
 Tell = Callable[[str, float | None], None]
 """Hears what is being done, and how much of it is (between 0 and 1, None where that is not known)."""
 
@@ -31,6 +34,7 @@ def replay(
     order: Order = "time",
     format: Any = None,
     extras: Extras | None = None,
+    way: RunWay = "auto",
     tell: Tell = lambda what, share: None,
 ) -> Outcome:
     """Replay files of events with a bundle; the tables go to the schemas `name` and `name_history`. Raises
@@ -45,26 +49,34 @@ def replay(
         extras=extras,
         tell=lambda done, of: tell("reading", done / of if of else None),
     )
-    return decide(history, name, tell=tell)
+    return decide(history, name, way=way, tell=tell)
 
 
 def decide(
-    history: History, name: str, *, stepped: bool = False, tell: Tell = lambda what, share: None
+    history: History, name: str, *, way: RunWay = "auto", tell: Tell = lambda what, share: None
 ) -> Outcome:
-    """Decide a history that was read; the tables go to the schema `name`. `stepped` has the online engine
-    decide event by event, whatever could be done faster."""
+    """Decide a history that was read; the tables go to the schema `name`. Every way gives the same."""
     outcome = Outcome(history, name)
     dependence = Dependence(history.build.analysis)
-    reason = why_stepped(history, dependence) if not stepped else "it was asked for"
+    reason = why_not_columns(history, dependence)
+    if not reason and way == "steps":
+        reason = "it was asked for"
+    elif not reason and way == "auto":
+        reason = why_stepping_is_quicker(history, dependence)
+    began = monotonic()
     if not reason:
-        began = monotonic()
-        outcome.columnar = Columnar(outcome, dependence, tell)
-        outcome.columnar.run()
-        outcome.seconds = monotonic() - began
-        return outcome
-    outcome.ways.append(Way("everything", "stepped", reason))
-    total = history.events + history.hands
-    step(outcome, lambda done: tell("deciding", done / total if total else None))
+        try:
+            outcome.columnar = Columnar(outcome, dependence, tell)
+            outcome.columnar.run()
+        except TooManyKeys:
+            outcome.columnar = None
+            outcome.ways.clear()
+            reason = "counters may come to more keys than `max_keys` in quell.toml lets memory hold"
+    if reason:
+        outcome.ways.append(Way("everything", "stepped", reason))
+        total = history.events + history.hands
+        step(outcome, lambda done: tell("deciding", done / total if total else None))
+    outcome.seconds = monotonic() - began
     return outcome
 
 

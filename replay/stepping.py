@@ -7,7 +7,6 @@ counter, say. It is also the judge of every other way.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from time import monotonic
 from typing import Any
 
 import msgspec
@@ -95,7 +94,6 @@ def step(
 ) -> None:
     """Decide the whole history and write the outcome's tables. `observe` may give, for an event's `n`, what
     looks at it between counting and settling; `block` is the number of events in a block of the watermark."""
-    began = monotonic()
     history = outcome.history
     settings = history.build.analysis.files.settings
     state = State(clock=Clock(settings.lateness, block), memory=Memory(left=settings.max_keys))
@@ -118,4 +116,3 @@ def step(
         if done % 1024 == 0:
             tell(done)
     writer.close()
-    outcome.seconds += monotonic() - began

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from quell.replay.outcome import Outcome
 from quell.replay.report_data import Curve, CurvePoint, Grid, GridPoint
 from quell.replay.tune_columns import Request, columns_of
-from quell.replay.tune_constants import Constant, Found, NoSweep, chosen, find
+from quell.replay.tune_constants import Constant, Found, NoEvents, NoSweep, chosen, find
 from quell.replay.tune_feedback import feedback
 from quell.replay.tune_lower import Sweep, narrowed, open_up
 from quell.replay.tune_settings import (
@@ -77,7 +77,8 @@ def tune(
 ) -> Tuned:
     """Sweep one or two constants of a rule; without a choice, the one whose loosening hits most more. `truth`
     is a table (n, label) of what events really were; `settings` may say what to try, and `also` what to try
-    besides. Only `outcome.history` is read. Raises NoSweep."""
+    besides. Only `outcome.history` is read. Raises NoSweep, and NoEvents for a history
+    without an event of the rule's types."""
     analysis = outcome.history.build.analysis
     sweep = open_up(analysis, found)
     sweep = narrowed(sweep, chosen(found, asked) if asked else _candidates(found))
@@ -106,7 +107,7 @@ def _candidates(found: Found) -> list[Constant]:
     return own or found.constants
 
 
-def _unasked(outcome: Outcome, sweep: Sweep) -> NoSweep:
+def _unasked(outcome: Outcome, sweep: Sweep) -> NoEvents:
     name = sweep.rule.name.name
     wanted = " or ".join(f"`{part.event}`" for part in sweep.parts[:4])
     rows = outcome.db.rows(
@@ -115,7 +116,7 @@ def _unasked(outcome: Outcome, sweep: Sweep) -> NoSweep:
     )
     seen = ", ".join(f"`{event}`" for (event,) in rows)
     hint = f"it has {seen}" if seen else "it holds no event that the policies take"
-    return NoSweep(f"the history has no {wanted} event, and `{name}` is asked about no other", hint)
+    return NoEvents(f"the history has no {wanted} event, and `{name}` is asked about no other", hint)
 
 
 # ---------------------------------------------------------------------------------------- impact

@@ -30,6 +30,10 @@ class NoSweep(ValueError):
         self.message, self.hint = message, hint
 
 
+class NoEvents(NoSweep):
+    """A history on which the rule is asked about no event."""
+
+
 @dataclass(frozen=True, slots=True)
 class Constant:
     """A constant that can be swept.

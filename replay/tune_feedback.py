@@ -29,10 +29,7 @@ def changed_rules(analysis: Analysis, rule: tree.Rule, constants: Sequence[Const
 def feedback(analysis: Analysis, rule: tree.Rule, constants: Sequence[Constant]) -> list[str]:
     """The rules that change with the constants and that the rule's firing hangs on, in order of name."""
     changed = changed_rules(analysis, rule, constants)
-    by_name: dict[str, list[LoweredRule]] = {}
-    for rules in analysis.rules.values():
-        for lowered in rules:
-            by_name.setdefault(lowered.name, []).append(lowered)
+    by_name = _by_name(analysis)
     setters = _setters(by_name)
     seen: set[str] = set()
     stack = [rule.name.name]
@@ -43,6 +40,27 @@ def feedback(analysis: Analysis, rule: tree.Rule, constants: Sequence[Constant])
                     seen.add(needed)
                     stack.append(needed)
     return sorted(seen & changed)
+
+
+def dependants(analysis: Analysis, name: str) -> list[str]:
+    """The other rules that read what a rule did: its firings, counts of them, labels that it sets; and those
+    that it exempts from. In order of name."""
+    by_name = _by_name(analysis)
+    setters = _setters(by_name)
+    return sorted(
+        other
+        for other, several in by_name.items()
+        if other != name and any(name in _hangs_on(analysis, lowered, setters) for lowered in several)
+    )
+
+
+def _by_name(analysis: Analysis) -> dict[str, list[LoweredRule]]:
+    """Every rule that is decided, as it is on each of its event types."""
+    out: dict[str, list[LoweredRule]] = {}
+    for rules in analysis.rules.values():
+        for lowered in rules:
+            out.setdefault(lowered.name, []).append(lowered)
+    return out
 
 
 def _setters(by_name: dict[str, list[LoweredRule]]) -> dict[tuple[str, str], set[str]]:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from quell.grammar.diagnostics import plain
+from quell.grammar.literals import spell_percent
 from quell.replay.labels import Truth
 from quell.replay.report_data import ConstantRow, CurvePoint, FixedRow, GridPoint, Labelled, Proposal, Tuning
 from quell.replay.tune import Tuned
 from quell.replay.tune_constants import Constant, Found, NoSweep, chosen
 from quell.replay.tune_edit import Edit, edit
-from quell.replay.tune_feedback import changed_rules
+from quell.replay.tune_feedback import changed_rules, dependants
 from quell.replay.tune_goal import Goal, advise
 from quell.replay.tune_settings import read, spell
 
@@ -175,22 +176,31 @@ def _notes(tuned: Tuned) -> list[str]:
     """What the figures leave out."""
     rule = tuned.found.rule
     out = []
-    others = sorted(changed_rules(tuned.rows.sweep.analysis, rule, tuned.constants) - {rule.name.name})
+    analysis = tuned.rows.sweep.analysis
+    others = sorted(changed_rules(analysis, rule, tuned.constants) - {rule.name.name})
     if others:
-        told = ", ".join(others[:6]) + (f" and {len(others) - 6} more" if len(others) > 6 else "")
-        out.append(f"the edit changes other rules as well, which read the same constant: {told}")
+        out.append(f"the edit changes other rules as well, which read the same constant: {_some(others)}")
     if tuned.feedback:
-        told = ", ".join(tuned.feedback)
         out.append(
-            f"{rule.name.name} hangs on what {told} did (firings or labels), which the constant changes too: "
+            f"{rule.name.name} hangs on what {_some(tuned.feedback)} did (firings or labels), which the "
+            "constant changes too: "
             "that is held as it was replayed, so the figures are not exact"
         )
-    out.append(
-        "what other rules make of it (labels, counts of firings, exemptions) is not in the figures: "
-        "quell replay with --against shows all that an edit changes"
-    )
+    reading = dependants(analysis, rule.name.name)
+    if reading:
+        out.append(
+            f"what {_some(reading)} would make of it is not in the figures, which read what the rule does: "
+            "quell replay with --against shows all that an edit changes"
+        )
     if tuned.unclear:
         out.append("no constant of the rule makes a difference on this history: choose one with --constant")
     if rule.rollout is not None:
-        out.append(f"the rollout of {rule.rollout.share:.4g} stays as it is: hits are events inside it")
+        out.append(
+            f"hits are events inside the rollout of {spell_percent(rule.rollout.share)}, which stays as it is"
+        )
     return out
+
+
+def _some(names: Sequence[str]) -> str:
+    """Some of several names."""
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

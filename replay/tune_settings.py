@@ -32,7 +32,7 @@ FEW = 13
 STEPS = 20
 """Settings between `--from` and `--to` unless said otherwise."""
 FARTHEST = 1e12
-"""How far from nothing a number is tried."""
+"""How far from nothing a number is tried, at least."""
 
 _S, _M, _H, _D = MICROS["s"], MICROS["m"], MICROS["h"], MICROS["d"]
 _DURATIONS = (
@@ -115,7 +115,8 @@ def ends(constant: Constant) -> tuple[float, float]:
     """The least and the greatest value that a constant is tried at."""
     if constant.kind == "duration":
         return 0.0, float(LARGEST_DURATION)
-    return -FARTHEST, FARTHEST
+    far = max(FARTHEST, min(2 * abs(constant.value), 1e307))
+    return -far, far
 
 
 def between(constant: Constant, start: str, stop: str, steps: int, most: int) -> list[float]:
@@ -156,8 +157,8 @@ def natural(constant: Constant, turns: NDArray[np.float64] | None, most: int) ->
     least, greatest = ends(constant)
     if constant.value >= 0:
         least = max(least, 0.0)
-    inside = sorted(v for v in found if least <= v <= greatest)
-    return thinned(inside, {inside.index(constant.value)} if constant.value in inside else set(), most)
+    inside = sorted(v for v in found if least <= v <= greatest or v == constant.value)
+    return thinned(inside, {inside.index(constant.value)}, most)
 
 
 def _span(constant: Constant, turns: NDArray[np.float64] | None) -> tuple[float, float]:

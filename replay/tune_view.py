@@ -31,9 +31,10 @@ def print_tuning(report: Tuning, stream: IO[str] | None = None) -> None:
     if report.grid is not None:
         _print_grid(out, report, report.grid)
     _print_constants(out, report)
-    heading(out, "To know")
-    sign = "•" if utf8(out.file) else "-"
-    print_pairs(out, [(sign, note) for note in report.notes])
+    if report.notes:
+        heading(out, "To know")
+        sign = "•" if utf8(out.file) else "-"
+        print_pairs(out, [(sign, note) for note in report.notes])
     _print_proposal(out, report)
 
 

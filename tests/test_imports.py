@@ -111,7 +111,6 @@ REACH: dict[str, str] = {
     "replay.revisions": "os pathlib shutil tempfile",  # takes policies out of git, into a folder of its own
     "replay.run": "pathlib time",  # says how long it took
     "replay.sql_python": "eval exec",  # generated functions over batches
-    "replay.stepping": "time",  # says how long it took
     "signals.remote": "os",  # secrets for remote models come from the environment
 }
 

@@ -165,7 +165,8 @@ def answers_of(outcome: Outcome, judge: Outcome) -> dict[int, str]:
     problems, late = of("problems", "kind"), of("late", "counter", judge)
     outranked, changed = of("outranked", "label"), of("labels", '"on"')
     out = {row: f"refused {kind}" for row, kind in rows(f"SELECT row, kind FROM {outcome.table('refused')}")}
-    query = f"SELECT a.row, n, v.verdict FROM {outcome.table('verdicts')} v JOIN {outcome.table('all')} a USING (n)"
+    all_ = outcome.table("all")
+    query = f"SELECT a.row, n, v.verdict FROM {outcome.table('verdicts')} v JOIN {all_} a USING (n)"
     for row, n, verdict in rows(query):
         reported = f", reported {', '.join(dict.fromkeys(problems[n]))}" if n in problems else ""
         out[row] = verdict + reported + ", late" * (n in late) + ", outranked" * (n in outranked)

@@ -16,7 +16,7 @@ from quell.replay.backtest_quality import rate_of
 from quell.replay.report_data import CurvePoint, Quality
 from quell.replay.tune_constants import Constant, NoSweep, chosen, find
 from quell.replay.tune_edit import edit
-from quell.replay.tune_feedback import changed_rules
+from quell.replay.tune_feedback import changed_rules, dependants
 from quell.replay.tune_goal import advise, read_goal
 from quell.replay.tune_lower import open_up
 from quell.replay.tune_settings import between, natural, read, spell, turning
@@ -139,6 +139,9 @@ def test_what_the_rule_hangs_on_itself_is_told(events: Path) -> None:
     assert swept(analysis, "again", ["1"], [events]).feedback == ["again"]
     assert swept(analysis, "again", ["2"], [events]).feedback == ["again"]
     assert swept(analysis, "known", ["1"], [events]).feedback == []
+    assert dependants(analysis, "burst") == ["known"]
+    assert dependants(analysis, "friends") == ["ratio", "risky"]
+    assert dependants(analysis, "again") == []
     assert changed_rules(analysis, analysis.symbols.rules["burst"], named("burst").constants) == {
         "burst", "risky"
     }  # fmt: skip
@@ -199,7 +202,8 @@ def test_events_turn_exactly_where_they_turn(values: list[float], falling: bool)
 
 @given(st.lists(st.floats(0, 1e6), max_size=200), st.integers(2, 60))
 def test_natural_settings_are_few_and_hold_the_present_one(values: list[float], most: int) -> None:
-    for constant in (constant_of("burst", 1), constant_of("burst", 2), constant_of("ratio", 3)):
+    huge = replace(constant_of("burst", 1), text="1e300", value=1e300)
+    for constant in (constant_of("burst", 1), constant_of("burst", 2), constant_of("ratio", 3), huge):
         found = natural(constant, np.array(values), most)
         assert found == sorted(set(found))
         assert constant.value in found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Sequence
@@ -165,7 +166,9 @@ def write_history(file: Path) -> Path:
 
 def write_day(folder: Path) -> Path:
     """A small simulated day, each event with its truth, and the starter bundle beside it."""
-    lines = [msgspec.json.encode(event) + b"\n" for event in simulate(3, 8_000)]
+    lines = [
+        msgspec.json.encode(event) + b"\n" for event in itertools.islice(simulate(3, 8_000), 4_000, 7_000)
+    ]
     (folder / "events.jsonl").write_bytes(b"".join(lines))
     left_out = shutil.ignore_patterns("__pycache__", "*.py")
     shutil.copytree(ROOT / "policies", folder / "policies", ignore=left_out)
