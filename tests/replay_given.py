@@ -22,7 +22,8 @@ from quell.engine.policy_tests import event_of
 from quell.engine.settle import shown_until
 from quell.engine.stepper import Stepper
 from quell.grammar.types import is_textual
-from quell.replay.columnar import Columnar, why_stepped
+from quell.replay.choosing import why_not_columns
+from quell.replay.columnar import Columnar
 from quell.replay.database import Database, quoted
 from quell.replay.dependence import Dependence
 from quell.replay.history import History, principal
@@ -41,6 +42,10 @@ _PROBLEMS = pa.schema(
 )
 
 
+APART = 1000 * 86_400_000_000
+"""How long after one test another begins, where they are one history."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """An event that a test gives, with what it supplies, or a label that it gives."""
@@ -49,9 +54,9 @@ class Entry:
     supplied: dict[str, object] = field(default_factory=dict)
 
 
-def entries_of(made: Build, test: ReadTest) -> Iterator[Entry]:
-    """What a test gives, in order, as far as the first event that is refused."""
-    clock, number = START, 0
+def entries_of(made: Build, test: ReadTest, start: int = START) -> Iterator[Entry]:
+    """What a test gives, in order, as far as the first event that is refused; its clock begins at `start`."""
+    clock, number = start, 0
     for given in test.steps:
         if isinstance(given, LabelStep):
             yield Entry(_label(given, clock))
@@ -63,6 +68,11 @@ def entries_of(made: Build, test: ReadTest) -> Iterator[Entry]:
                 if not isinstance(decoded, Decoded):
                     return
                 yield Entry(decoded, supplied)
+
+
+def one_after_the_other(made: Build, tests: Sequence[ReadTest]) -> list[Entry]:
+    """What tests that supply the same names give, as one history: each begins `APART` after the last."""
+    return [e for i, test in enumerate(tests) for e in entries_of(made, test, START + i * APART)]
 
 
 def _label(given: LabelStep, clock: int) -> HandAction:
@@ -184,11 +194,12 @@ class Replayed:
 
 
 def replay_given(db: Database, name: str, build: Build, entries: Sequence[Entry]) -> Replayed:
-    """Replay what a test gives: by columns where the bundle can go that way, else stepped."""
+    """Replay what tests give: by columns where the bundle can go that way, else stepped. The database is as
+    before once it is dropped."""
     history = history_of(db, f"{name}_history", build, entries)
     judged, outcome = judge(history, entries, f"{name}_judge"), Outcome(history, name)
     dependence = Dependence(build.analysis)
-    stepped = why_stepped(history, dependence)
+    stepped = why_not_columns(history, dependence)
     if stepped:
         step(outcome)
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count, groupby
@@ -13,18 +12,19 @@ import pytest
 
 from quell.engine.agreement import build_probed
 from quell.engine.bundle import read_bundle
-from quell.engine.compile import Analysis, analyse, build
+from quell.engine.compile import Analysis, Build, analyse, build
 from quell.engine.policy_tests import ready_tests
 from quell.grammar.diagnostics import Report
-from quell.replay.columnar import Columnar, why_stepped
+from quell.replay.choosing import why_not_columns
+from quell.replay.columnar import Columnar
 from quell.replay.database import Database
 from quell.replay.dependence import Dependence
-from quell.replay.history import History, ingest
+from quell.replay.history import ingest
 from quell.replay.outcome import Outcome
 from quell.replay.stepping import step
 from tests.language_cases import BundleCase, EventsCase, ValueCase
 from tests.language_lift import Lift, with_fields
-from tests.replay_given import entries_of, replay_given
+from tests.replay_given import Entry, entries_of, one_after_the_other, replay_given
 from tests.replay_parity import differences
 from tests.test_language import BUNDLES, EVENTS, VALUES, errors_of, files_of, lifted
 
@@ -36,8 +36,6 @@ FOLDERS = (
     "tests/histories/email",
     "tests/histories/wiki",
 )
-STEPPED: dict[str, str] = {}
-"""The cases that columns cannot decide, with the reason: none of the reference's."""
 NAMES = count()
 
 
@@ -52,40 +50,47 @@ def db() -> Iterator[Database]:
 
 
 def deciding(case: BundleCase) -> Analysis | None:
-    """A bundle that has tests, analysed; None for one with errors."""
-    if not re.search(r"^test\b", case.text, re.M):
-        return None
+    """A bundle with tests, analysed; one that has none gets one, with neutral events. None for one with
+    errors."""
     analysis = analyse(files_of(case.text, case.files), lints=False)
-    return None if analysis.report.errors else analysis
+    if not analysis.report.errors and not analysis.symbols.tests and any(analysis.rules.values()):
+        given = "".join(f"  given {event} {{}} after 1m\n" for event in 2 * list(analysis.symbols.schemas))
+        verdict = next(iter(analysis.symbols.ladders.values())).verdicts[0]
+        text = f'{case.text}\ntest "something"\n{given}  expect {verdict}\n'
+        analysis = analyse(files_of(text, case.files), lints=False)
+        assert analysis.symbols.tests
+        assert errors_of(analysis) == ""
+    return None if analysis.report.errors or not analysis.symbols.tests else analysis
 
 
 @pytest.mark.parametrize("case", BUNDLES, ids=lambda c: c.name)
 def test_bundles(case: BundleCase, db: Database) -> None:
-    """Every event of every test of a bundle is decided as the runner of tests decides it, to each value."""
+    """Every event of every test of a bundle is decided by columns as the runner of tests decides it, to each
+    value. None has to be stepped."""
     analysis = deciding(case)
-    if analysis is not None:
-        assert tests_of(analysis, db, STEPPED.get(case.name, ""), probed=True) == []
+    for made, test in () if analysis is None else ready_tests(analysis, analysis.symbols.tests):
+        assert differing(db, made, list(entries_of(made, test))) == [], test.written.title.plain
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_bundles_of_this_repository(folder: str, db: Database) -> None:
+    """The tests of a larger bundle, one after the other."""
     report = Report()
     analysis = analyse(read_bundle(ROOT / folder, report), report, lints=False)
-    assert analysis.symbols.tests
-    assert tests_of(analysis, db, "", probed=False) == []
+    read = list(ready_tests(analysis, analysis.symbols.tests))
+    assert len(read) == len(analysis.symbols.tests) > 0
+    for _, group in groupby(read, lambda r: id(r[0])):
+        made, tests = zip(*group, strict=True)
+        assert differing(db, made[0], one_after_the_other(made[0], tests)) == []
 
 
-def tests_of(analysis: Analysis, db: Database, stepped: str, probed: bool) -> list[str]:
-    """What differs in the tests of a bundle, each told with the test's name."""
+def differing(db: Database, made: Build, entries: list[Entry]) -> list[str]:
+    """What columns decide otherwise, or give another value."""
     out = []
-    for made, test in ready_tests(analysis, analysis.symbols.tests):
-        entries = list(entries_of(made, test))
-        builds = [made, build_probed(made.analysis)] if probed else [made]
-        for each in builds if entries else ():
-            done = replay_given(db, f"given{next(NAMES)}", each, entries)
-            assert done.stepped == stepped
-            out += [f"{test.written.title.plain}: {told}" for told in done.found]
-            done.drop()
+    for each in (made, build_probed(made.analysis)) if entries else ():
+        done = replay_given(db, f"given{next(NAMES)}", each, entries)
+        out += [*([f"it was stepped: {done.stepped}"] if done.stepped else []), *done.found]
+        done.drop()
     return out
 
 
@@ -94,8 +99,8 @@ def test_a_test_of_a_policy_supplies_values_to_columns(db: Database) -> None:
     a remote model, on just the events with which it is supplied."""
     analysis = analyse(files_of(SUPPLIED), lints=False)
     assert errors_of(analysis) == ""
-    assert tests_of(analysis, db, "", probed=True) == []
-    (made, test), *_ = ready_tests(analysis, analysis.symbols.tests)
+    ((made, test),) = ready_tests(analysis, analysis.symbols.tests)
+    assert differing(db, made, list(entries_of(made, test))) == []
     done = replay_given(db, f"given{next(NAMES)}", made, list(entries_of(made, test)))
     assert db.rows(f"SELECT n, rule FROM {done.outcome.table('hits')} ORDER BY ALL") == [
         (1, "many"), (2, "known"), (3, "scam"), (5, "many"),
@@ -143,7 +148,7 @@ def test_events(case: EventsCase, db: Database, tmp_path: Path) -> None:
     file.write_text("".join(f"{event}\n" for _, event, _ in case.rows), encoding="utf-8")
     history = ingest(db, f"{name}_history", made, [file], order="given")
     dependence = Dependence(made.analysis)
-    assert not why_stepped(history, dependence)
+    assert not why_not_columns(history, dependence)
     judge, columnar = Outcome(history, f"{name}_judge"), Outcome(history, name)
     step(judge)
     Columnar(columnar, dependence).run()
@@ -226,17 +231,3 @@ def test_values(db: Database) -> None:
             ]
             assert (wrong, done.found) == ([], []), made.page
             done.drop()
-
-
-def test_every_case_goes_by_columns() -> None:
-    """No case of the reference has to be stepped that is not listed, and all have something to decide."""
-    stepped = {}
-    for case in BUNDLES:
-        analysis = deciding(case)
-        if analysis is not None:
-            made = build(analysis)
-            with Database(threads=1) as db:
-                why = why_stepped(History(db, "none", made, [], (), "given"), Dependence(analysis))
-            if why:
-                stepped[case.name] = why
-    assert stepped == STEPPED
