@@ -57,12 +57,14 @@ def run_tests(bundle: Files | Analysis, chosen: Chosen = lambda test: True) -> T
     return report_of([by_title[t.title.plain or ""] for t in tests])
 
 
-def ready_tests(bundle: Analysis, tests: Sequence[tree.Test]) -> Iterator[tuple[Build, ReadTest]]:
+def ready_tests(
+    bundle: Analysis, tests: Sequence[tree.Test], *, together: bool = False
+) -> Iterator[tuple[Build, ReadTest]]:
     """Tests of a bundle without errors, each with the bundle made ready for it: the names that it supplies
-    are leaves. Tests that supply the same names come together."""
-    cache = ParseCache()
-    for names in dict.fromkeys(supplied_names(t) for t in tests):
-        wanted = [t for t in tests if supplied_names(t) == names]
+    are leaves. Tests that supply the same names come together; `together` makes one bundle for all."""
+    cache, every = ParseCache(), frozenset[str]().union(*map(supplied_names, tests))
+    for names in [every] if together else dict.fromkeys(map(supplied_names, tests)):
+        wanted = [t for t in tests if together or supplied_names(t) == names]
         made, reads = _made(bundle, cache, names, wanted)
         for test in reads:
             yield made, test

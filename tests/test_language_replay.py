@@ -77,11 +77,9 @@ def test_bundles_of_this_repository(folder: str, db: Database) -> None:
     """The tests of a larger bundle, one after the other."""
     report = Report()
     analysis = analyse(read_bundle(ROOT / folder, report), report, lints=False)
-    read = list(ready_tests(analysis, analysis.symbols.tests))
-    assert len(read) == len(analysis.symbols.tests) > 0
-    for _, group in groupby(read, lambda r: id(r[0])):
-        made, tests = zip(*group, strict=True)
-        assert differing(db, made[0], one_after_the_other(made[0], tests)) == []
+    made, tests = zip(*ready_tests(analysis, analysis.symbols.tests, together=True), strict=True)
+    assert len(tests) == len(analysis.symbols.tests)
+    assert differing(db, made[0], one_after_the_other(made[0], tests)) == []
 
 
 def differing(db: Database, made: Build, entries: list[Entry]) -> list[str]:
