@@ -31,6 +31,7 @@ from quell.replay.named_values import NotAValue
 from quell.replay.outcome import Outcome
 from quell.replay.report_data import Backtest, Labelled
 from quell.replay.run import Tell
+from quell.replay.tune import curves
 
 WarmUp = Literal["mark", "leave-out"]
 
@@ -44,6 +45,7 @@ class Asked:
     each rule shows, `explained` that they come with their reasons. `warm_up` says whether events before the
     longest window was full are counted (`mark`) or not (`leave-out`). `labels` are what `quell.replay.labels`
     reads, with which of their values are `positive` and by when they were known; `weigh` is a number field.
+    With `curves` the rules that fire most get a curve of their threshold, which costs one more replay.
     """
 
     order: Order = "time"
@@ -59,6 +61,7 @@ class Asked:
     positive: tuple[str, ...] = ()
     known_by: int | None = None
     weigh: str | None = None
+    curves: bool = False
 
 
 @dataclass(slots=True)
@@ -167,6 +170,14 @@ def backtest_of(
     frame = frame_of(outcome, prepared) if frame is None else frame
     report = _figures(outcome, frame, prepared)
     _add_samples(report, outcome, frame, prepared.asked, tell)
+    if prepared.asked.curves:
+        total = outcome.history.events + outcome.history.hands
+        report.curves = curves(
+            outcome,
+            frame.truth,
+            within=frame.within("e"),
+            tell=lambda done: tell("sweeping thresholds", done / total if total else None),
+        )
     report.notes = notes(report, outcome) + frame.notes
     return report
 
