@@ -25,7 +25,7 @@ from typing import IO
 
 import pyarrow.parquet as pq
 
-from quell.replay.database import text_literal
+from quell.replay.backtest_places import places
 from quell.replay.outcome import Outcome
 
 BATCH = 100_000
@@ -36,9 +36,7 @@ _HELD = 'STRUCT(rule VARCHAR, "by" VARCHAR)[]'
 def query(outcome: Outcome) -> str:
     """The query of the decisions, in order."""
     history = outcome.history
-    names = [path.rpartition("/")[2] for path in history.files]
-    shown = [n if names.count(n) == 1 else path for n, path in zip(names, history.files, strict=True)]
-    place = "[" + ", ".join(text_literal(name) for name in shown) + "][a.file + 1] || ':' || a.row"
+    place = places(history, "a")
     hits = (
         "SELECT n, "
         "list({rule: rule, verdict: verdict, message: message} ORDER BY rule) "

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from quell.replay.backtest_values import principals, text_of
 from quell.replay.database import Database, quoted
 from quell.replay.outcome import Outcome
 from quell.replay.report_data import Labelled, Timeline
@@ -101,13 +100,11 @@ class Frame:
         high = self.last if self.until is None else min(self.last, self.until - 1)
         self.buckets = Buckets.over(low, max(low, high))
         outcome = self.outcome
-        who = text_of(outcome.history, principals(outcome.history.build))
         self.db.con.execute(
             f"CREATE OR REPLACE TEMP TABLE {self.hits} AS SELECT t.n, t.event, t.rule, t.outcome, t.verdict, "
             f"t.message, a.file || ':' || a.row AS place, {self.buckets.column('t')} AS bucket, "
-            f"w.value AS entity, {self._given} FROM {outcome.table('hits')} t "
-            f"JOIN {outcome.table('all')} a USING (n) LEFT JOIN "
-            f"(SELECT * FROM ({who}) SEMI JOIN {outcome.table('hits')} USING (n)) w USING (n) {self._joins} "
+            f"a.entity, {self._given} FROM {outcome.table('hits')} t "
+            f"JOIN {outcome.table('all')} a USING (n) {self._joins} "
             f"WHERE {self.within('t')}"
         )
 

@@ -9,7 +9,7 @@ with Database() as db:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,11 +21,12 @@ from quell.replay.backtest_frame import Frame
 from quell.replay.backtest_notes import notes
 from quell.replay.backtest_rules import Events, overlaps, rule_rows, verdict_rows
 from quell.replay.backtest_samples import chosen, samples, told
-from quell.replay.backtest_source import source_of, span, warmup, windows
-from quell.replay.backtest_values import Beside, principals
+from quell.replay.backtest_source import span, warmup, windows
+from quell.replay.backtest_values import Beside
 from quell.replay.backtest_weight import Weight, read_weight
-from quell.replay.database import Database
+from quell.replay.database import Database, quoted
 from quell.replay.history import History, Order, ingest
+from quell.replay.history_coverage import source_of
 from quell.replay.labels import Labels, read_labels
 from quell.replay.named_values import NotAValue
 from quell.replay.outcome import Outcome
@@ -79,8 +80,6 @@ def prepare(build: Build, asked: Asked) -> Prepared:
     """Work out what a backtest has to read. Raises NotAValue, LabelsError, and SourceError for a file of
     labels that cannot be read."""
     beside = Beside(build)
-    for event, of in principals(build).items():
-        beside.field(event, of)
     made = Prepared(build, asked, beside)
     if asked.labels is not None:
         made.labels = read_labels(
@@ -118,7 +117,7 @@ def read(
         tell=lambda done, of: tell("reading", done / of if of else None),
     )
     if asked.limit is not None:
-        _cut(history, asked.limit)
+        return _cut(history, asked.limit)
     return history
 
 
@@ -129,15 +128,20 @@ def run(
     return replaying.decide(read(db, name, prepared, files, tell), name, tell=tell)
 
 
-def _cut(history: History, limit: int) -> None:
-    """Leave out all but the first events and labels by hand."""
-    db = history.db
-    tables = ["all", "hands", "problems", *(f"e{i}" for i in range(len(history.columns)))]
-    for table in tables:
-        db.con.execute(f"DELETE FROM {history.table(table)} WHERE n > {limit}")
-    history.events = db.value(f"SELECT count(*) FROM {history.table('all')}")
-    history.hands = db.value(f"SELECT count(*) FROM {history.table('hands')}")
-    history.problems = db.value(f"SELECT count(*) FROM {history.table('problems')}")
+def _cut(history: History, limit: int) -> History:
+    """The first events and labels by hand of a history, as views of its tables."""
+    db, schema = history.db, f"{history.schema}_cut"
+    db.con.execute(f"CREATE SCHEMA {quoted(schema)}")
+    cut = replace(history, schema=schema)
+    numbers = range(len(history.columns))
+    for table in ("all", "hands", "problems", *(f"{name}{i}" for i in numbers for name in ("e", "bare"))):
+        query = f"SELECT * FROM {history.table(table)} WHERE n <= {limit}"
+        db.con.execute(f"CREATE VIEW {cut.table(table)} AS {query}")
+    db.con.execute(f"CREATE VIEW {cut.table('refused')} AS SELECT * FROM {history.table('refused')}")
+    cut.events, cut.hands, cut.problems = (
+        db.value(f"SELECT count(*) FROM {cut.table(table)}") for table in ("all", "hands", "problems")
+    )
+    return cut
 
 
 def frame_of(outcome: Outcome, prepared: Prepared) -> Frame:

@@ -10,7 +10,6 @@ import msgspec
 
 from quell.engine.explanation import Explanation, Part
 from quell.replay.backtest_frame import Frame
-from quell.replay.backtest_values import principals, text_of
 from quell.replay.history import History
 from quell.replay.report_data import Sample
 from quell.signals.show import show_time
@@ -43,14 +42,14 @@ def samples(frame: Frame, ns: Collection[int], policies: str = "") -> dict[int, 
     ):
         fired.setdefault(n, []).append((rule, verdict, message))
     rows = frame.db.rows(
-        'SELECT n, v.event, v."at", v.verdict, v.label, a.id, a.file, a.row, w.value FROM '
+        'SELECT n, v.event, v."at", v.verdict, v.label, a.id, a.entity FROM '
         f"(SELECT * FROM ({frame.events}) WHERE {among}) v JOIN {history.table('all')} a USING (n) "
-        f"LEFT JOIN ({text_of(history, principals(history.build))}) w USING (n) ORDER BY n"
+        f"ORDER BY n"
     )
     out = {}
-    for n, event, at, verdict, label, id, file, row, entity in rows:
-        rules = fired.get(n, [])
-        place = place_of(history, file, row)
+    places = history.told(sorted(ns))
+    for n, event, at, verdict, label, id, entity in rows:
+        rules, place = fired.get(n, []), places[n]
         out[n] = Sample(
             n=n,
             place=place,
@@ -71,13 +70,6 @@ def _message(rules: Sequence[tuple[str, str | None, str | None]], verdict: str) 
     """The message of a rule that asked for the verdict, or else of any."""
     told = [message for _, asked, message in rules if message and asked == verdict]
     return next(iter(told or [message for _, _, message in rules if message]), None)
-
-
-def place_of(history: History, file: int, row: int) -> str:
-    """Where an event stands: its file's name, or the whole path where files share a name, and its row."""
-    names = [path.rpartition("/")[2] for path in history.files]
-    name = names[file] if names.count(names[file]) == 1 else history.files[file]
-    return f"{name}:{row}"
 
 
 def command(history: History, policies: str, place: str) -> str:
@@ -120,17 +112,3 @@ def _names(part: Part, values: Mapping[str, Any]) -> Iterator[str]:
         yield part.text
     for inner in part.parts:
         yield from _names(inner, values)
-
-
-def find(history: History, wanted: str) -> int | None:
-    """The first event of a history with this id or place; None where there is none."""
-    table = history.table("all")
-    name, _, row = wanted.rpartition(":")
-    if row.isdecimal() and len(row) < 19:
-        for file, path in enumerate(history.files):
-            if name in (path, path.rpartition("/")[2]):
-                n = history.db.value(f"SELECT min(n) FROM {table} WHERE file = {file} AND row = {int(row)}")
-                if n is not None:
-                    return int(n)
-    n = history.db.value(f"SELECT min(n) FROM {table} WHERE id = ?", wanted)
-    return None if n is None else int(n)

@@ -103,13 +103,16 @@ class Change:
 
     # -------------------------------------------------------------------------------- the report
 
-    def tell(self, report: Backtest | Comparison, view: Callable[[], None]) -> int:
-        """Judge, write and print; gives the exit status. `view` prints the report for a person."""
-        import msgspec
-
+    def judge(self, report: Backtest | Comparison) -> None:
+        """Put into a report which gates hold and which fail."""
         from quell.replay.gates import judge
 
         report.gates = [judge(gate, report) for gate in self.gates]
+
+    def tell(self, report: Backtest | Comparison, view: Callable[[], None]) -> int:
+        """Write and print a report that was judged; gives the exit status. `view` prints it for a person."""
+        import msgspec
+
         markdown = self._asked["markdown"]
         if markdown is not None:
             self._write_markdown(report, markdown)

@@ -94,12 +94,17 @@ def replay(policies: str, events: tuple[str, ...], **asked: Any) -> int:
             report = backtest_of(outcome, prepared, tell)
             if asked["out"] is not None:
                 _write_decisions(outcome, asked["out"], tell)
-        status = change.tell(report, lambda: _print_backtest(report, asked["explain"]))
+        change.judge(report)
+        _write_others(report, report.source.events, asked)  # whole, whoever reads how much of what is printed
+        return change.tell(report, lambda: _print_backtest(report, asked["explain"]))
+
+
+def _write_others(report: Backtest | Comparison, events: int, asked: dict[str, Any]) -> None:
+    """Write the page, and say what else was written."""
     if asked["html"] is not None:
         write_html(report, asked["html"])
     if asked["out"] is not None:
-        say(f"wrote {count(report.source.events, 'event')} to {asked['out']}")
-    return status
+        say(f"wrote {count(events, 'event')} to {asked['out']}")
 
 
 def _print_backtest(report: Backtest, ways: bool) -> None:
@@ -126,12 +131,9 @@ def _compare(change: Change, asked: Asked, events: tuple[str, ...], said: dict[s
             _write_decisions(done.after, said["out"], tell)
     made = done.comparison
     made.notes[:0] = change.other.notes
-    status = change.tell(made, lambda: print_comparison(made, ways=said["explain"]))
-    if said["html"] is not None:
-        write_html(made, said["html"])
-    if said["out"] is not None:
-        say(f"wrote {count(made.after.source.events, 'event')} to {said['out']}")
-    return status
+    change.judge(made)
+    _write_others(made, made.after.source.events, said)
+    return change.tell(made, lambda: print_comparison(made, ways=said["explain"]))
 
 
 def _asked(policies: str, asked: dict[str, Any], *, curves: bool) -> Asked:
@@ -233,16 +235,9 @@ def progress() -> Iterator[Tell]:
 
 
 def check_history(history: History) -> None:
-    """Refuse a history without a usable event, and say why there is none."""
-    if history.events:
-        return
-    if not history.refused:
-        raise Unreadable("the history holds no event")
-    place, message = history.db.rows(
-        f"SELECT place, message FROM {history.table('refused')} ORDER BY file, row LIMIT 1"
-    )[0]
-    hint = "compare an event with the paths in the policies' event declarations"
-    raise Unreadable(f"no event could be decided: {message} ({place})", hint)
+    """Refuse a history of which nothing is left: where there was never an event, reading it says so."""
+    if not history.events:
+        raise Unreadable("the history holds no event", "take more of it with --limit")
 
 
 def _replayed(
@@ -277,7 +272,7 @@ def _write_decisions(outcome: Outcome, out: str, tell: Tell) -> None:
 def _explain_one(outcome: Outcome, wanted: str, tell: Tell, as_json: bool) -> int:
     """Explain one event of the replay in full."""
     from quell.engine.explain_view import print_explanation
-    from quell.replay.backtest_samples import find
+    from quell.replay.backtest_places import find
     from quell.replay.run import explanations
 
     n = find(outcome.history, wanted)

@@ -200,7 +200,14 @@ def _print_notes(out: Console, report: Backtest) -> None:
 
 
 def print_ways(out: Console, report: Backtest) -> None:
-    """Which way each part of the policies went, and why."""
+    """Which way each part of the policies went, and why: parts that went one way for one reason together."""
+    from rich.padding import Padding
+
     heading(out, "Which way each part was replayed")
-    rows = [(visible(w.part, 60), w.way, visible(w.why, 200)) for w in report.ways]
-    out.print(table(("part~", "way", "why~"), rows, width=out.width))
+    together: dict[tuple[str, str], list[str]] = {}
+    for way in report.ways:
+        together.setdefault((way.way, way.why), []).append(way.part)
+    for (name, why), parts in together.items():
+        out.print(words((name, "bold cyan"), f"  {visible(why)}", (f"  ({len(parts)})", "dim")))
+        for part in parts:
+            out.print(Padding(words(visible(part)), (0, 0, 0, 4)))

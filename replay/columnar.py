@@ -2,18 +2,20 @@
 
     history → relations of fields → counters, level by level → candidate rows → decisions in order
 
-What cannot go this way is said by `why_stepped`; then the online engine is stepped through the history.
+What cannot go this way, and what is quicker otherwise, is said by `quell.replay.choosing`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from quell.engine.graph import Node
+from quell.engine.lower_lists import with_columns
 from quell.engine.lowered import Store, StoreSource
-from quell.grammar.types import is_textual
+from quell.grammar.types import Type, is_textual
 from quell.replay.candidates import CandidateTables
+from quell.replay.counters_load import Cache
 from quell.replay.counters_read import read_counters
 from quell.replay.counters_rows import Asked, Source
 from quell.replay.database import quoted
@@ -25,28 +27,19 @@ from quell.replay.reduced import Reduced, reduce
 from quell.replay.relations import Relation
 from quell.replay.report_data import Way
 from quell.replay.settling import Rows, Settling
-from quell.replay.sql_expressions import Translator
+from quell.replay.sql_expressions import NotAColumn, Translator
 from quell.signals.clock import BLOCK
+from quell.signals.counters_base import MOST_AT_ONCE
 
 Say = Callable[[str, float | None], None]
 
 
-ESTIMATE = 1.5
-"""An estimated number of keys is taken for so many times as many: far beyond the error of the estimate."""
+SURE = 0.6
+"""The part of the keys that an estimate of their number finds at the very least."""
 
 
 class TooManyKeys(Exception):
     """So many keys that online some counter may have refused one: only the online engine can tell."""
-
-
-def why_stepped(history: History, dependence: Dependence) -> str:
-    """Why a bundle cannot be replayed by columns; empty where it can."""
-    for event in history.build.analysis.symbols.schemas:
-        graph = dependence.graph(event)
-        for n in graph.reach(list(dependence.all_roots(event))):
-            if graph[n].op in READINGS and graph[n].binders:
-                return "a counter is read for each element of a list"
-    return ""
 
 
 @dataclass(slots=True, repr=False)
@@ -62,6 +55,7 @@ class Columnar:
     nows: str | None = None
     block: int = BLOCK
     _left: dict[str, str] = field(default_factory=dict)
+    _cache: Cache = field(default_factory=Cache)
     _tables: int = 0
 
     @property
@@ -106,7 +100,8 @@ class Columnar:
         self._check_keys()
 
     def _check_keys(self) -> None:
-        """Make sure that no counter can have refused a key because memory was full, online. Raises TooManyKeys."""
+        """Make sure that online no counter can have refused a key because memory was full. Raises
+        TooManyKeys."""
         most = self.history.build.analysis.files.settings.max_keys
         by_event: dict[str, list[str]] = {}
         for store in self.dependence.stores.values():
@@ -115,7 +110,9 @@ class Columnar:
         total = 0.0
         for event, counts in by_event.items():
             events = self.history.db.value(f"SELECT count(*) FROM {self.history.of(event)}")
-            if len(counts) * events <= most / len(by_event) and not any("sum(" in c for c in counts):
+            if len(counts) * events <= most / len(by_event) and not any(
+                "sum(" in c or "count(*)" in c for c in counts
+            ):
                 continue  # there cannot be too many
             query = f"SELECT {' + '.join(counts)} FROM ({self.relations[event].text})"
             total += float(self.history.db.value(query) or 0)
@@ -127,12 +124,15 @@ class Columnar:
         relation = self.relations[source.event]
         if not source.keys:
             return "1"
-        said = [relation.sql(k) for k in source.keys]
-        listed = [s for s, k in zip(said, source.keys, strict=True) if relation.graph[k].type.kind == "list"]
+        listed = [k for k in source.keys if relation.graph[k].type.kind == "list"]
+        try:
+            said = [relation.sql(k) for k in source.keys]
+        except NotAColumn:  # a key that rests on decisions, or on a counter that nothing reads
+            return f"count(*) * {MOST_AT_ONCE if listed else 1}"
         if listed:
-            return f"coalesce(sum(len({listed[0]})), 0)"
+            return f"coalesce(sum(len({relation.sql(listed[0])})), 0)"
         key = said[0] if len(said) == 1 else f"hash({', '.join(said)})"
-        return f"{ESTIMATE} * approx_count_distinct({key})"
+        return f"approx_count_distinct({key}) / {SURE}"
 
     def _write_nows(self) -> str:
         """A table with the time at which each entry counts, as `quell.signals.clock` has it."""
@@ -183,12 +183,14 @@ class Columnar:
         for event, relation in self.relations.items():
             by_keys: dict[tuple[int, ...], list[Node]] = {}
             for node in self._readings(store, event):
-                by_keys.setdefault(tuple(node.args[:-1]), []).append(node)
+                whole = replace(node, type=self._whole(node.type))
+                by_keys.setdefault(tuple(node.args[:-1]), []).append(whole)
             own = next((s.keys for s in store.sources if s.event == event), None)
             for keys, nodes in by_keys.items():
                 said = "".join(f", {relation.sql(k)} AS k{i}" for i, k in enumerate(keys))
                 query = f"SELECT n, now{said} FROM ({relation.text})"
-                asked.append(Asked(event, query, nodes, sources[event] if keys == own else None))
+                same = sources[event] if keys == own else None
+                asked.append(Asked(event, query, nodes, same, _rows(event, keys)))
         self._tables += 1
         found = read_counters(
             self.history.db,
@@ -198,6 +200,7 @@ class Columnar:
             self.nows is None,
             self.began,
             f"{self.outcome.schema}_counter{self._tables}",
+            self._cache,
         )
         out = []
         for a, readings in zip(asked, found, strict=True):
@@ -216,9 +219,14 @@ class Columnar:
         return Source(
             source.event,
             f"SELECT n, now{keys}{value}, {counted} AS counted FROM ({relation.text})",
-            [graph[k].type for k in source.keys],
-            None if source.value is None else graph[source.value].type,
+            [self._whole(graph[k].type) for k in source.keys],
+            None if source.value is None else self._whole(graph[source.value].type),
+            _rows(source.event, source.keys),
         )
+
+    def _whole(self, type_: Type) -> Type:
+        """A type with what records of it hold."""
+        return with_columns(self.history.build.analysis.lowerer, type_)
 
     def _note(self, nodes: Iterable[Node], store: Store, way: Way) -> None:
         if way not in self.outcome.ways:
@@ -275,3 +283,8 @@ class Columnar:
                 way = Way(relation.said(number), "python", why)
                 if way not in ways:
                     ways.append(way)
+
+
+def _rows(event: str, keys: Sequence[int]) -> str:
+    """What the rows of an event type under some keys are called, where several counters have the same."""
+    return f"{event} {tuple(keys)}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quell.engine.compile import Build
+from quell.engine.source_base import SourceError
 from quell.replay.backtest_frame import Frame
 from quell.replay.backtest_report import Asked, Prepared, backtest_of, frame_of, prepare, read, silent
 from quell.replay.compare import Side, compare
@@ -14,7 +15,7 @@ from quell.replay.database import Database, quoted
 from quell.replay.history import History
 from quell.replay.outcome import Outcome
 from quell.replay.report_data import Comparison
-from quell.replay.run import Tell, decide
+from quell.replay.run import RunWay, Tell, decide
 
 
 @dataclass(slots=True)
@@ -47,7 +48,10 @@ def histories(
     after = read(db, "after", pair.after, files, tell)
     if read_alike(pair):
         return shared(after, "before_history", pair.before.build), after
-    return read(db, "before", pair.before, files, tell), after
+    try:
+        return read(db, "before", pair.before, files, tell), after
+    except SourceError as error:  # the policies of now did read it
+        raise SourceError(f"{error.message} by {pair.before.asked.policies}", error.hint) from error
 
 
 def compared(
@@ -57,11 +61,14 @@ def compared(
     *,
     explained: bool = True,
     against: str = "",
+    way: RunWay = "auto",
     tell: Tell = silent,
 ) -> Compared:
     """Decide both histories and compare what came out; `explained` that the events shown come with the
     reasons of both. Raises ValueError for a history without events, and as `frame_of`."""
-    outcomes = [decide(history, name, tell=tell) for history, name in ((before, "before"), (after, "after"))]
+    outcomes = [
+        decide(history, name, way=way, tell=tell) for history, name in ((before, "before"), (after, "after"))
+    ]
     frames = _frames(pair, outcomes)
     asked = pair.after.asked
     sides = [  # commands name the policies of now, which a person has at hand
@@ -74,7 +81,7 @@ def compared(
 
 def _frames(pair: Pair, outcomes: Sequence[Outcome]) -> list[Frame]:
     """What the figures of both are made of: the same period, the later beginning where windows are left to
-    fill first."""
+    fill first, over one timeline."""
     prepared = (pair.before, pair.after)
     frames = [frame_of(outcome, p) for outcome, p in zip(outcomes, prepared, strict=True)]
     starts = {frame.start for frame in frames}
@@ -83,6 +90,11 @@ def _frames(pair: Pair, outcomes: Sequence[Outcome]) -> list[Frame]:
         for p in prepared:
             p.asked = replace(p.asked, start=latest)
         frames = [frame_of(outcome, p) for outcome, p in zip(outcomes, prepared, strict=True)]
+    if len({frame.buckets for frame in frames}) > 1:  # one refuses the other's first or last event
+        first, last = min(f.first for f in frames), max(f.last for f in frames)
+        for frame in frames:
+            frame.first, frame.last = first, last
+            frame.make()
     return frames
 
 

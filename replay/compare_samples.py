@@ -94,8 +94,8 @@ class Sampler:
     def _shown(self, tell: Tell) -> dict[int, Sample]:
         """Every event that was picked, as this bundle sees it, with the verdict and reasons of the other."""
         tables, events = self.tables, self.events
-        ns = {e.a for e in events.values() if e.a is not None}
-        lost = {e.b for e in events.values() if e.a is None and e.b is not None}
+        ns = sorted({e.a for e in events.values() if e.a is not None})
+        lost = sorted({e.b for e in events.values() if e.a is None and e.b is not None})
         of_after = samples(tables.after, ns, self.after)
         of_before = samples(tables.before, lost, self.before)
         reasons = self._reasons(tell)

@@ -27,11 +27,27 @@ class Part:
     number: int = 0
     of: int = 1
 
-    def where(self, keys: Sequence[str]) -> str:
-        """The rows of the part, as a condition on the names of keys."""
+    def where(self, keys: Sequence[str], types: Sequence[pa.DataType]) -> str:
+        """The rows of the part, as a condition on the names of keys of these types."""
         if self.of == 1:
             return "true"
-        return f"hash({', '.join(keys)}) % {self.of} = {self.number}" if keys else f"{self.number} = 0"
+        if not keys:
+            return f"{self.number} = 0"
+        said = ", ".join(f"{k}::{_SQL.get(t, 'VARCHAR')}" for k, t in zip(keys, types, strict=True))
+        return f"hash({said}) % {self.of} = {self.number}"
+
+
+_SQL = {pa.float64(): "DOUBLE", pa.int64(): "BIGINT", pa.bool_(): "BOOLEAN"}
+"""What keys that are no text are in SQL: equal ones of different types have different hashes."""
+
+
+def key_types(spec: Store, sources: Sequence[Source]) -> list[pa.DataType]:
+    """The column types of a store's keys: where a source has none at all, those of another."""
+    out = []
+    for i in range(len(spec.sources[0].keys)):
+        types = [one(s.keys[i]) for s in sources]
+        out.append(next((t for t in types if not pa.types.is_null(t)), pa.string()))
+    return out
 
 
 def one(type_: Type) -> pa.DataType:
@@ -45,7 +61,7 @@ def names(number: int) -> list[str]:
     return [f"k{i}" for i in range(number)]
 
 
-def source_query(spec: Store, source: Source, part: Part, keyed: bool) -> str:
+def source_query(spec: Store, source: Source, where: str, keyed: bool) -> str:
     """The rows that a source may count: one for each key and, but for events, value; without the keys and the
     times where those are `keyed` already."""
     keys = names(len(source.keys))
@@ -54,7 +70,7 @@ def source_query(spec: Store, source: Source, part: Part, keyed: bool) -> str:
     for name in lists_of(spec, source):  # each on its own level: side by side they would be taken in step
         inner = f"(SELECT * REPLACE (unnest({name}) AS {name}) FROM {inner} WHERE counted)"
     wanted = ["n", *value, "counted"] if keyed else ["n", "now", *keys, *value, "counted"]
-    return f"SELECT {', '.join(wanted)} FROM {inner} WHERE {part.where(keys)}"
+    return f"SELECT {', '.join(wanted)} FROM {inner} WHERE {where}"
 
 
 def lists_of(spec: Store, source: Source) -> list[str]:
@@ -65,14 +81,14 @@ def lists_of(spec: Store, source: Source) -> list[str]:
     return lists
 
 
-def asked_query(asked: Asked, number: int, listed: int | None, part: Part) -> str:
+def asked_query(asked: Asked, number: int, listed: int | None, where: str) -> str:
     """The rows of readings; under a list one for each element, `p` its place."""
     keys, inner, place = names(number), f"({asked.query})", []
     if listed is not None:
         name, place = keys[listed], ["p"]
         made = f"unnest({name}) AS {name}, generate_subscripts({name}, 1) AS p"
         inner = f"(SELECT * EXCLUDE ({name}), {made} FROM {inner})"
-    return f"SELECT {', '.join(['n', 'now', *keys, *place])} FROM {inner} WHERE {part.where(keys)}"
+    return f"SELECT {', '.join(['n', 'now', *keys, *place])} FROM {inner} WHERE {where}"
 
 
 @dataclass(slots=True)
@@ -92,7 +108,7 @@ class Keyed:
 class Cache:
     """Sorted rows that other stores have too, the latest of them, up to so many rows."""
 
-    def __init__(self, most: int = 16_000_000) -> None:
+    def __init__(self, most: int = 6_000_000) -> None:
         self.most = most
         self._held: dict[tuple[str, ...], Keyed] = {}
 
@@ -126,6 +142,8 @@ class Load:
         cache: Cache,
     ) -> None:
         self.db, self.spec, self.sources, self.in_order, self.part = db, spec, sources, in_order, part
+        self.types = key_types(spec, sources)
+        self.where = part.where(names(len(self.types)), self.types)
         self.asked = list(zip(asked, lists, strict=True))
         self.apart = [(a, listed) for a, listed in self.asked if not self._is_shared(a, listed)]
         self.keyed, self.tables = self._load(cache)
@@ -134,7 +152,9 @@ class Load:
         """The sorted rows, and what the queries of the sources give."""
         names = self._names()
         keyed = cache.get(names) if names else None
-        tables = [self._fetch(source_query(self.spec, s, self.part, keyed is not None)) for s in self.sources]
+        tables = [
+            self._fetch(source_query(self.spec, s, self.where, keyed is not None)) for s in self.sources
+        ]
         if keyed is None:
             keyed = self._sorted(tables)
             if names:
@@ -156,10 +176,10 @@ class Load:
         return table if ascending(n) else table.take(pa.array(np.argsort(n, kind="stable")))
 
     def _sorted(self, tables: Sequence[Any]) -> Keyed:
-        width, few = len(self.spec.sources[0].keys), len(tables)
-        asked = [self._fetch(asked_query(a, width, listed, self.part)) for a, listed in self.apart]
+        few = len(tables)
+        asked = [self._fetch(asked_query(a, len(self.types), listed, self.where)) for a, listed in self.apart]
         tables = [*tables, *asked]
-        code = codes(tables, self._key_types(width))
+        code = codes(tables, self.types)
         n = [t.column("n").to_numpy() for t in tables]
         now = [t.column("now").to_numpy() for t in tables]
         all_n, all_now = _joined(n[:few]), _joined(now[:few])
@@ -201,14 +221,6 @@ class Load:
             return False
         value = self.sources[0].value
         return self.spec.kind == "event" or value is None or value.kind != "list"
-
-    def _key_types(self, width: int) -> list[pa.DataType]:
-        """The column types of the keys: where a source has none at all, those of another."""
-        out = []
-        for i in range(width):
-            types = [one(s.keys[i]) for s in self.sources]
-            out.append(next((t for t in types if not pa.types.is_null(t)), pa.null()))
-        return out
 
     def _counts(self) -> Array:
         """Which of the rows of all sources count, in order of key and n."""

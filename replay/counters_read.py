@@ -1,8 +1,10 @@
 """The readings of counters over a whole history, equal event for event to those of the online stores.
 
-Most go by columns (`counters_columns`): sorting by key once and bisecting takes a third of what the best SQL
-takes for a count, a tenth for distinct values, and one more reading of the same rows costs a tenth of the
-first. What columns cannot say goes through the store itself (`counters_stepped`).
+Most go by columns (`counters_columns`): sorting by key once and bisecting takes half of the processor's time
+that SQL takes for a count and a third for distinct values, and one more reading of the same rows, or one more
+store of the same keys, takes little of that again (`python -m tests.bench.replay_counters`). SQL would add up
+doubles as they come, too, where online sums are exact. What columns cannot hold goes through the store itself
+(`counters_stepped`).
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from quell.replay.database import Database, quoted
 from quell.replay.report_data import Way
 from quell.signals.counters_base import MOST_AT_ONCE
 
-ROWS = 4_000_000
+ROWS = 3_000_000
 """So many rows are taken into memory at once; of more, the keys are parted."""
 
 
@@ -126,7 +128,7 @@ class _Work:
         held = [(i, a) for i, a in enumerate(self.columns) if a is not None]
         if not held:
             return [None] * len(self.asked)
-        queries = [*(s.query for s in self.sources), *(a.query for _, a in held)]
+        queries = [s.query for s in self.sources] + [a.query for _, a in held if a.same is None]
         rows = sum(self.db.value(f"SELECT count(*) FROM ({q})") for q in queries)
         number = -(-rows // ROWS) or 1
         raw = [f"{self.prefix}{i}_raw" for i, _ in held]

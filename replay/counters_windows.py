@@ -36,28 +36,32 @@ class Windows:
     def __init__(self, spec: Store, entries: Entries, began: int | None) -> None:
         self.entries, self.began = entries, began
         self.resolution = spec.resolution or 0
-        self.most = self._most(spec)
-        if self.most > SAFE:
+        self.extent, most = self._extents(spec)
+        if most > SAFE:
             raise TooWide(f"more than {SAFE:,} events in the window of one key")
         self._sums: Sums | None = None
         self._numbers: Array | None = None
         self._neighbours: tuple[Array, Array] | None = None
         self._distinct: dict[int | None, tuple[Array, Array]] = {}
 
-    def _most(self, spec: Store) -> int:
-        """How many entries a store holds of one key at most, or no fewer than that."""
+    def _extents(self, spec: Store) -> tuple[int, int]:
+        """How many entries a reading sees of one key at most, and how many of them a store holds one by one;
+        or no fewer than that."""
         held = self.entries
         if not len(held.code):
-            return 0
+            return 0, 0
         first = np.flatnonzero(np.diff(held.code, prepend=-1))
         most = int(np.diff(first, append=len(held.code)).max())
+        if most <= SAFE:
+            return most, most
         span = spec.longest
         if span is None and (spec.kind == "count" or (spec.kind == "number" and not spec.words & _BEST)):
             span = spec.recent  # what is older stays in a sum
-        if most <= SAFE or span is None:
-            return most
+        if span is None:
+            return most, most
         low = held.at - span - 2 * self.resolution
-        return int((np.arange(1, len(held.code) + 1) - held.after(held.code, low)).max())
+        seen = int((np.arange(1, len(held.code) + 1) - held.after(held.code, low)).max())
+        return most, seen
 
     # ------------------------------------------------------------- what is counted, as numbers
 
@@ -71,7 +75,7 @@ class Windows:
     def sums(self) -> Sums:
         """The running sums of the values."""
         if self._sums is None:
-            self._sums = Sums(self.numbers(), self.most)
+            self._sums = Sums(self.numbers(), self.extent)
         return self._sums
 
     def neighbours(self) -> tuple[Array, Array]:
@@ -81,9 +85,7 @@ class Windows:
             held = self.entries
             value, size = encoded(held.values)
             value = value[held.origin]
-            keyed = held.code * size + value
-            if len(held.code) and int(held.code[-1]) * size >= 1 << 62:
-                keyed = np.unique(held.code, return_inverse=True)[1] * size + value
+            keyed = held.code * size + value  # both are below 2^31
             order = np.argsort(keyed, kind="stable")
             gap = np.diff(held.at[order])
             gap[np.diff(keyed[order]) != 0] = -1

@@ -4,14 +4,17 @@ replay went by columns."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from quell.engine.decision import Decision
+from quell.engine.compile import Build
+from quell.engine.decision import Decision, Fired, Held
 from quell.engine.events import Decoded
 from quell.engine.explain import Account, Explainer
 from quell.engine.explanation import Explanation
 from quell.engine.graph import Node
 from quell.engine.interpret import FieldReaders, Interpreter, NotRead
+from quell.engine.lower_lists import with_columns
 from quell.engine.settle import Hit
 from quell.engine.stepper import Stepper
 from quell.replay.columnar import Columnar
@@ -57,11 +60,12 @@ def explain_columns(outcome: Outcome, wanted: Sequence[int]) -> dict[int, Explan
     explainer = _Explainer(Stepper(outcome.history.build, settling.state))
     found: dict[int, Explanation] = {}
     look: dict[int, Look] = {}
+    matched = _matched(outcome, wanted)
     for event in columnar.relations:
         values = _values(columnar, event, wanted)
         for n, decoded in some_events(outcome.history, event, wanted):
             now, readings = values[n]
-            look[n] = _looker(explainer, n, decoded, now, readings, found)
+            look[n] = _looker(explainer, n, decoded, now, readings, matched.get(n), found)
     settling.run(None, lambda n: None, look)
     return found
 
@@ -72,6 +76,7 @@ def _looker(
     decoded: Decoded,
     now: int,
     readings: Mapping[int, Any],
+    matched: _Matched | None,
     found: dict[int, Explanation],
 ) -> Look:
     def look(hits: list[Hit]) -> Callable[[Decision | None], None]:
@@ -84,6 +89,8 @@ def _looker(
                 first = stepper.bundle.analysis.symbols.ladders[decoded.event].verdicts[0]
                 id = stepper.bundle.identifier(decoded.event)(decoded.e, decoded.at)
                 decision = Decision(decoded.event, n, decoded.at, first, id, n)
+            if matched is not None:
+                matched.into(decision, explainer.engine.bundle)
             decision.problems = decoded.problems
             decision.models = explainer.engine.bundle.models(decoded.event)
             found[n] = account.explanation(decision)
@@ -91,6 +98,42 @@ def _looker(
         return after
 
     return look
+
+
+@dataclass(slots=True)
+class _Matched:
+    """What the tables say of the rules that matched on an event: those that SQL decided by itself too."""
+
+    verdict: str
+    hits: list[tuple[str, str, str | None, str | None, str]] = field(default_factory=list)
+    """Rule, outcome, verdict, message, what holds it back."""
+
+    def into(self, decision: Decision, build: Build) -> None:
+        """Put it into a decision, the rules in the order of the program."""
+        order = {r.name: (i, r.rule) for i, r in enumerate(build.programs[decision.event].program.rules)}
+        fired: dict[str, list[Fired]] = {"fired": [], "shadow": []}
+        held = []
+        for name, outcome, verdict, message, by in sorted(self.hits, key=lambda hit: order[hit[0]][0]):
+            rule = order[name][1]
+            if outcome == "held":
+                held.append(Held(name, by))
+                continue
+            tags = tuple(t.plain or "" for t in rule.tags)
+            severity = rule.severity.name if rule.severity is not None else None
+            fired[outcome].append(Fired(name, verdict, message, tags, severity))
+        decision.verdict, decision.held = self.verdict, tuple(held)
+        decision.fired, decision.shadow = tuple(fired["fired"]), tuple(fired["shadow"])
+
+
+def _matched(outcome: Outcome, wanted: Sequence[int]) -> dict[int, _Matched]:
+    among = "n IN (" + (", ".join(str(int(n)) for n in sorted(set(wanted))) or "NULL") + ")"
+    rows = outcome.db.rows
+    decided = rows(f"SELECT n, verdict FROM {outcome.table('decisions')} WHERE {among}")
+    found = {n: _Matched(verdict) for n, verdict in decided}
+    hits = f'SELECT n, rule, outcome, verdict, message, "by" FROM {outcome.table("hits")} WHERE {among}'
+    for n, *hit in rows(hits):
+        found[n].hits.append((hit[0], hit[1], hit[2], hit[3], hit[4] or ""))
+    return found
 
 
 def _values(columnar: Columnar, event: str, wanted: Sequence[int]) -> dict[int, tuple[int, dict[int, Any]]]:
@@ -101,7 +144,8 @@ def _values(columnar: Columnar, event: str, wanted: Sequence[int]) -> dict[int, 
         for n in columnar.dependence.readings(event, columnar.dependence.all_roots(event))
         if n in relation.columns
     ]
-    makes = [from_column(graph[n].type) for n in nodes]
+    low = columnar.history.build.analysis.lowerer
+    makes = [from_column(with_columns(low, graph[n].type)) for n in nodes]
     chosen = ", ".join(str(int(n)) for n in sorted(set(wanted))) or "NULL"
     columns = "".join(f", {relation.columns[n]}" for n in nodes)
     rows = columnar.history.db.rows(f"SELECT n, now{columns} FROM ({relation.text}) WHERE n IN ({chosen})")

@@ -76,6 +76,7 @@ class History:
     places: list[tuple[str, int]] = field(default_factory=list)
     """How the records of each file are told: a format, and what is added to their number."""
     found: list[Found] = field(default_factory=list)
+    format: Any = None
     scans: dict[int, Scan] = field(default_factory=dict)
     """The files, by number, that SQL reads."""
 
@@ -86,6 +87,10 @@ class History:
     def of(self, event: str) -> str:
         """The table of an event type."""
         return self.table(f"e{list(self.build.analysis.symbols.schemas).index(event)}")
+
+    def bare(self, event: str) -> str:
+        """The same without defaults: NULL where the event itself has no value."""
+        return self.table(f"bare{list(self.build.analysis.symbols.schemas).index(event)}")
 
     def origins(self, ns: Sequence[int]) -> dict[int, tuple[int, int]]:
         """The file (an index of `files`) and the record in it, for events and labels by hand by their `n`."""
@@ -134,7 +139,9 @@ def ingest(
     found = find(files)
     db.con.execute(f"CREATE SCHEMA {quoted(schema)}")
     reading = Reading(build, extras or {})
-    history = History(db, schema, build, [f.path for f in found], tuple(reading.extras), order, found=found)
+    history = History(
+        db, schema, build, [f.path for f in found], tuple(reading.extras), order, found=found, format=format
+    )
     history.columns = {e.schema.name: list(e.columns) for e in reading.events}
     _Ingest(history, reading, format, tell).run()
     return history
@@ -150,7 +157,7 @@ class _Ingest:
         self.db = history.db
         self.writer = RowWriter(self.db, history.schema, reading)
         self.sizes = [_size(f.path) for f in history.found]
-        self._tell, self._done = tell, 0
+        self._tell, self._done, self._told = tell, 0, 0
 
     def run(self) -> None:
         history, writer = self.history, self.writer
@@ -170,11 +177,16 @@ class _Ingest:
         self._check()
         self._order()
 
-    def _share(self, number: int, low: float, high: float) -> Callable[[float], None]:
-        """What hears the share of a part of a file's work."""
-        of = 2 * sum(self.sizes) or None
-        size = self.sizes[number]
-        return lambda share: self._tell(int(2 * self._done + 2 * size * (low + share * (high - low))), of)
+    def _share(self, size: int) -> Callable[[float], None]:
+        """What hears the share of work that counts as so many bytes. Reading counts half, and putting in
+        order the other half."""
+        before, of = self._done, 2 * sum(self.sizes)
+
+        def hear(share: float) -> None:
+            self._told = max(self._told, before + int(size * min(share, 1.0)))
+            self._tell(self._told, of)
+
+        return hear
 
     def _file(self, number: int, opened: Opened) -> None:
         history, source = self.history, opened.source
@@ -187,14 +199,14 @@ class _Ingest:
             if scan.unmatched:
                 self._refuse(number, scan)
             return
-        tell = self._share(number, 0.0, 0.5)
+        tell = self._share(self.sizes[number])
         self.writer.take(
             number, opened.records(), source.place, lambda: tell(source.position / (source.total or 1 << 40))
         )
 
     def _surveyed(self, scan: Scan, number: int) -> bool:
         try:
-            return scan.survey(self.db, self.reading.decoder.max_bytes, self._share(number, 0.0, 0.5))
+            return scan.survey(self.db, self.reading.decoder.max_bytes, self._share(self.sizes[number]))
         except duckdb.InterruptException:
             raise
         except duckdb.Error:
@@ -254,10 +266,11 @@ class _Ingest:
         elif whole and in_order and len(scans) <= MOST_VIEWS:
             tables.over_files(scans)
         else:
-            tables.gather(scans, by_time, self._share(len(self.sizes) - 1, 0.5, 1.0))
+            tables.gather(scans, by_time, self._share(self._done))
             if scans and writer.records:
                 history.late = self._late_of_rows()
         history.sorted = by_time or history.late == 0
+        self._tell(2 * self._done, 2 * self._done)
 
     def _late(self) -> int:
         """How many events came after later ones, file after file."""

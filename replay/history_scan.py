@@ -106,6 +106,23 @@ class Unsure(Exception):
     """SQL cannot tell the event types of a table apart as the decoder does."""
 
 
+def declared_columns(opened: Opened) -> Columns | None:
+    """The columns of a table, for fields that are not read with the others; None where SQL cannot say."""
+    if opened.table is None or not isinstance(opened.source, Rows):
+        return None
+    table = opened.table
+    try:
+        return Columns(
+            _tree(
+                {f.name: kind_of(f.type, table.duck[f.name]) for f in table.arrow},
+                opened.source.nested(),
+                opened.hive,
+            )
+        )
+    except Unsure:
+        return None
+
+
 def scan_of(opened: Opened, reading: Reading) -> Scan | None:
     """A table as events; None where there is no table, or SQL is not sure of it as a whole."""
     table, source = opened.table, opened.source

@@ -283,7 +283,7 @@ def _attached(db: Database, schema: str, number: int, found: Found) -> tuple[str
         return copy, int(db.value(f"SELECT count(*) FROM {copy}"))
     except duckdb.Error as error:
         said = str(error).splitlines()[0].partition(": ")[2] or "it is damaged"
-        if "lock" in said.lower():
+        if "conflicting lock" in str(error).lower():
             raise SourceError(f"`{path.name}` is open in another program", "close it there") from error
         raise SourceError(f"`{path.name}` cannot be read as a DuckDB file", f"DuckDB says: {said}") from error
 

@@ -42,12 +42,12 @@ def _value(place: Place, column: str, f: Field) -> str:
     return sql if f.default is None else f"coalesce({sql}, {literal(f.type, f.default, f.record)})"
 
 
-def _event(e: EventReading, place: Place) -> str:
-    """The query of an event type's own table."""
+def _event(e: EventReading, place: Place, defaults: bool = True) -> str:
+    """The query of an event type's own table, or of the same without defaults."""
     columns = [f"{place.n} AS n", f"{place.at} AS {AT}"]
     for name, f in e.columns:
         at = f.name == e.schema.at
-        sql = place.at if at else _value(place, name, f)
+        sql = place.at if at else _value(place, name, f) if defaults else place.columns[name]
         columns.append(f"{sql} AS {name}")
     return f"SELECT {', '.join(columns)} FROM {place.source} {place.where}"
 
@@ -88,8 +88,9 @@ class Tables:
         extras, everything = list(self.reading.extras), []
         for e in self.reading.events:
             here = places[e.index]
-            query = " UNION ALL ".join(_event(e, p) for p in here)
-            self.db.con.execute(f"CREATE VIEW {self.table(f'e{e.index}')} AS {query}")
+            for name, defaults in (("e", True), ("bare", False)):
+                query = " UNION ALL ".join(_event(e, p, defaults) for p in here)
+                self.db.con.execute(f"CREATE VIEW {self.table(f'{name}{e.index}')} AS {query}")
             everything += [_all(e, p, extras) for p in here]
         self.db.con.execute(f"CREATE VIEW {self.table('all')} AS {' UNION ALL '.join(everything)}")
 

@@ -42,8 +42,8 @@ def arrow_type(type_: Type, record: tuple[Field, ...] = ()) -> pa.DataType:
     if type_.kind == "list":
         return pa.list_(pa.null() if type_.element is None else arrow_type(type_.element, record))
     if type_.kind == "record":
-        inside = [(f.type, f.record) for f in record] or [(t, ()) for _, t in type_.columns]
-        return pa.struct([(f"r{i}", arrow_type(t, r)) for i, (t, r) in enumerate(inside)])
+        parts = enumerate(_inside(type_, record))
+        return pa.struct([(f"r{i}", arrow_type(t, r)) for i, (_, t, r) in parts])
     return _PLAIN[type_.kind]
 
 
@@ -66,7 +66,8 @@ def to_column(type_: Type, record: tuple[Field, ...] = ()) -> Callable[[Any], An
         inner = to_column(type_.element, record)
         return None if inner is None else lambda values: [inner(v) for v in values]
     if type_.kind == "record":
-        parts = [(f"r{i}", f.name, to_column(f.type, f.record)) for i, f in enumerate(record)]
+        inside = enumerate(_inside(type_, record))
+        parts = [(f"r{i}", name, to_column(t, r)) for i, (name, t, r) in inside]
         return lambda value: {c: _with(make, value.get(name)) for c, name, make in parts}
     return None
 
@@ -77,9 +78,17 @@ def from_column(type_: Type, record: tuple[Field, ...] = ()) -> Callable[[Any], 
         inner = from_column(type_.element, record)
         return None if inner is None else lambda values: [inner(v) for v in values]
     if type_.kind == "record":
-        parts = [(f"r{i}", f.name, from_column(f.type, f.record)) for i, f in enumerate(record)]
+        inside = enumerate(_inside(type_, record))
+        parts = [(f"r{i}", name, from_column(t, r)) for i, (name, t, r) in inside]
         return lambda value: {name: _with(make, value[c]) for c, name, make in parts}
     return None
+
+
+def _inside(type_: Type, record: tuple[Field, ...]) -> list[tuple[str, Type, tuple[Field, ...]]]:
+    """What a record holds: as the field declares it, else as its type says (`with_columns`)."""
+    if record:
+        return [(f.name, f.type, f.record) for f in record]
+    return [(name, t, ()) for name, t in type_.columns]
 
 
 def _with(make: Callable[[Any], Any] | None, value: Any) -> Any:

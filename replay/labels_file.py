@@ -22,6 +22,7 @@ before it was known, and `known_by` leaves out what was found out after that tim
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ from quell.signals.values import Unfit, micros
 
 By = Literal["place", "entity", "id", "row"]
 BATCH = 50_000
+_PLACE = re.compile(r".+(?::| row )[0-9]{1,18}", re.ASCII | re.DOTALL)
 TIMES = ("from", "known_at")
 _YES, _NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 ROWS = pa.schema(
@@ -240,7 +242,7 @@ class _Reader:
             if key is None:
                 return None
         if shape.by == "place":
-            kind, row = _place(key or "", place)
+            _check_place(key or "", place)
         elif shape.scope is not None:
             kind = _text(record.get(shape.scope)) or ""
             if shape.by == "entity" and kind not in self._entities:
@@ -300,13 +302,10 @@ def _text(value: Any) -> str | None:
     return str(value)
 
 
-def _place(key: str, place: str) -> tuple[str, int]:
-    file, _, row = key.rpartition(":")
-    if not file or not row.isdecimal() or len(row) > 18:
-        raise LabelsError(
-            f"`{key}` is no place of an event ({place})", "write the file and the line: day.jsonl:12"
-        )
-    return file, int(row)
+def _check_place(key: str, place: str) -> None:
+    if not _PLACE.fullmatch(key):
+        hint = "write the file and the line: day.jsonl:12"
+        raise LabelsError(f"`{key}` is no place of an event ({place})", hint)
 
 
 def _time(record: dict[str, Any], column: str, place: str) -> int | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from quell.engine.cli_output import count
 from quell.engine.compile import Build
 from quell.engine.schema import Field
+from quell.replay.backtest_places import numbers, places
 from quell.replay.backtest_values import text_of
 from quell.replay.database import Database, text_literal
 from quell.replay.history import History
@@ -75,15 +76,15 @@ def _by_id(history: History, labels: FileLabels, rows: str) -> str:
 
 
 def _by_place(history: History, labels: FileLabels, rows: str) -> str:
-    places = ", ".join(
-        f"({i}, {text_literal(name)})"
-        for i, path in enumerate(history.files)
-        for name in dict.fromkeys((path, path.rpartition("/")[2]))
-    )
+    named = [f"{places(history, 'a')} AS place"]
+    if history.places:
+        paths = ", ".join(text_literal(path) for path in history.files)
+        names = ", ".join(text_literal(path.rpartition("/")[2]) for path in history.files)
+        number = numbers(history, "a")
+        named += [f"[{several}][a.file + 1] || ':' || {number} AS place" for several in (paths, names)]
+    forms = " UNION ".join(f'SELECT a.n, a."at", {form} FROM {history.table("all")} a' for form in named)
     return (
-        f"SELECT a.n, 0 AS field, {_ROW} FROM {history.table('all')} a "
-        f"JOIN (VALUES {places}) f(file, name) USING (file) JOIN {rows} r "
-        f"ON r.kind = f.name AND r.row = a.row "
+        f"SELECT a.n, 0 AS field, {_ROW} FROM ({forms}) a JOIN {rows} r ON r.key = a.place "
         f'WHERE r.since IS NULL OR r.since <= a."at"'
     )
 
@@ -100,7 +101,8 @@ def _by_row(history: History, labels: FileLabels, rows: str) -> str:
             f"`{labels.text}` has a label for row {most:,}, and the history ends at row {last:,}",
             "each row of the labels belongs to the row of the same number of the history",
         )
-    return f"SELECT a.n, 0 AS field, {_ROW} FROM {history.table('all')} a JOIN {rows} r USING (row)"
+    same = f"r.row = {numbers(history, 'a')}"
+    return f"SELECT a.n, 0 AS field, {_ROW} FROM {history.table('all')} a JOIN {rows} r ON {same}"
 
 
 def _by_entity(history: History, labels: FileLabels, rows: str) -> str:
@@ -118,7 +120,10 @@ def _by_entity(history: History, labels: FileLabels, rows: str) -> str:
 
 def _last_row(history: History) -> int:
     """The number of the last record of a history of one file."""
-    rows = " UNION ALL ".join(f"SELECT row FROM {history.table(t)}" for t in ("all", "hands", "refused"))
+    tables = ("all", "hands", "refused")
+    rows = " UNION ALL ".join(
+        f"SELECT {numbers(history, 't')} AS row FROM {history.table(t)} t" for t in tables
+    )
     return max(history.records, history.db.value(f"SELECT max(row) FROM ({rows})") or 0)
 
 
@@ -168,10 +173,7 @@ def _unmatched(history: History, labels: FileLabels, rows: str) -> LabelsError:
         return LabelsError(f"every label in `{labels.text}` is contradicted by another")
     which = "the only label" if total == 1 else f"none of the {total:,} labels"
     told = f"{which} in `{labels.text}` belongs to {'no' if total == 1 else 'an'} event of the history"
-    key = (
-        db.value(f"SELECT min(coalesce(kind || ':' || row, '')) FROM {rows}") if shape.by == "place" else None
-    )
-    key = key or db.value(f"SELECT min(key) FROM {rows}")
+    key = db.value(f"SELECT min(key) FROM {rows}")
     if shape.by == "id":
         theirs = db.value(f"SELECT min(id) FROM {history.table('all')}")
         have = (
@@ -179,8 +181,8 @@ def _unmatched(history: History, labels: FileLabels, rows: str) -> LabelsError:
         )
         return LabelsError(told, f"a label is for the id `{key}`, and {have}")
     if shape.by == "place":
-        mine = history.files[0].rpartition("/")[2]
-        return LabelsError(told, f"a label is for `{key}`, and a place of the history is such as `{mine}:1`")
+        mine = history.place(db.value(f"SELECT min(n) FROM {history.table('all')}"))
+        return LabelsError(told, f"a label is for `{key}`, and a place of the history is such as `{mine}`")
     if shape.by == "entity":
         return LabelsError(told, f"a label is for the entity `{key}`, which no event names")
     return LabelsError(told)

@@ -20,6 +20,7 @@ from quell.engine.bundle import read_bundle
 from quell.engine.compile import Build, analyse, build
 from quell.grammar.diagnostics import Report, did_you_mean
 from quell.replay.backtest_files import query
+from quell.replay.backtest_places import places
 from quell.replay.backtest_report import Asked, Prepared, WarmUp, backtest_of, frame_of, prepare, read, silent
 from quell.replay.database import Database
 from quell.replay.history import Order
@@ -66,10 +67,15 @@ class Replayed:
             raise KeyError(f"there is no table `{name}`" + (f": {near}" if near else ""))
         if name == "decisions":
             return query(self._outcome)
-        times = {"hits": 'n, event, make_timestamptz("at") AS "at", * EXCLUDE (n, event, "at")'}
-        times["events"] = times["hits"]
-        table = self._outcome.table("all" if name == "events" else name)
-        return f"SELECT {times.get(name, '*')} FROM {table} ORDER BY ALL"
+        time = 'make_timestamptz("at") AS "at"'
+        if name == "events":
+            history = self._outcome.history
+            return (
+                f"SELECT n, event, {time}, id, entity, {places(history, 'a')} AS place "
+                f"FROM {history.table('all')} a ORDER BY n"
+            )
+        columns = f'n, event, {time}, * EXCLUDE (n, event, "at")' if name == "hits" else "*"
+        return f"SELECT {columns} FROM {self._outcome.table(name)} ORDER BY ALL"
 
     def close(self) -> None:
         """Let go of the database, and of every relation that came from it."""

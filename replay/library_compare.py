@@ -99,8 +99,6 @@ def compare(
     with other_policies(str(before), after) as other, working(memory, threads) as db:
         pair = Pair.of(compiled(other.folder), compiled(after), asked, other.title)
         read = histories(db, pair, files, tell)
-        if not all(history.events for history in read):
-            raise ValueError("the history holds no event that the policies take")
         done = compared(pair, *read, explained=explained, against=other.title, tell=tell)
         done.comparison.notes[:0] = other.notes
         return ComparisonResult(db, done)

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from quell.engine.compile import Build
 from quell.engine.explanation import Explanation
-from quell.replay.columnar import Columnar, TooManyKeys, why_stepped
+from quell.replay.choosing import why_not_columns, why_stepping_is_quicker
+from quell.replay.columnar import Columnar, TooManyKeys
 from quell.replay.database import Database
 from quell.replay.dependence import Dependence
 from quell.replay.explaining import explain_columns, explain_steps
@@ -18,8 +19,6 @@ from quell.replay.outcome import Outcome
 from quell.replay.report_data import Way
 from quell.replay.stepping import step
 
-SHORT = 20_000
-"""Of a history with fewer events the online engine has decided all before a database has made its plans."""
 RunWay = Literal["auto", "columns", "steps"]
 """By columns where it can be and is worth it, or one of the two ways whatever it takes."""
 Tell = Callable[[str, float | None], None]
@@ -59,11 +58,11 @@ def decide(
     """Decide a history that was read; the tables go to the schema `name`. Every way gives the same."""
     outcome = Outcome(history, name)
     dependence = Dependence(history.build.analysis)
-    reason = why_stepped(history, dependence)
+    reason = why_not_columns(history, dependence)
     if not reason and way == "steps":
         reason = "it was asked for"
-    elif not reason and way == "auto" and history.events < SHORT:
-        reason = "the history is short"
+    elif not reason and way == "auto":
+        reason = why_stepping_is_quicker(history, dependence)
     began = monotonic()
     if not reason:
         try:

@@ -16,6 +16,7 @@ import msgspec
 
 from quell.engine.decision import Decision
 from quell.engine.hand import HandAction, LabelError, check, perform
+from quell.engine.lower_lists import with_columns
 from quell.engine.settle import Hit, Settler
 from quell.replay.history import History
 from quell.replay.history_types import from_column
@@ -147,7 +148,7 @@ def _stream(history: History, rows: Rows, index: int) -> Iterator[Entry]:
     for place, number in enumerate(rows.reduced.columns):
         node = graph[number]
         record = fields[node.data[0]].record if node.op == "field" else ()
-        make = from_column(node.type, record)
+        make = from_column(with_columns(history.build.analysis.lowerer, node.type), record)
         if make is not None:
             makes.append((place, make))
     cursor = history.db.con.cursor()

@@ -6,7 +6,6 @@ why. Nodes of the state (counters, labels, firings, remote answers) are columns 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,7 +13,8 @@ from quell.engine.compile import Build
 from quell.engine.graph import Graph, Node
 from quell.grammar.types import Type
 from quell.replay.database import Database
-from quell.replay.sql_forms import FORMS, element
+from quell.replay.sql_form import element
+from quell.replay.sql_forms import FORMS
 from quell.replay.sql_models import MASK_BITS, model_batch, points_batch
 from quell.replay.sql_python import Pythons, reach
 from quell.replay.sql_shared import Shared, gate_key, shared_columns, shared_nodes, visible
@@ -30,7 +30,6 @@ MAX_DEEP = 60
 """Operations inside one another, beyond which Python, which has variables, takes over."""
 MAX_LONG, MAX_TIMES = 5_000, 3
 """Characters of SQL from which it may not say the same things more than so many times over."""
-_ATOM = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 
 
 class NotAColumn(KeyError):

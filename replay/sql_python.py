@@ -26,8 +26,10 @@ from quell.replay.database import Database
 from quell.replay.sql_values import Columns, Make
 from quell.signals.functions import REGISTRY
 
-ROOM = 8_000_000
-"""Characters that one function remembers; when there are more it starts over."""
+ROOM = 4_000_000
+"""About how many bytes one function remembers; when there are more it starts over."""
+ENTRY = 200
+"""About how many bytes a row takes that holds no text."""
 LONG = 4_000
 """Characters of a row above which it is not remembered."""
 DEEP = 12
@@ -136,7 +138,7 @@ class _Memory:
         if row in known:
             return known[row]
         found = self._call(*row)
-        size = 50 + sum(len(v) for v in row if type(v) is str)
+        size = ENTRY + sum(len(v) for v in row if type(v) is str)
         if size > LONG:
             return found
         self._room -= size

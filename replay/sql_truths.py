@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 
 from quell.engine.graph import Node
-from quell.replay.sql_forms import Around, some
+from quell.replay.sql_form import Around
+from quell.replay.sql_lists import some
 
 _TIERS = (
     re.compile(r"\bquell_"),

@@ -16,25 +16,21 @@ from quell.engine.event_problems import Refusal
 from quell.engine.hand import HandAction
 from quell.engine.sources import open_source, read_record
 from quell.engine.stepper import Stepper
-from quell.replay.backtest_report import Asked, backtest_of
-from quell.replay.compare import Side, compare
+from quell.replay import compare_run
+from quell.replay.backtest_report import Asked
+from quell.replay.compare_run import Pair, histories
 from quell.replay.compare_written import Written
 from quell.replay.database import Database
-from quell.replay.library import replayed
 from quell.replay.report_data import Comparison, Differences
+from quell.replay.run import RunWay
 
 
-def compared(
-    before: Build, after: Build, events: Path, *, samples: int = 3, explained: bool = False
-) -> Comparison:
+def compared(before: Build, after: Build, events: Path, way: RunWay = "columns") -> Comparison:
     """Replay both bundles and compare them."""
-    asked = Asked(samples=0)
+    pair = Pair.of(before, after, Asked(samples=3, explained=False, policies="after"), "before")
     with Database(threads=1) as db:
-        sides = []
-        for name, made in (("before", before), ("after", after)):
-            outcome, prepared, frame = replayed(db, name, made, asked, events)
-            sides.append(Side(frame, backtest_of(outcome, prepared, frame=frame), name))
-        return compare(*sides, samples=samples, explained=explained)
+        read = histories(db, pair, [events])
+        return compare_run.compared(pair, *read, explained=False, way=way).comparison
 
 
 @dataclass(slots=True)

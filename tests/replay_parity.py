@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from quell.engine.compile import Build
-from quell.replay.columnar import Columnar, why_stepped
+from quell.engine.source_base import SourceError
+from quell.replay.choosing import why_not_columns
+from quell.replay.columnar import Columnar
 from quell.replay.database import Database
 from quell.replay.dependence import Dependence
 from quell.replay.history import History, Order, ingest
@@ -25,14 +27,17 @@ def parity(
     """What differs between the two ways, told row by row; nothing where they agree. The columnar outcome is
     None where the bundle can only be stepped; its database is closed."""
     with Database() as db:
-        history = ingest(db, "history", build, files, order=order)
+        try:
+            history = ingest(db, "history", build, files, order=order)
+        except SourceError:
+            return [], None  # none of the events can be taken
         return compare_ways(history, block)
 
 
 def compare_ways(history: History, block: int = BLOCK) -> tuple[list[str], Outcome | None]:
     """The same for a history that was read."""
     dependence = Dependence(history.build.analysis)
-    if why_stepped(history, dependence):
+    if why_not_columns(history, dependence):
         return [], None
     judge, columnar = Outcome(history, "stepped"), Outcome(history, "columnar")
     step(judge, block=block)

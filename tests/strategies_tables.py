@@ -128,7 +128,11 @@ def record(dice: Dice, keys: tuple[str, ...]) -> Kind:
 
 
 def filled(dice: Dice, kind: Kind, rows: int, missing: int) -> pa.Array:
-    values = [None if dice.chance(missing) else dice.pick(kind[1]) for _ in range(rows)]
+    return awkward(kind, [None if dice.chance(missing) else dice.pick(kind[1]) for _ in range(rows)])
+
+
+def awkward(kind: Kind, values: list[Any]) -> pa.Array:
+    """A column of values; times are given as numbers, since Python has not all of them."""
     if pa.types.is_timestamp(kind[0]) or pa.types.is_date32(kind[0]) or pa.types.is_duration(kind[0]):
         whole = pa.int32() if pa.types.is_date32(kind[0]) else pa.int64()
         return pa.array(values, whole).cast(kind[0])

@@ -292,7 +292,7 @@ BAD: list[tuple[list[dict[str, Any]], dict[str, Any], str, str]] = [
         "for the id `zz`, and an event's id is such as `e1`",
     ),
     ([{"user": "zed", "label": True}], {}, "the only label", "for the entity `zed`, which no event names"),
-    ([{"place": "other.jsonl:3", "label": True}], {}, "the only label", "such as `events.jsonl:1`"),
+    ([{"place": "other.jsonl:3", "label": True}], {}, "the only label", "such as `events.jsonl:2`"),
     ([{"id": "e1", "label": "spam"}], {}, "neither true nor false: it holds `spam`", "--positive VALUE"),
     ([{"id": "e1", "label": "ham"}], {"positive": "spam"}, "no label of .* is `spam`", "`label` holds `ham`"),
     (

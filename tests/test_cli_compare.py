@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from quell.engine.source_base import SourceError
 from quell.replay.cli_compare_view import print_comparison
 from quell.replay.gates import FIGURES
 from quell.replay.library_compare import compare
@@ -132,6 +133,16 @@ def test_what_cannot_be_compared_with(place: Path) -> None:
     assert "leave out `--against`" in replay("--against", "HEAD", "--event", "m1")[2]
 
 
+def test_a_history_that_only_the_policies_of_now_take(place: Path) -> None:
+    other = ALONE.replace('from "message"', 'from "no such"')
+    (place / "policies" / "p.quell").write_text(other, encoding="utf-8")
+    git(place, "commit", "-qam", "other events")
+    (place / "policies" / "p.quell").write_text(ALONE, encoding="utf-8")
+    status, _, err = replay("--against", "HEAD")
+    assert status == 3
+    assert re.search(r"records of `events.jsonl` can be taken by HEAD \([0-9a-f]{7}\)", err)
+
+
 def test_the_decisions_of_now_are_written(place: Path) -> None:
     status, _, err = replay("--against", "HEAD", "--out", "d.parquet")
     assert (status, "wrote 5 events to d.parquet" in err) == (0, True)
@@ -183,5 +194,5 @@ def test_the_view_fits(made: Comparison, width: int, monkeypatch: pytest.MonkeyP
 def test_the_library_says_what_it_cannot_have(place: Path) -> None:
     with pytest.raises(RevisionError, match="neither a folder nor a revision"):
         compare("mian", place / "policies", place / "events.jsonl")
-    with pytest.raises(ValueError, match="no event that the policies take"):
+    with pytest.raises(SourceError, match="can be taken"):
         compare("HEAD", place / "policies", write_events(place / "none.jsonl", EVENTS[-1:]))

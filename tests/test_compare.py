@@ -14,9 +14,12 @@ from quell.engine.compile import Analysis, analyse, build
 from quell.engine.decision import Decision
 from quell.engine.symbols import Ladder
 from quell.grammar.source import Source
+from quell.replay.backtest_report import Asked
 from quell.replay.compare import direction, merged
+from quell.replay.compare_run import Pair, read_alike
 from quell.replay.compare_written import written
 from quell.replay.report_data import Comparison
+from quell.replay.run import RunWay
 from tests.bundles import sound
 from tests.cli_support import EVENTS, POLICIES, write_events
 from tests.comparing import Naive, compared, decide, judge
@@ -31,11 +34,12 @@ def differences(comparison: Comparison) -> dict[str, int]:
     return {f: getattr(made, f) for f in made.__struct_fields__}
 
 
-def check(before: Analysis, after: Analysis, events: Path) -> Comparison:
+def check(before: Analysis, after: Analysis, events: Path, way: RunWay = "columns") -> Comparison:
     """Compare two bundles, and hold the figures against the naive judge's."""
     old, new = build(before), build(after)
     found = judge(decide(old, events), decide(new, events), written(old, new))
-    made = compared(old, new, events)
+    made = compared(old, new, events, way)
+    assert made.before.timeline.starts == made.after.timeline.starts
     assert {(f.before, f.after): f.count for f in made.flows} == dict(found.flows)
     assert differences(made) == found.kinds
     assert (made.newly_refused, made.no_longer_refused) == (found.newly_refused, found.no_longer_refused)
@@ -237,6 +241,9 @@ def usable(analysis: Analysis, events: Path) -> bool:
 EXAMPLES = min(15, settings.default.max_examples) if settings.default is not None else 15
 
 
+WAYS: st.SearchStrategy[RunWay] = st.sampled_from(("columns", "steps"))
+
+
 @given(data=st.data())
 @settings(max_examples=EXAMPLES)
 def test_a_generated_bundle_against_itself_is_empty(data: st.DataObject, folder: Path) -> None:
@@ -244,7 +251,7 @@ def test_a_generated_bundle_against_itself_is_empty(data: st.DataObject, folder:
     events = written_down(case, folder)
     one, other = analyse(case.files(), lints=False), analyse(case.files(), lints=False)
     assume(usable(one, events))
-    assert empty(check(one, other, events))
+    assert empty(check(one, other, events, data.draw(WAYS)))
 
 
 @given(data=st.data())
@@ -254,7 +261,7 @@ def test_generated_changes(data: st.DataObject, folder: Path) -> None:
     events = written_down(case, folder)
     before, after = analyse(case.files(), lints=False), analyse(altered(case, data).files(), lints=False)
     assume(not after.report.errors and usable(before, events) and usable(after, events))
-    check(before, after, events)
+    check(before, after, events, data.draw(WAYS))
 
 
 def altered(case: Case, data: st.DataObject) -> Case:
@@ -290,3 +297,32 @@ def test_the_lesser_parts() -> None:
     )
     assert merged(["a", "b", "c"], ["a", "c", "d"]) == ["a", "b", "c", "d"]
     assert merged(["z", "a"], ["a"]) == ["z", "a"]
+
+
+def test_tables_read_in_two_ways_are_joined_event_by_event(tmp_path: Path) -> None:
+    """A Parquet file that one bundle may leave to SQL and the other, which reads more, may not."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    rows = [{**e, "tags": ["a", str(i)]} for i, e in enumerate(EVENTS * 3) if e["id"] != "m4"]
+    path = tmp_path / "events.parquet"
+    parquet.write_table(pa.Table.from_pylist(rows), path)
+    more = POLICIES.replace(
+        "  score number? = $.score\n", "  score number? = $.score\n  tags list<text> = $.tags\n"
+    )
+    new = more.replace("when burst >= 3", 'when burst >= 3 and "4" not in tags')
+    made = check(bundle(), bundle(new), path)
+    assert {r.rule for r in made.rules} == {"flood"}
+    assert made.newly_let_go
+
+
+def test_the_library_reads_once_where_both_read_alike() -> None:
+    asked = Asked()
+    alike = Pair.of(build(bundle()), build(bundle(POLICIES.replace("burst >= 3", "burst >= 4"))), asked, "b")
+    assert read_alike(alike)
+    for other in (
+        POLICIES.replace("(score ?? 1) > 0", "true"),  # decodes another field
+        POLICIES.replace(' default ""', ' default "x"'),
+        POLICIES.replace("score number?", "other text? = $.other\n  score number?"),
+    ):
+        assert not read_alike(Pair.of(build(bundle()), build(bundle(other.split("test ")[0])), asked, "b"))

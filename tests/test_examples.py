@@ -140,6 +140,26 @@ def test_the_readmes_name_what_exists(readme: Path) -> None:
         assert run(name, "--help").exit_code == 0, name
 
 
+# --- the backtest ------------------------------------------------------------------------------------------
+
+
+def test_the_backtest_is_looked_at_from_three_sides() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "backtest.py"], capture_output=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    parts = re.split(r"(?m)^(?=\w)", done.stdout.decode())[1:]
+    verdicts, blocked, hours = (part.splitlines()[1:] for part in parts)
+    assert [line.split()[0] for line in verdicts] == ["allow", "flag", "review", "challenge", "block"]
+    number = int(verdicts[-1].split()[1].replace(",", ""))
+    assert number > 100
+    assert sum(int(line.split()[1]) for line in hours) == number
+    assert [line.split(":")[0] for line in blocked] == [
+        "  blocked 5 and more times",
+        "  blocked up to 4 times",
+    ]
+
+
 # --- the consumer ------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from quell.engine.counter_words import word_of
 from quell.engine.graph import Node
 from quell.engine.lowered import Store, StoreKind, StoreSource
 from quell.grammar.types import BOOL, DURATION, NUMBER, TEXT, TIME, Type, list_of
-from quell.replay import counters_read
+from quell.replay import counters_read, counters_windows
 from quell.replay.counters_load import Cache, Keyed
 from quell.replay.counters_read import distinct_keys, read_counters
 from quell.replay.counters_rows import Asked, Source, column
@@ -231,12 +231,14 @@ def found(db: Database, asked: list[Asked], tables: list[str]) -> list[Any]:
     return out
 
 
-def check(db: Database, seed: int, rows: int, sizes: int = 30) -> None:
-    """Random rows go either way, and both give the same."""
+def check(db: Database, seed: int, rows: int, sizes: int = 30, safe: int = 500_000) -> None:
+    """Random rows go either way, and both give the same. `rows` are taken at once, and no more than `safe`
+    under one key."""
     tables = Tables(Random(seed), sizes)
     db.con.execute("CREATE SCHEMA tried")
     db.con.execute("SET schema = 'tried'")
-    was, counters_read.ROWS = counters_read.ROWS, rows
+    was = counters_read.ROWS, counters_windows.SAFE
+    counters_read.ROWS, counters_windows.SAFE = rows, safe
     try:
         tables.make(db)
         wanted = found(
@@ -250,15 +252,19 @@ def check(db: Database, seed: int, rows: int, sizes: int = 30) -> None:
             assert found(db, tables.asked, [g.table for g in got]) == wanted, (seed, tables.spec)
         distinct_keys(db, tables.spec, tables.sources)
     finally:
-        counters_read.ROWS = was
+        counters_read.ROWS, counters_windows.SAFE = was
         db.con.execute("SET schema = 'main'")
         db.con.execute("DROP SCHEMA tried CASCADE")
 
 
-@given(seed=st.integers(0, 2**40), rows=st.sampled_from((4_000_000, 4_000_000, 7)))
+@given(
+    seed=st.integers(0, 2**40),
+    rows=st.sampled_from((4_000_000, 4_000_000, 7)),
+    safe=st.sampled_from((500_000, 500_000, 3)),
+)
 @settings(max_examples=EXAMPLES)
-def test_columns_give_what_the_stores_give(db: Database, seed: int, rows: int) -> None:
-    check(db, seed, rows)
+def test_columns_give_what_the_stores_give(db: Database, seed: int, rows: int, safe: int) -> None:
+    check(db, seed, rows, safe=safe)
 
 
 # -------------------------------------------------------------------------------------- exact sums

@@ -11,6 +11,7 @@ import pytest
 from quell.engine.bundle import read_bundle
 from quell.engine.compile import analyse
 from quell.grammar.diagnostics import Report
+from quell.grammar.parser import MAX_FILE
 from quell.replay import revisions
 from quell.replay.revisions import RevisionError, other_policies
 from tests.cli_support import POLICIES, make_bundle
@@ -214,7 +215,7 @@ def test_links_are_left_out_and_nothing_outside_is_read(policies: Path, tmp_path
 
 
 def test_limits_are_those_of_bundles(policies: Path) -> None:
-    (policies / "huge.quell").write_bytes(b"#" * (revisions.MAX_FILE * 4 + 1))
+    (policies / "huge.quell").write_bytes(b"#" * (MAX_FILE * 4 + 1))
     git(policies, "add", ".")
     git(policies, "commit", "-qm", "huge")
     with other_policies("HEAD", policies) as other:
