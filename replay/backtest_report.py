@@ -115,7 +115,7 @@ def read(
         tell=lambda done, of: tell("reading", done / of if of else None),
     )
     if asked.limit is not None:
-        _cut(history, asked.limit)
+        history.cut(asked.limit)
     return history
 
 
@@ -124,17 +124,6 @@ def run(
 ) -> Outcome:
     """Read a history and decide it; the outcome's tables go to the schema `name`. Raises SourceError."""
     return replaying.decide(read(db, name, prepared, files, tell), name, tell=tell)
-
-
-def _cut(history: History, limit: int) -> None:
-    """Leave out all but the first events and labels by hand."""
-    db = history.db
-    tables = ["all", "hands", "problems", *(f"e{i}" for i in range(len(history.columns)))]
-    for table in tables:
-        db.con.execute(f"DELETE FROM {history.table(table)} WHERE n > {limit}")
-    history.events = db.value(f"SELECT count(*) FROM {history.table('all')}")
-    history.hands = db.value(f"SELECT count(*) FROM {history.table('hands')}")
-    history.problems = db.value(f"SELECT count(*) FROM {history.table('problems')}")
 
 
 def frame_of(outcome: Outcome, prepared: Prepared) -> Frame:
