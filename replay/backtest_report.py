@@ -9,7 +9,7 @@ with Database() as db:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from quell.replay.backtest_samples import chosen, samples, told
 from quell.replay.backtest_source import span, warmup, windows
 from quell.replay.backtest_values import Beside
 from quell.replay.backtest_weight import Weight, read_weight
-from quell.replay.database import Database, quoted
+from quell.replay.database import Database
 from quell.replay.history import History, Order, ingest
 from quell.replay.history_coverage import source_of
 from quell.replay.labels import Labels, read_labels
@@ -117,7 +117,7 @@ def read(
         tell=lambda done, of: tell("reading", done / of if of else None),
     )
     if asked.limit is not None:
-        return _cut(history, asked.limit)
+        history.cut(asked.limit)
     return history
 
 
@@ -126,22 +126,6 @@ def run(
 ) -> Outcome:
     """Read a history and decide it; the outcome's tables go to the schema `name`. Raises SourceError."""
     return replaying.decide(read(db, name, prepared, files, tell), name, tell=tell)
-
-
-def _cut(history: History, limit: int) -> History:
-    """The first events and labels by hand of a history, as views of its tables."""
-    db, schema = history.db, f"{history.schema}_cut"
-    db.con.execute(f"CREATE SCHEMA {quoted(schema)}")
-    cut = replace(history, schema=schema)
-    numbers = range(len(history.columns))
-    for table in ("all", "hands", "problems", *(f"{name}{i}" for i in numbers for name in ("e", "bare"))):
-        query = f"SELECT * FROM {history.table(table)} WHERE n <= {limit}"
-        db.con.execute(f"CREATE VIEW {cut.table(table)} AS {query}")
-    db.con.execute(f"CREATE VIEW {cut.table('refused')} AS SELECT * FROM {history.table('refused')}")
-    cut.events, cut.hands, cut.problems = (
-        db.value(f"SELECT count(*) FROM {cut.table(table)}") for table in ("all", "hands", "problems")
-    )
-    return cut
 
 
 def frame_of(outcome: Outcome, prepared: Prepared) -> Frame:
