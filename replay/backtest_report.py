@@ -25,7 +25,7 @@ from quell.replay.backtest_source import span, warmup, windows
 from quell.replay.backtest_values import Beside
 from quell.replay.backtest_weight import Weight, read_weight
 from quell.replay.database import Database
-from quell.replay.history import History, Order, ingest
+from quell.replay.history import History, Order, check_usable, ingest
 from quell.replay.history_coverage import source_of
 from quell.replay.labels import Labels, read_labels
 from quell.replay.named_values import NotAValue
@@ -116,6 +116,7 @@ def read(
         extras=prepared.beside.extras,
         tell=lambda done, of: tell("reading", done / of if of else None),
     )
+    check_usable(history)
     if asked.limit is not None:
         history.cut(asked.limit)
     return history
