@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from quell.engine.graph import Node
 from quell.engine.lower_lists import with_columns
@@ -96,8 +97,21 @@ class Columnar:
             translator = Translator(history.db, history.build, event)
             self.relations[event] = Relation(history, event, translator, self.nows)
         for level in self.dependence.levels:
+            self._supply()
             self._level([self.dependence.stores[identity] for identity in level])
+        self._supply()
         self._check_keys()
+
+    def _supply(self) -> None:
+        """Add what tests supply, as soon as what stands in its place is known."""
+        for event, relation in self.relations.items():
+            relation.supply(partial(self._is_ready, event))
+
+    def _is_ready(self, event: str, number: int) -> bool:
+        relation, graph = self.relations[event], self.dependence.graph(event)
+        return not self.dependence.is_residual(event, number) and all(
+            n in relation.columns for n in graph.reach([number]) if graph[n].op in READINGS
+        )
 
     def _check_keys(self) -> None:
         """Make sure that online no counter can have refused a key because memory was full. Raises

@@ -16,6 +16,7 @@ _SETTINGS = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "preserve_insertion_order": True,
+    "fsync_mode": "NONE",  # a crash of the machine can spoil nothing: the file is gone then
     "enable_progress_bar": True,
     "enable_progress_bar_print": False,
 }

@@ -20,7 +20,7 @@ They may be views, and their rows come in no order but by `n`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -79,6 +79,9 @@ class History:
     format: Any = None
     scans: dict[int, Scan] = field(default_factory=dict)
     """The files, by number, that SQL reads."""
+    supplied: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    """For histories made of tests: by `n`, the named values that a test supplies (`with spam = 0.95`). Only a
+    bundle made for tests has leaves for them."""
 
     def table(self, name: str) -> str:
         """A table as SQL names it."""
