@@ -58,6 +58,7 @@ class Columnar:
     _left: dict[str, str] = field(default_factory=dict)
     _cache: Cache = field(default_factory=Cache)
     _tables: int = 0
+    _counted: int = 0
 
     @property
     def history(self) -> History:
@@ -95,8 +96,7 @@ class Columnar:
         for event in history.build.analysis.symbols.schemas:
             translator = Translator(history.db, history.build, event)
             self.relations[event] = Relation(history, event, translator, self.nows)
-        for i, level in enumerate(self.dependence.levels):
-            self.say(f"counting {i + 1} of {len(self.dependence.levels)}", None)
+        for level in self.dependence.levels:
             self._supply()
             self._level([self.dependence.stores[identity] for identity in level])
         self._supply()
@@ -172,9 +172,14 @@ class Columnar:
             relation.hold(n for n in nodes if n not in relation.columns)
             self._tables += 1
             relation.keep(f"{quoted(self.history.schema)}.kept{self._tables}")
-        for tables in [self._as_tables(store) for store in stores]:
-            for event, table, columns in tables:
-                self.relations[event].join(table, columns)
+        every = sum(len(level) for level in self.dependence.levels)
+        made = []
+        for store in stores:
+            self.say("counting", self._counted / every)
+            made.append(self._as_tables(store))
+            self._counted += 1
+        for event, table, columns in (one for tables in made for one in tables):
+            self.relations[event].join(table, columns)
 
     def _needs(self, store: Store, event: str) -> Iterable[int]:
         """The nodes that counting and reading a store asks of an event."""

@@ -41,7 +41,7 @@ from quell.replay.history_scan import UNMATCHED, Scan, scan_of
 from quell.replay.history_sources import Opened, Rows
 from quell.replay.history_tables import Tables
 
-__all__ = ["Extras", "History", "Order", "ingest", "principal"]
+__all__ = ["Extras", "History", "Order", "check_usable", "ingest", "principal"]
 
 Order = Literal["time", "given"]
 """By time, equal times as the files have them; or just as the files have them, late events and all."""
@@ -95,6 +95,21 @@ class History:
         """The same without defaults: NULL where the event itself has no value."""
         return self.table(f"bare{list(self.build.analysis.symbols.schemas).index(event)}")
 
+    def cut(self, limit: int) -> None:
+        """Leave out all but the first events and labels by hand."""
+        numbers = range(len(self.columns))
+        for name in ("all", *(f"e{i}" for i in numbers), *(f"bare{i}" for i in numbers)):
+            whole = f"whole {name}"
+            self.db.con.execute(f"ALTER VIEW {self.table(name)} RENAME TO {quoted(whole)}")
+            query = f"SELECT * FROM {self.table(whole)} WHERE n <= {int(limit)}"
+            self.db.con.execute(f"CREATE VIEW {self.table(name)} AS {query}")
+        for name in ("hands", "problems"):
+            self.db.con.execute(f"DELETE FROM {self.table(name)} WHERE n > {int(limit)}")
+        count = "SELECT count(*) FROM"
+        self.events = self.db.value(f"{count} {self.table('all')}")
+        self.hands = self.db.value(f"{count} {self.table('hands')}")
+        self.problems = self.db.value(f"{count} {self.table('problems')}")
+
     def origins(self, ns: Sequence[int]) -> dict[int, tuple[int, int]]:
         """The file (an index of `files`) and the record in it, for events and labels by hand by their `n`."""
         wanted = ", ".join(str(int(n)) for n in ns)
@@ -137,17 +152,39 @@ def ingest(
 
     `files` are names, globs, folders and tables of DuckDB files (`quell.replay.history_files`); `extras` are
     values to read beside what policies read. `tell` hears how much of how much has been done. Raises
-    SourceError for what cannot be read, and for a history without an event.
+    SourceError for what cannot be read; whether there is an event is for `check_usable` to ask.
     """
     found = find(files)
     db.con.execute(f"CREATE SCHEMA {quoted(schema)}")
     reading = Reading(build, extras or {})
     history = History(
-        db, schema, build, [f.path for f in found], tuple(reading.extras), order, found=found, format=format
+        db,
+        schema,
+        build,
+        [f"{f.path}:{f.table}" if f.table else f.path for f in found],
+        tuple(reading.extras),
+        order,
+        found=found,
+        format=format,
     )
     history.columns = {e.schema.name: list(e.columns) for e in reading.events}
     _Ingest(history, reading, format, tell).run()
     return history
+
+
+def check_usable(history: History) -> None:
+    """Raises SourceError for a history without an event, which says why there is none."""
+    if history.events:
+        return
+    name = f"`{history.files[0]}`" if len(history.files) == 1 else "the history"
+    if not history.records:
+        raise SourceError(f"{name} holds no event", "it is empty")
+    if history.refused:
+        first = history.db.value(
+            f"SELECT place || ': ' || message FROM {history.table('refused')} ORDER BY file, row LIMIT 1"
+        )
+        raise SourceError(f"none of the {history.records:,} records of {name} can be taken", str(first))
+    raise SourceError(f"{name} holds no event", "it holds labels by hand, and nothing to decide")
 
 
 class _Ingest:
@@ -177,7 +214,6 @@ class _Ingest:
         history.hands, history.problems = writer.hands, writer.problems
         history.refused = writer.refused + sum(s.unmatched for s in scans.values())
         history.events = writer.n - writer.hands + scanned
-        self._check()
         self._order()
 
     def _share(self, size: int) -> Callable[[float], None]:
@@ -238,21 +274,6 @@ class _Ingest:
             f"s.message, {place} FROM ({rows}) r JOIN _said s ON s.tag IS NOT DISTINCT FROM r.tag"
         )
         self.db.con.unregister("_said")
-
-    def _check(self) -> None:
-        """Raises SourceError for a history without an event."""
-        history = self.history
-        if history.events:
-            return
-        name = f"`{history.files[0]}`" if len(history.files) == 1 else "the history"
-        if not history.records:
-            raise SourceError(f"{name} holds no event", "it is empty")
-        if history.refused:
-            first = self.db.value(
-                f"SELECT place || ': ' || message FROM {history.table('refused')} ORDER BY file, row LIMIT 1"
-            )
-            raise SourceError(f"none of the {history.records:,} records of {name} can be taken", str(first))
-        raise SourceError(f"{name} holds no event", "it holds labels by hand, and nothing to decide")
 
     def _order(self) -> None:
         """Give the rows their order, and make the tables."""
