@@ -33,7 +33,7 @@ class Database:
     def __init__(self, memory: str | None = None, threads: int | None = None) -> None:
         self.folder = tempfile.mkdtemp(prefix="quell-replay-")
         try:
-            self.con = duckdb.connect(f"{self.folder}/replay.duckdb")
+            self.con = duckdb.connect(f"{self.folder}/quell-replay.duckdb")
             for name, value in _SETTINGS.items():
                 self.con.execute(f"SET {name} = {_literal(value)}")
             self.con.execute(f"SET temp_directory = {_literal(self.folder + '/spill')}")
