@@ -224,7 +224,8 @@ class Columnar:
         for a, readings in zip(asked, found, strict=True):
             columns = {node.id: c for node, c in zip(a.nodes, readings.columns, strict=True)}
             out.append((a.event, readings.table, columns))
-            self.outcome.ways += [way for way in readings.ways if way not in self.outcome.ways]
+            ways = dict.fromkeys(readings.ways)
+            self.outcome.ways += [way for way in ways if way not in self.outcome.ways]
         return out
 
     def _source(self, source: StoreSource) -> Source:
