@@ -124,12 +124,11 @@ class Columnar:
         total = 0.0
         for event, counts in by_event.items():
             events = self.history.db.value(f"SELECT count(*) FROM {self.history.of(event)}")
-            if len(counts) * events <= most / len(by_event) and not any(
-                "sum(" in c or "count(*)" in c for c in counts
-            ):
-                continue  # there cannot be too many
-            query = f"SELECT {' + '.join(counts)} FROM ({self.relations[event].text})"
-            total += float(self.history.db.value(query) or 0)
+            at_most = len(counts) * events
+            if at_most > most / len(by_event) or any("sum(" in c or "count(*)" in c for c in counts):
+                query = f"SELECT {' + '.join(counts)} FROM ({self.relations[event].text})"
+                at_most = float(self.history.db.value(query) or 0)
+            total += at_most
         if total > most:
             raise TooManyKeys(total)
 
@@ -225,8 +224,8 @@ class Columnar:
         for a, readings in zip(asked, found, strict=True):
             columns = {node.id: c for node, c in zip(a.nodes, readings.columns, strict=True)}
             out.append((a.event, readings.table, columns))
-            for way in readings.ways:
-                self._note(a.nodes, store, way)
+            ways = dict.fromkeys(readings.ways)
+            self.outcome.ways += [way for way in ways if way not in self.outcome.ways]
         return out
 
     def _source(self, source: StoreSource) -> Source:
@@ -246,10 +245,6 @@ class Columnar:
     def _whole(self, type_: Type) -> Type:
         """A type with what records of it hold."""
         return with_columns(self.history.build.analysis.lowerer, type_)
-
-    def _note(self, nodes: Iterable[Node], store: Store, way: Way) -> None:
-        if way not in self.outcome.ways:
-            self.outcome.ways.append(way)
 
     # ---------------------------------------------------------------------------------------- deciding
 
