@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -96,6 +97,17 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@contextmanager
+def unordered(db: Database) -> Iterator[None]:
+    """Within it rows that a query keeps of others come in any order: then DuckDB packs them together before
+    it works on, which for a few of many rows takes a quarter of the time less."""
+    db.con.execute("SET preserve_insertion_order = false")
+    try:
+        yield
+    finally:
+        db.con.execute("SET preserve_insertion_order = true")
 
 
 def quoted(name: str) -> str:

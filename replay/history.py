@@ -300,8 +300,14 @@ class _Ingest:
         """How many events came after later ones, file after file."""
         late, newest = 0, None
         for scan in self.history.scans.values():
-            at = "_at" if newest is None else f"greatest(_at, {newest})"
-            times = scan.select(f"{scan.time()} AS _at")
+            at, times = "_at" if newest is None else f"greatest(_at, {newest})", scan.times()
+            first, last, back = self.db.run(
+                f"SELECT min(_at), max(_at), count(*) FILTER ((_at >= _before) IS NOT TRUE) FROM "
+                f"(SELECT _at, lag(_at) OVER () AS _before FROM ({times}))"
+            )[0]
+            if back == 1 and (newest is None or first >= newest):
+                newest = last  # only the first row does not come after another one
+                continue
             count, last = self.db.run(
                 f"SELECT count(*) FILTER (_at < _seen), max(_seen) FROM "
                 f"(SELECT _at, max({at}) OVER ({_SO_FAR}) AS _seen FROM ({times}))"
