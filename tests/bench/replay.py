@@ -154,7 +154,8 @@ def stepped(report: Report, path: Path, events: int) -> None:
         def steps(build: Build = build) -> Hits:
             return ours(build, path, "steps")
 
-        report.add(f"{what}, columns against stepping, {events:,}", *best([columns, steps], 1))
+        by_columns, by_steps = best([columns, steps], 1)
+        report.add(f"{what}, columns against stepping, {events:,}", by_columns, by_steps)
 
 
 def figures(report: Report, path: Path, events: int) -> None:
