@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -270,3 +271,10 @@ def test_only_the_modules_named_here_reach_network_processes_or_machine_code() -
 def test_only_the_modules_named_here_reach_files_environment_or_clock() -> None:
     found = {name: " ".join(sorted(reach(name, tree))) for name, tree in MODULES.items()}
     assert {name: used for name, used in found.items() if used} == REACH
+
+
+@pytest.mark.parametrize("package", ["engine", "replay"])
+def test_no_public_name_is_a_modules_name(package: str) -> None:
+    """A module that is imported takes its name in the package, and would hide what is made when asked for."""
+    modules = {path.stem for path in (ROOT / package).glob("*.py")}
+    assert not modules & set(importlib.import_module(f"quell.{package}").__all__)
