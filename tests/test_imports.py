@@ -91,7 +91,7 @@ REACH: dict[str, str] = {
     "replay.__init__": "importlib",  # public names are imported when first asked for
     "replay.cli": "sys",
     "replay.cli_compare": "pathlib",
-    "replay.cli_demo": "pathlib",
+    "replay.cli_demo": "pathlib tempfile",
     "replay.cli_features": "pathlib",
     "replay.backtest_report": "pathlib",  # names files
     "replay.cli_replay": "pathlib",
@@ -100,6 +100,7 @@ REACH: dict[str, str] = {
     "replay.compare_run": "pathlib",  # names files
     "replay.database": "shutil tempfile",  # a replay works in a folder of its own
     "replay.demo": "time",  # says how long the day took
+    "replay.demo_change": "pathlib",  # the day's first events, to replay
     "replay.history": "pathlib",  # names files
     "replay.history_files": "glob pathlib",  # finds them
     "replay.history_reading": "eval",  # what makes a row of an event is generated
