@@ -34,7 +34,7 @@ from quell.engine.schema import Field
 from quell.engine.source_base import SourceError
 from quell.engine.source_lines import JsonElements
 from quell.replay.database import Database, quoted, text_literal
-from quell.replay.history_files import Found, find
+from quell.replay.history_files import Found, as_text, find
 from quell.replay.history_reading import Extras, Reading, principal
 from quell.replay.history_rows import RowWriter
 from quell.replay.history_scan import UNMATCHED, Scan, scan_of
@@ -327,7 +327,7 @@ class _Ingest:
 
 def _shape(opened: Opened) -> tuple[str, int]:
     """How the records of a file are told."""
-    name = opened.source.name.replace("{", "{{").replace("}", "}}")
+    name = as_text(opened.source.name).replace("{", "{{").replace("}", "}}")
     if isinstance(opened.source, Rows):
         return name + " row {}", 0
     return (name + "[{}]", -1) if isinstance(opened.source, JsonElements) else (name + ":{}", 0)

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
 from quell.engine.bundle import MAX_FILES, SETTINGS
+from quell.engine.interrupts import undisturbed
 from quell.grammar.diagnostics import Report, did_you_mean
 from quell.grammar.parser import MAX_FILE, parse
 from quell.grammar.source import Source
@@ -84,7 +85,8 @@ def other_policies(against: str, policies: str | Path) -> Iterator[Other]:
             notes.append(repository.uncommitted(commit, revision))
         yield Other(folder, title, True, tuple(notes))
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        with undisturbed():
+            shutil.rmtree(made, ignore_errors=True)
 
 
 def _is_folder(path: str) -> bool:
