@@ -70,8 +70,9 @@ Pieces = dict[tuple[Any, ...], Known]
 
 @dataclass(slots=True)
 class PartMaker:
-    """Takes expressions apart on one event. `named` gathers the lets, scores and models that were met; `known`
-    has what earlier events asked for, as the parts of an expression are the same on all events of a type."""
+    """Takes expressions apart on one event. `named` gathers the lets, scores and models that were met;
+    `known` has what earlier events asked for, as the parts of an expression are the same on all events of a
+    type."""
 
     interpreter: Interpreter
     lowerer: Lowerer

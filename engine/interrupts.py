@@ -1,5 +1,5 @@
-"""Ctrl-C and a request to end (SIGTERM): both end in an exception, so that whatever is open is cleaned up, and
-neither cuts the cleaning up short."""
+"""Ctrl-C and a request to end (SIGTERM): both end in an exception, so that whatever is open is cleaned up,
+and neither cuts the cleaning up short."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def undisturbed() -> Iterator[None]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
-        for number in dict.fromkeys(waiting):
-            signal.raise_signal(number)
+        for heard_number in dict.fromkeys(waiting):
+            signal.raise_signal(heard_number)
 
 
 def end_on_request() -> None:
