@@ -7,6 +7,7 @@ What cannot go this way, and what is quicker otherwise, is said by `quell.replay
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -114,10 +115,18 @@ class Columnar:
                 "sum(" in c or "count(*)" in c for c in counts
             ):
                 continue  # there cannot be too many
-            query = f"SELECT {' + '.join(counts)} FROM ({self.relations[event].text})"
-            total += float(self.history.db.value(query) or 0)
+            said = " + ".join(f"{many} * ({c})" for c, many in Counter(counts).items())
+            # What was counted is joined to the relation: a key that is a field needs none of it.
+            text = self.history.of(event) if self._are_fields(event) else f"({self.relations[event].text})"
+            total += float(self.history.db.value(f"SELECT {said} FROM {text}") or 0)
         if total > most:
             raise TooManyKeys(total)
+
+    def _are_fields(self, event: str) -> bool:
+        """Whether all keys that an event type is counted under are fields."""
+        sources = (s for store in self.dependence.stores.values() for s in store.sources if s.event == event)
+        graph = self.dependence.graph(event)
+        return all(graph[k].op == "field" for s in sources for k in s.keys)
 
     def _keys_of(self, source: StoreSource) -> str:
         """About how many keys one event type brings to a store, rather too many than too few."""
