@@ -191,7 +191,7 @@ def large(folder: Path, events: int, memory: str) -> str:
     write_events(path, events)
     (folder / "policies").mkdir()
     (folder / "policies" / "b.quell").write_text(policy([*RULES, *COUNTED], COUNTERS))
-    command = [sys.executable, "-m", "quell", "replay", str(folder / "policies")]
+    command = [str(Path(sys.executable).parent / "quell"), "replay", str(folder / "policies")]
     command += ["--events", str(path), "--memory", memory]
     began = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", _PEAK, *command], capture_output=True, text=True, check=True)
