@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from quell.engine.cli_group import Unreadable, told_os_error
+from quell.engine.interrupts import undisturbed
 
 STDIO = "-"
 """The file name that stands for standard input and output."""
@@ -107,7 +108,8 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
         part.chmod(mode)
         part.replace(target)
     except BaseException as error:
-        part.unlink(missing_ok=True)
+        with undisturbed():
+            part.unlink(missing_ok=True)
         if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
             raise Unreadable(unusable(path, error)) from error
         raise
@@ -121,9 +123,10 @@ def _umask() -> int:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put text in a file, whole or not at all."""
+    """Put text in a file, whole or not at all. Lone surrogates, which names of files may have, are spelt
+    out."""
     with whole(path) as file:
-        file.write(text.encode())
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def missing_parent(path: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from quell.engine.interrupts import TERMINATED, end_on_request, hear_no_more
+
 OK = 0
 FINDINGS = 1
 USAGE = 2
@@ -27,6 +29,7 @@ EXIT_CODES: dict[int, str] = {
     DEFECT: "a defect of Quell itself",
     INTERRUPTED: "interrupted (Ctrl-C)",
     CLOSED: "the reader of a pipe went away",
+    TERMINATED: "asked to end (SIGTERM)",
 }
 """Every exit status of `quell`, with what it means."""
 
@@ -100,6 +103,16 @@ class Commands(click.Group):
         except BrokenPipeError as error:
             raise _Closed from error
         return result
+
+    def __call__(self, *args: Any, **how: Any) -> Any:
+        """Run as the one thing that a process does."""
+        end_on_request()
+        try:
+            return self.main(*args, **how)
+        except KeyboardInterrupt:  # one more, while the first was told
+            sys.exit(INTERRUPTED)
+        finally:
+            hear_no_more()
 
     def main(
         self,

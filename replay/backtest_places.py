@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from quell.replay.database import text_literal
 from quell.replay.history import History
+from quell.replay.history_files import as_text
 
 
 def places(history: History, table: str) -> str:
@@ -23,11 +24,12 @@ def numbers(history: History, table: str) -> str:
 
 def find(history: History, wanted: str) -> int | None:
     """The first event of a history with this place or id; None where there is none."""
-    table = history.table("all")
+    table, wanted = history.table("all"), as_text(wanted)
     named = [f"{places(history, 'a')} = $1"]
     for file, path in enumerate(history.files):
         for name in dict.fromkeys((path, path.rpartition("/")[2])):
-            named.append(f"a.file = {file} AND {text_literal(name + ':')} || {numbers(history, 'a')} = $1")
+            before = text_literal(as_text(name) + ":")
+            named.append(f"a.file = {file} AND {before} || {numbers(history, 'a')} = $1")
     n = history.db.value(f"SELECT min(n) FROM {table} a WHERE {' OR '.join(named)}", wanted)
     if n is None:
         n = history.db.value(f"SELECT min(n) FROM {table} WHERE id = $1", wanted)

@@ -203,6 +203,18 @@ def opened(memory: str | None, threads: int | None) -> Iterator[Database]:
     except duckdb.OutOfMemoryException as error:
         hint = "give it more with --memory, or fewer --threads"
         raise Unreadable("the replay does not fit in the memory it was given", hint) from error
+    except duckdb.IOException as error:
+        raise _unwritable(str(error)) from error
+
+
+def _unwritable(said: str) -> Unreadable:
+    """What to say where the database could not read or write: in nearly all cases its disk is full."""
+    if "no space left" in said.lower():
+        return Unreadable(
+            "there is no space left on the disk that the replay works on", "TMPDIR names a folder with more"
+        )
+    told = " ".join(said.removeprefix("IO Error: ").split())[:300]
+    return Unreadable("a file cannot be read or written", f"DuckDB says: {told}")
 
 
 @contextmanager

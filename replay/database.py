@@ -5,11 +5,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
 import duckdb
+
+from quell.engine.interrupts import undisturbed
 
 _SETTINGS = {
     "TimeZone": "UTC",
@@ -32,8 +36,10 @@ class Database:
 
     def __init__(self, memory: str | None = None, threads: int | None = None) -> None:
         self.folder = tempfile.mkdtemp(prefix="quell-replay-")
+        # Should an interrupt keep it from being closed, it is gone when the process ends.
+        self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         try:
-            self.con = duckdb.connect(f"{self.folder}/replay.duckdb")
+            self.con = duckdb.connect(f"{self.folder}/quell-replay.duckdb")
             for name, value in _SETTINGS.items():
                 self.con.execute(f"SET {name} = {_literal(value)}")
             self.con.execute(f"SET temp_directory = {_literal(self.folder + '/spill')}")
@@ -42,15 +48,16 @@ class Database:
             if threads is not None:
                 self.con.execute(f"SET threads = {threads}")
         except BaseException:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._remove()
             raise
 
     def close(self) -> None:
         """Close the connection and remove the folder."""
-        try:
-            self.con.close()
-        finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        with undisturbed():
+            try:
+                self.con.close()
+            finally:
+                self._remove()
 
     def run(self, query: str, tell: Callable[[float], None] = lambda share: None) -> list[tuple[Any, ...]]:
         """All rows of a query that may take long: an interrupt stops it at once, and `tell` hears its share.
@@ -73,8 +80,9 @@ class Database:
             while not ended.wait(0.1):
                 tell(max(0.0, self.con.query_progress()) / 100)
         except BaseException:
-            self.con.interrupt()
-            worker.join()
+            with undisturbed():
+                self.con.interrupt()
+                worker.join()
             raise
         if failed:
             raise failed[0]
@@ -96,6 +104,17 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@contextmanager
+def unordered(db: Database) -> Iterator[None]:
+    """Within it rows that a query keeps of others come in any order: then DuckDB packs them together before
+    it works on, which for a few of many rows takes a quarter of the time less."""
+    db.con.execute("SET preserve_insertion_order = false")
+    try:
+        yield
+    finally:
+        db.con.execute("SET preserve_insertion_order = true")
 
 
 def quoted(name: str) -> str:

@@ -34,7 +34,7 @@ from quell.engine.schema import Field
 from quell.engine.source_base import SourceError
 from quell.engine.source_lines import JsonElements
 from quell.replay.database import Database, quoted, text_literal
-from quell.replay.history_files import Found, find
+from quell.replay.history_files import Found, as_text, find
 from quell.replay.history_reading import Extras, Reading, principal
 from quell.replay.history_rows import RowWriter
 from quell.replay.history_scan import UNMATCHED, Scan, scan_of
@@ -300,8 +300,14 @@ class _Ingest:
         """How many events came after later ones, file after file."""
         late, newest = 0, None
         for scan in self.history.scans.values():
-            at = "_at" if newest is None else f"greatest(_at, {newest})"
-            times = scan.select(f"{scan.time()} AS _at")
+            at, times = "_at" if newest is None else f"greatest(_at, {newest})", scan.times()
+            first, last, back = self.db.run(
+                f"SELECT min(_at), max(_at), count(*) FILTER ((_at >= _before) IS NOT TRUE) FROM "
+                f"(SELECT _at, lag(_at) OVER () AS _before FROM ({times}))"
+            )[0]
+            if back == 1 and (newest is None or first >= newest):
+                newest = last  # only the first row does not come after another one
+                continue
             count, last = self.db.run(
                 f"SELECT count(*) FILTER (_at < _seen), max(_seen) FROM "
                 f"(SELECT _at, max({at}) OVER ({_SO_FAR}) AS _seen FROM ({times}))"
@@ -321,7 +327,7 @@ class _Ingest:
 
 def _shape(opened: Opened) -> tuple[str, int]:
     """How the records of a file are told."""
-    name = opened.source.name.replace("{", "{{").replace("}", "}}")
+    name = as_text(opened.source.name).replace("{", "{{").replace("}", "}}")
     if isinstance(opened.source, Rows):
         return name + " row {}", 0
     return (name + "[{}]", -1) if isinstance(opened.source, JsonElements) else (name + ":{}", 0)

@@ -48,13 +48,18 @@ class Found:
 def find(files: Sequence[str | Path]) -> list[Found]:
     """The files that names, globs and folders stand for: as given, those of one glob or folder by their path.
     A file that is named twice is read once. Raises SourceError for a name that finds nothing."""
-    if not files:
+    if not files or "" in map(str, files):
         raise SourceError("no history is named", "name a file, a folder or a glob such as `logs/*.parquet`")
     found: dict[tuple[str, str], Found] = {}
     for given in files:
         for one in _one(str(given)):
             found.setdefault((_absolute(one.path), one.table), one)
     return list(found.values())
+
+
+def as_text(name: str) -> str:
+    """A file's name as text: bytes of it that are none, which Python keeps as lone surrogates, spelt out."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _absolute(path: str) -> str:
@@ -135,9 +140,9 @@ def _hive(path: str) -> tuple[tuple[str, str | int | None], ...]:
     for part in Path(path).parts[:-1]:
         key, equals, value = part.partition("=")
         if key and equals:
-            text = unquote(value)
+            text = as_text(unquote(value))
             plain: str | int = int(text) if _WHOLE.fullmatch(text) else text
-            found[unquote(key)] = None if text in ("", _NOTHING) else plain
+            found[as_text(unquote(key))] = None if text in ("", _NOTHING) else plain
     return tuple(found.items())
 
 

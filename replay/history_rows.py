@@ -22,6 +22,7 @@ from quell.engine.source_base import Payload
 from quell.engine.sources import read_record
 from quell.engine.symbols import Symbols
 from quell.replay.database import Database, quoted
+from quell.replay.history_files import as_text
 from quell.replay.history_reading import ENTITY, Besides, Reading
 
 PACK = 4_096
@@ -157,7 +158,7 @@ class RowWriter:
     def refuse(self, file: int, row: int, entry: Refusal, place: str) -> None:
         """Note a record that was not taken."""
         self.refused += 1
-        said = (file, row, entry.event or None, entry.kind, entry.path, str(entry), place)
+        said = (file, row, entry.event or None, entry.kind, entry.path, str(entry), as_text(place))
         held = self._tables["refused"][1]
         held.append(said)
 

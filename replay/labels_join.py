@@ -12,6 +12,7 @@ from quell.replay.backtest_places import numbers, places
 from quell.replay.backtest_values import text_of
 from quell.replay.database import Database, text_literal
 from quell.replay.history import History
+from quell.replay.history_files import as_text
 from quell.replay.labels import LabelsError, Truth, labelled, table_of
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ def _by_id(history: History, labels: FileLabels, rows: str) -> str:
 def _by_place(history: History, labels: FileLabels, rows: str) -> str:
     named = [f"{places(history, 'a')} AS place"]
     if history.places:
-        paths = ", ".join(text_literal(path) for path in history.files)
-        names = ", ".join(text_literal(path.rpartition("/")[2]) for path in history.files)
+        paths = ", ".join(text_literal(as_text(path)) for path in history.files)
+        names = ", ".join(text_literal(as_text(path.rpartition("/")[2])) for path in history.files)
         number = numbers(history, "a")
         named += [f"[{several}][a.file + 1] || ':' || {number} AS place" for several in (paths, names)]
     forms = " UNION ".join(f'SELECT a.n, a."at", {form} FROM {history.table("all")} a' for form in named)

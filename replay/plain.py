@@ -71,7 +71,8 @@ class _Writer:
         return (
             f"INSERT INTO {self.outcome.table('hits')} SELECT c.n, {text_literal(rule.event)}, c.at, "
             f"{text_literal(rule.name)}, '{'fired' if rule.live else 'shadow'}', {verdict}, {message}, NULL "
-            f"FROM (SELECT * FROM {self.made.table} WHERE {self._when(rule)} AND {self.alone}) c{source}"
+            f"FROM (SELECT * FROM {self.made.table} WHERE {self._when(rule)} AND {self.alone}) c{source} "
+            "ORDER BY c.n"
         )
 
     def _message(self, rule: LoweredRule) -> tuple[str, str]:
@@ -106,5 +107,5 @@ class _Writer:
         somewhere = " OR ".join(self._when(r) for r in self.rules)
         return (
             f"INSERT INTO {self.outcome.table('decisions')} SELECT n, n, {verdict} FROM {self.made.table} "
-            f"WHERE ({somewhere}) AND {self.alone}"
+            f"WHERE ({somewhere}) AND {self.alone} ORDER BY n"
         )

@@ -55,6 +55,10 @@ class Relation:
         """A condition over the relation: true exactly where the node is."""
         return self.translator.true(number, self.columns)
 
+    def where(self, number: int) -> str:
+        """The same for a WHERE."""
+        return self.translator.where(number, self.columns)
+
     def said(self, number: int) -> str:
         """A node in the analyst's words, as far as the policies have any for it."""
         span = self.graph.spans.get(number)
@@ -82,10 +86,11 @@ class Relation:
         otherwise = self.sql(node.args[0])
         return f"CASE{cases} ELSE {otherwise} END" if cases else otherwise
 
-    def share(self, roots: Sequence[int]) -> None:
-        """Give what several roots need a column of its own, where that is worth it."""
+    def share(self, roots: Sequence[int], asked: bool = False) -> None:
+        """Give what several roots need a column of its own, where that is worth it; `asked` says that most
+        rows see the roots only in a WHERE."""
         self._shares += 1
-        made = self.translator.over(f"({self._text})", roots, self.columns, f"x{self._shares}_")
+        made = self.translator.over(f"({self._text})", roots, self.columns, f"x{self._shares}_", asked)
         new = {n: column for n, column in made.columns.items() if n not in self.columns}
         if new:
             self._text = f"SELECT * FROM {made.relation}"

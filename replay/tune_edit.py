@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -64,11 +65,27 @@ def _unified(before: str, after: str, name: str) -> list[str]:
     """The lines of a unified diff of one file. Lines end where the file's do."""
     a, b = _lines(before), _lines(after)
     out = []
-    for line in difflib.unified_diff(a, b, f"a/{name}", f"b/{name}"):
+    for line in difflib.unified_diff(a, b, _named(f"a/{name}"), _named(f"b/{name}")):
         out.append(line)
         if not line.endswith("\n"):
             out.append("\n\\ No newline at end of file\n")
     return out
+
+
+def _named(name: str) -> str:
+    """A file's name as git and patch read it: in quotes where it has characters that end a name, and with a
+    tab behind it where it has spaces."""
+    if not re.search(r'["\\\x00-\x1f\x7f]', name):
+        return name + "\t" if " " in name else name
+    made = "".join(_ESCAPES.get(c) or (c if c.isprintable() else _octal(c)) for c in name)
+    return f'"{made}"'
+
+
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def _octal(c: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in c.encode("utf-8", "surrogateescape"))
 
 
 def _lines(text: str) -> list[str]:

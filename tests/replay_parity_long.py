@@ -73,7 +73,7 @@ def round_of(
     @settings(
         max_examples=ROUND,
         phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[*HealthCheck.__members__.values()],
         deadline=None,
         database=None,
         derandomize=False,

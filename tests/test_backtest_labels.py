@@ -252,6 +252,7 @@ def test_known_at_tells_what_was_caught_before(
     assert high is not None
     caught = [s for s in seen if s.who == "ann" and "high" in s.hit]
     assert high.early == sum(s.decision.at < middle for s in caught)
+    assert high.early is not None
     assert 0 < high.early < high.right
     report = run(history, file, known_by=middle)
     check(report, seen, lambda s: True if s.who == "ann" else None)

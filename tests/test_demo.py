@@ -162,6 +162,7 @@ def test_the_change_is_judged_by_the_truth(kept: tuple[Path, str], data: dict[st
     lines = (folder / "events.jsonl").read_bytes().splitlines()[:REPLAYED]
     truths = [json.loads(x) for x in (folder / "truth.jsonl").read_text(encoding="utf-8").splitlines()]
     acts: dict[str, list[bool]] = {}
+    taken: list[bool] = []
     for name in ("policies", "changed"):
         answers = list(Stepper.load(folder / name).decide_many(lines))
         acts[name] = [isinstance(a, Decision) and a.verdict in data["acted_on"] for a in answers]

@@ -83,6 +83,7 @@ REACH: dict[str, str] = {
     "engine.stepper": "pathlib",  # opens a bundle for a service
     "engine.event_code": "compile exec",  # the decoder of an event type is generated
     "engine.event_match": "eval",  # so is what tells event types apart
+    "engine.interrupts": "signal",  # cleaning up is not cut short
     "engine.link": "compile exec",  # and the function that decides
     "engine.snapshot": "os pathlib",  # what an engine remembers, in a file that is whole or not there
     "engine.source_streams": "io os pathlib",  # histories are files or standard input
@@ -105,7 +106,7 @@ REACH: dict[str, str] = {
     "replay.history_files": "glob pathlib",  # finds them
     "replay.history_reading": "eval",  # what makes a row of an event is generated
     "replay.history_sources": "pathlib",  # opens them
-    "replay.interrupt": "os signal",  # Ctrl-C stops a query
+    "replay.interrupt": "os signal sys time",  # Ctrl-C stops a query
     "replay.labels": "pathlib",  # whether labels are a file
     "replay.library": "pathlib",  # names files
     "replay.library_compare": "pathlib",  # names files

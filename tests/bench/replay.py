@@ -154,7 +154,8 @@ def stepped(report: Report, path: Path, events: int) -> None:
         def steps(build: Build = build) -> Hits:
             return ours(build, path, "steps")
 
-        report.add(f"{what}, columns against stepping, {events:,}", *best([columns, steps], 1))
+        by_columns, by_steps = best([columns, steps], 1)
+        report.add(f"{what}, columns against stepping, {events:,}", by_columns, by_steps)
 
 
 def figures(report: Report, path: Path, events: int) -> None:
@@ -190,7 +191,7 @@ def large(folder: Path, events: int, memory: str) -> str:
     write_events(path, events)
     (folder / "policies").mkdir()
     (folder / "policies" / "b.quell").write_text(policy([*RULES, *COUNTED], COUNTERS))
-    command = [sys.executable, "-m", "quell", "replay", str(folder / "policies")]
+    command = [str(Path(sys.executable).parent / "quell"), "replay", str(folder / "policies")]
     command += ["--events", str(path), "--memory", memory]
     began = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", _PEAK, *command], capture_output=True, text=True, check=True)
