@@ -60,7 +60,9 @@ def backtest_change(
 ) -> Comparison:
     """Replay both bundles on what `beginning` wrote into `folder`. The report names files and policies as if
     they lay in the folder `name`, where `quell demo --keep` puts them. Raises SourceError."""
-    asked = Asked(policies=f"{name}/{CHANGED}", labels=str(folder / TRUTH), positive=(POSITIVE,))
+    asked = Asked(
+        explained=False, policies=f"{name}/{CHANGED}", labels=str(folder / TRUTH), positive=(POSITIVE,)
+    )
     other = f"{name}/{POLICIES}"
     pair = Pair.of(before, after, asked, other)
     read = histories(db, pair, [folder / EVENTS], tell)
