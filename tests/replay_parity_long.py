@@ -30,6 +30,8 @@ ROUND = 10
 UNHURRIED = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much,
              HealthCheck.large_base_example]  # fmt: skip
 ORDERS: tuple[Order, ...] = ("time", "given")
+ASKING = st.sampled_from([False, False, True]).flatmap(lambda on: st.integers(0, 2**32) if on else st.none())
+"""Which lets remote models answer, in a third of the bundles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,13 @@ class Example:
     probed: bool
     order: Order
     clock: tuple[int, int]
+    asking: int | None
     case: Case
 
     def differences(self) -> list[str]:
         """What the two ways do differently; what is raised is a difference too."""
         try:
-            return replayed(self.case, self.order, self.clock, self.probed)
+            return replayed(self.case, self.order, self.clock, self.probed, self.asking)
         except Exception:
             return [traceback.format_exc()]
 
@@ -57,7 +60,8 @@ class Example:
         )
         return (
             f"focus {self.focus}, {'every value' if self.probed else 'decisions'}, order {self.order}, "
-            f"block and lateness {self.clock}\n\n{case.text}\n{lists}\n--- events{events}"
+            f"block and lateness {self.clock}, remote models by {self.asking}\n\n{case.text}\n"
+            f"{lists}\n--- events{events}"
         )
 
 
@@ -75,16 +79,16 @@ def round_of(
     @settings(
         max_examples=ROUND,
         phases=[Phase.generate],
-        suppress_health_check=[*HealthCheck.__members__.values()],
+        suppress_health_check=UNHURRIED,
         deadline=None,
         database=None,
         derandomize=False,
     )
-    @given(cases(focus), st.sampled_from(ORDERS), st.sampled_from(CLOCKS))
-    def run(case: Case, order: Order, clock: tuple[int, int]) -> None:
+    @given(cases(focus), st.sampled_from(ORDERS), st.sampled_from(CLOCKS), ASKING)
+    def run(case: Case, order: Order, clock: tuple[int, int], asking: int | None) -> None:
         nonlocal drawn
         drawn += 1
-        example = Example(focus, probed, order, clock, case)
+        example = Example(focus, probed, order, clock, asking, case)
         differences = judge(example)
         if differences:
             found.append((example, differences))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from quell.signals.clock import BLOCK, LATENESS
 from tests.replay_parity import differences, parity
 from tests.strategies_policy import Case, cases
 from tests.test_generated import compiled
+from tests.test_generated_remote import asked
 
 EXAMPLES = int(os.environ.get("QUELL_PARITY_EXAMPLES", "25"))
 """Examples of each kind: some of them here, many more where there is time (`QUELL_PARITY_EXAMPLES=1000`)."""
@@ -36,8 +38,12 @@ CLOCKS = ((BLOCK, LATENESS), (3, LATENESS), (1, LATENESS), (3, 5_000_000), (1, 0
 of a later time."""
 
 
-def replayed(case: Case, order: Order, clock: tuple[int, int], probed: bool) -> list[str]:
-    analysis = compiled(case)
+def replayed(
+    case: Case, order: Order, clock: tuple[int, int], probed: bool, asking: int | None = None
+) -> list[str]:
+    """What the two ways do differently; `asking` is the seed that picks lets which remote models answer."""
+    turned = None if asking is None else asked(case, random.Random(asking))
+    analysis = compiled(case) if turned is None else turned.remote
     block, lateness = clock
     analysis.files.settings = replace(analysis.files.settings, lateness=lateness)
     made = build_probed(analysis) if probed else build(analysis)
@@ -55,6 +61,16 @@ def test_columns_decide_what_the_engine_decides(focus: str, probed: bool, data: 
     case = data.draw(cases(focus))
     order: Order = data.draw(st.sampled_from(["time", "given"]))
     found = replayed(case, order, data.draw(st.sampled_from(CLOCKS)), probed)
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("probed", [True, False], ids=["every value", "decisions"])
+@given(cases("state"), st.integers(0, 2**32), st.sampled_from(CLOCKS))
+@settings(max_examples=EXAMPLES)
+def test_remote_models_that_nobody_asks_are_missing(
+    probed: bool, case: Case, asking: int, clock: tuple[int, int]
+) -> None:
+    found = replayed(case, "given", clock, probed, asking)
     assert not found, "\n".join(found)
 
 
