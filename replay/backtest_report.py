@@ -20,8 +20,8 @@ from quell.replay import run as replaying
 from quell.replay.backtest_frame import Frame
 from quell.replay.backtest_notes import notes
 from quell.replay.backtest_rules import Events, overlaps, rule_rows, verdict_rows
-from quell.replay.backtest_samples import chosen, samples, told
-from quell.replay.backtest_source import span, warmup, windows
+from quell.replay.backtest_samples import chosen, messages, samples, told
+from quell.replay.backtest_source import check_period, span, warmup, windows
 from quell.replay.backtest_values import Beside
 from quell.replay.backtest_weight import Weight, read_weight
 from quell.replay.database import Database
@@ -119,6 +119,7 @@ def read(
     check_usable(history)
     if asked.limit is not None:
         history.cut(asked.limit)
+    check_period(history, asked.start, asked.until, asked.warm_up == "leave-out")
     return history
 
 
@@ -185,7 +186,12 @@ def _figures(outcome: Outcome, frame: Frame, prepared: Prepared) -> Backtest:
         verdicts=verdict_rows(frame, events, analysis),
         rules=rules,
         overlaps=overlaps(frame, rules),
-        warmup=warmup(outcome.history, prepared.asked.warm_up == "leave-out"),
+        warmup=warmup(
+            outcome.history,
+            prepared.asked.warm_up == "leave-out",
+            prepared.asked.start,
+            prepared.asked.until,
+        ),
         ways=list(outcome.ways),
         seconds=outcome.seconds,
         events=sum(over_time),
@@ -227,5 +233,9 @@ def _add_samples(report: Backtest, outcome: Outcome, frame: Frame, asked: Asked,
         tell("explaining samples", None)
         for n, explanation in replaying.explanations(outcome, wanted).items():
             found[n] = msgspec.structs.replace(found[n], explanation=told(explanation))
+    said = messages(frame, wanted)
     for row in report.rules:
-        row.samples = [found[n] for n in picked.get(row.rule, ())]
+        row.samples = [
+            msgspec.structs.replace(found[n], because=said.get((row.rule, n)))
+            for n in picked.get(row.rule, ())
+        ]

@@ -55,7 +55,8 @@ class History:
     """What `ingest` made: the schema of the database that holds the tables, and figures of the files.
 
     `late` counts the events that came after later ones in the order of the files; `sorted` says that the
-    order of the tables is that of time. `problems` counts values, not events.
+    order of the tables is that of time. `problems` counts values, not events. `limited` says that `cut` left
+    some out.
     """
 
     db: Database
@@ -70,6 +71,7 @@ class History:
     refused: int = 0
     problems: int = 0
     late: int = 0
+    limited: bool = False
     sorted: bool = True
     columns: dict[str, list[tuple[str, Field]]] = field(default_factory=dict)
     """By event type: the columns of its table with the fields they hold."""
@@ -97,6 +99,7 @@ class History:
 
     def cut(self, limit: int) -> None:
         """Leave out all but the first events and labels by hand."""
+        self.limited = self.limited or limit < self.events + self.hands
         numbers = range(len(self.columns))
         for name in ("all", *(f"e{i}" for i in numbers), *(f"bare{i}" for i in numbers)):
             whole = f"whole {name}"

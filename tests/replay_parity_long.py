@@ -22,11 +22,13 @@ from hypothesis import strategies as st
 
 from quell.replay.history import Order
 from tests.strategies_policy import Case, cases
-from tests.test_replay_parity import BLOCKS, replayed
+from tests.test_replay_parity import CLOCKS, replayed
 
 FOCI = ("any", "values", "state", "counters")
 ROUND = 10
 """Examples of one kind before the next kind has its turn."""
+UNHURRIED = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much,
+             HealthCheck.large_base_example]  # fmt: skip
 ORDERS: tuple[Order, ...] = ("time", "given")
 
 
@@ -37,13 +39,13 @@ class Example:
     focus: str
     probed: bool
     order: Order
-    block: int
+    clock: tuple[int, int]
     case: Case
 
     def differences(self) -> list[str]:
         """What the two ways do differently; what is raised is a difference too."""
         try:
-            return replayed(self.case, self.order, self.block, self.probed)
+            return replayed(self.case, self.order, self.clock, self.probed)
         except Exception:
             return [traceback.format_exc()]
 
@@ -55,7 +57,7 @@ class Example:
         )
         return (
             f"focus {self.focus}, {'every value' if self.probed else 'decisions'}, order {self.order}, "
-            f"block {self.block}\n\n{case.text}\n{lists}\n--- events{events}"
+            f"block and lateness {self.clock}\n\n{case.text}\n{lists}\n--- events{events}"
         )
 
 
@@ -78,11 +80,11 @@ def round_of(
         database=None,
         derandomize=False,
     )
-    @given(cases(focus), st.sampled_from(ORDERS), st.sampled_from(BLOCKS))
-    def run(case: Case, order: Order, block: int) -> None:
+    @given(cases(focus), st.sampled_from(ORDERS), st.sampled_from(CLOCKS))
+    def run(case: Case, order: Order, clock: tuple[int, int]) -> None:
         nonlocal drawn
         drawn += 1
-        example = Example(focus, probed, order, block, case)
+        example = Example(focus, probed, order, clock, case)
         differences = judge(example)
         if differences:
             found.append((example, differences))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,18 +24,22 @@ from quell.replay.history import Order, ingest
 from quell.replay.outcome import Outcome
 from quell.replay.simulate import simulate_lines
 from quell.replay.stepping import step
+from quell.signals.clock import BLOCK, LATENESS
 from tests.replay_parity import differences, parity
 from tests.strategies_policy import Case, cases
 from tests.test_generated import compiled
 
 EXAMPLES = int(os.environ.get("QUELL_PARITY_EXAMPLES", "25"))
 """Examples of each kind: some of them here, many more where there is time (`QUELL_PARITY_EXAMPLES=1000`)."""
-BLOCKS = (256, 3, 1)
-"""Events in a block of the watermark: with few, late events count as of a later time."""
+CLOCKS = ((BLOCK, LATENESS), (3, LATENESS), (1, LATENESS), (3, 5_000_000), (1, 0), (2, 1_000_000))
+"""Events in a block of the watermark, and how old an event may be: with few and little, late events count as
+of a later time."""
 
 
-def replayed(case: Case, order: Order, block: int, probed: bool) -> list[str]:
+def replayed(case: Case, order: Order, clock: tuple[int, int], probed: bool) -> list[str]:
     analysis = compiled(case)
+    block, lateness = clock
+    analysis.files.settings = replace(analysis.files.settings, lateness=lateness)
     made = build_probed(analysis) if probed else build(analysis)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "events.jsonl"
@@ -49,7 +54,7 @@ def replayed(case: Case, order: Order, block: int, probed: bool) -> list[str]:
 def test_columns_decide_what_the_engine_decides(focus: str, probed: bool, data: st.DataObject) -> None:
     case = data.draw(cases(focus))
     order: Order = data.draw(st.sampled_from(["time", "given"]))
-    found = replayed(case, order, data.draw(st.sampled_from(BLOCKS)), probed)
+    found = replayed(case, order, data.draw(st.sampled_from(CLOCKS)), probed)
     assert not found, "\n".join(found)
 
 
