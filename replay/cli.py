@@ -59,6 +59,7 @@ def main() -> None:
       quell demo
       quell init policies
       quell check policies && quell test policies
+      quell replay policies --events history.jsonl
     """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any
@@ -116,11 +117,13 @@ def _print_backtest(report: Backtest, ways: bool) -> None:
 
 
 def _compare(change: Change, asked: Asked, events: tuple[str, ...], said: dict[str, Any]) -> int:
-    """What changes against other policies."""
+    """What changes against other policies. Of events that each version shows by itself, which are not those
+    that changed, only the JSON report has the reasons."""
     from quell.replay.cli_compare_view import print_comparison
     from quell.replay.compare_run import Pair, compared, histories
 
     assert change.other is not None and change.other_build is not None
+    asked = replace(asked, explained=said["as_json"])
     with opened(said["memory"], said["threads"]) as db, progress() as tell:
         pair = Pair.of(change.other_build, change.build, asked, change.other.title)
         before, after = histories(db, pair, events, tell)
