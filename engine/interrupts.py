@@ -1,5 +1,5 @@
-"""Ctrl-C and a request to end (SIGTERM): both end in an exception, so that whatever is open is cleaned up, and
-neither cuts the cleaning up short."""
+"""Ctrl-C and a request to end (SIGTERM): both end in an exception, so that whatever is open is cleaned up,
+and neither cuts the cleaning up short."""
 
 from __future__ import annotations
 

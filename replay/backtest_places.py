@@ -28,7 +28,8 @@ def find(history: History, wanted: str) -> int | None:
     named = [f"{places(history, 'a')} = $1"]
     for file, path in enumerate(history.files):
         for name in dict.fromkeys((path, path.rpartition("/")[2])):
-            named.append(f"a.file = {file} AND {text_literal(as_text(name) + ':')} || {numbers(history, 'a')} = $1")
+            before = text_literal(as_text(name) + ":")
+            named.append(f"a.file = {file} AND {before} || {numbers(history, 'a')} = $1")
     n = history.db.value(f"SELECT min(n) FROM {table} a WHERE {' OR '.join(named)}", wanted)
     if n is None:
         n = history.db.value(f"SELECT min(n) FROM {table} WHERE id = $1", wanted)

@@ -29,7 +29,7 @@ from quell.replay.history import History
 from quell.replay.history_types import arrow_type
 from quell.replay.named_values import TAP
 from quell.replay.outcome import Outcome
-from quell.replay.stepping import entries
+from quell.replay.stepping import decided, entries
 
 BATCH = 8_192
 
@@ -66,7 +66,7 @@ def columns_of(
     for done, (n, entry) in enumerate(entries(replace(history, build=made)), 1):
         now = n
         if isinstance(entry, Decoded):
-            stepper.decide_decoded(entry, observe)
+            decided(n, stepper.decide_decoded(entry, observe))
         else:
             stepper.act(entry)
         if done % 1024 == 0:
