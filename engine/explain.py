@@ -18,7 +18,7 @@ from quell.engine.decision import Acted, Decision, Refused
 from quell.engine.events import Decoded, Refusal
 from quell.engine.explain_missing import why_missing
 from quell.engine.explain_notes import tell
-from quell.engine.explain_parts import PartMaker, Piece
+from quell.engine.explain_parts import PartMaker, Piece, Pieces
 from quell.engine.explain_roles import settle
 from quell.engine.explanation import (
     OUTCOMES,
@@ -55,6 +55,8 @@ class Explainer:
         self._readers = FieldReaders(engine.bundle)
         self._plans: dict[str, dict[str, dict[int, int]]] = {}
         self._costs: dict[str, Costs] = {}
+        self._pieces: Pieces = {}
+        self._names: dict[str, tree.Name] = {}
 
     def decide(self, event: Event | Decoded) -> Explanation | Acted | Refused:
         """The decision for an event, explained, or why the event was refused; a label by hand has nothing to
@@ -74,7 +76,8 @@ class Explainer:
         """What is to be said of an event, taken while it is decided."""
         interpreter = self.interpreter(decoded, hits)
         sources = self.engine.bundle.analysis.files.sources
-        maker = PartMaker(interpreter, self.engine.bundle.analysis.lowerer, sources)
+        lowerer = self.engine.bundle.analysis.lowerer
+        maker = PartMaker(interpreter, lowerer, sources, known=self._pieces)
         return Account(self, interpreter, maker)
 
     def interpreter(self, decoded: Decoded, hits: list[Hit]) -> Interpreter:
@@ -83,6 +86,10 @@ class Explainer:
         return Interpreter(
             engine.bundle, engine.state, decoded, hits, engine.injected, self._readers, engine.asked
         )
+
+    def name(self, declared: tree.Ident) -> tree.Name:
+        """A declared name as an expression, the same one every time."""
+        return self._names.setdefault(declared.name, tree.Name(declared.name, span=declared.span))
 
     def asked(self, event: str, rule: str) -> dict[int, int]:
         """In which place the plan asks for each part of a rule's condition."""
@@ -187,7 +194,7 @@ class Account:
         declared = let or symbols.scores.get(name) or symbols.models[name]
         where = place(declared.name.span, self.maker.sources)
         if let is None or name in self.interpreter.injected:
-            part = self.maker.part(self.maker.piece(tree.Name(name, span=declared.name.span), scope))
+            part = self.maker.part(self.maker.piece(self._explainer.name(declared.name), scope))
             text = "supplied by the test" if name in self.interpreter.injected else self._file(name)
         else:
             part = self.maker.part(self.maker.piece(let.body, scope))

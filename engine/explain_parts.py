@@ -42,6 +42,11 @@ class Piece:
     role: Role = ""
     points: float | None = None
 
+    def copy(self) -> Piece:
+        """The same, with nothing said of any event."""
+        inside = [c.copy() for c in self.children]
+        return Piece(self.kind, self.text, self.node, inside, points=self.points)
+
     def junction(self) -> str:
         """`and` or `or` when that is what the part comes to, seen through names and parentheses."""
         if self.kind in ("and", "or"):
@@ -49,18 +54,48 @@ class Piece:
         return self.children[0].junction() if self.kind == "let" and self.children else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An expression that was taken apart before, with the names that were met. It holds the expression, so
+    that no other one gets its identity."""
+
+    expr: tree.Expr
+    piece: Piece
+    named: dict[str, None]
+
+
+Pieces = dict[tuple[Any, ...], Known]
+"""What was taken apart before, on whatever event."""
+
+
 @dataclass(slots=True)
 class PartMaker:
-    """Takes expressions apart on one event. `named` gathers the lets, scores and models that were met."""
+    """Takes expressions apart on one event. `named` gathers the lets, scores and models that were met;
+    `known` has what earlier events asked for, as the parts of an expression are the same on all events of a
+    type."""
 
     interpreter: Interpreter
     lowerer: Lowerer
     sources: dict[str, Source]
     named: dict[str, None] = field(default_factory=dict)
+    known: Pieces = field(default_factory=dict)
     _left: int = MAX_PARTS
 
     def piece(self, expr: tree.Expr, scope: Scope) -> Piece:
         """An expression and its parts."""
+        if scope.names or scope.depth:
+            return self._apart(expr, scope)
+        key = (id(expr), scope.event, scope.shadow, scope.counting, *sorted(self.interpreter.injected))
+        if key not in self.known:
+            before, self.named = self.named, {}
+            made = self._apart(expr, scope)
+            self.known[key] = Known(expr, made, self.named)
+            self.named = before
+        known = self.known[key]
+        self.named |= known.named
+        return known.piece.copy()
+
+    def _apart(self, expr: tree.Expr, scope: Scope) -> Piece:
         self._left = MAX_PARTS
         with self._quiet():
             return self._piece(expr, scope, 0)

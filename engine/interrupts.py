@@ -30,8 +30,8 @@ def undisturbed() -> Iterator[None]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
-        for number in dict.fromkeys(waiting):
-            signal.raise_signal(number)
+        for told in dict.fromkeys(waiting):
+            signal.raise_signal(told)
 
 
 def end_on_request() -> None:

@@ -14,7 +14,7 @@ label` of what holds now; `on the first`, `on the last` and `on event 3` count t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from quell.engine.bundle import Files
 from quell.engine.compile import Analysis, Build, ParseCache, analyse, build
@@ -52,16 +52,34 @@ def run_tests(bundle: Files | Analysis, chosen: Chosen = lambda test: True) -> T
     if analysis.report.errors:
         raise PolicyError(analysis.diagnostics, analysis.files.sources)
     tests = [t for t in analysis.symbols.tests if chosen(t)]
-    cache = ParseCache()
-    sets = list(dict.fromkeys(supplied_names(t) for t in tests))
-    results: dict[int, TestResult] = {}
-    for names in sets:
-        wanted = [t for t in tests if supplied_names(t) == names]
-        made, reads = _made(analysis, cache, names, wanted)
-        for test in reads:
-            results[id(test.written)] = run_test(made, test)
-    by_title = {r.title: r for r in results.values()}
+    results = [run_test(made, test) for made, test in ready_tests(analysis, tests)]
+    by_title = {r.title: r for r in results}
     return report_of([by_title[t.title.plain or ""] for t in tests])
+
+
+def ready_tests(
+    bundle: Analysis, tests: Sequence[tree.Test], *, together: bool = False
+) -> Iterator[tuple[Build, ReadTest]]:
+    """Tests of a bundle without errors, each with the bundle made ready for it: the names that it supplies
+    are leaves. Tests that supply the same names come together; `together` makes one bundle for all."""
+    cache, every = ParseCache(), frozenset[str]().union(*map(supplied_names, tests))
+    for names in [every] if together else dict.fromkeys(map(supplied_names, tests)):
+        wanted = [t for t in tests if together or supplied_names(t) == names]
+        made, reads = _made(bundle, cache, names, wanted)
+        for test in reads:
+            yield made, test
+
+
+def event_of(
+    made: Build, step: EventStep, clock: int, number: int
+) -> tuple[Decoded | Refusal, dict[str, object]]:
+    """An event of a step at a time of the test's clock, the test's event of that number, and the values of
+    the names that are supplied with it."""
+    graph, schema = made.analysis.lowerer.graph(step.event), made.analysis.symbols.schemas[step.event]
+    value = clock_evaluator(graph, clock).value
+    supplied = {n: supplied_value(w, value) for n, w in step.supplied.items()}
+    values = event_values(schema, step.values, graph, clock, number)
+    return made.decoder.from_values(step.event, values), supplied
 
 
 def _made(
@@ -158,14 +176,10 @@ class _Run:
 
     def _give_one(self, step: EventStep, index: int, look: bool) -> str | None:
         """Give one event; gives the reason when it was refused."""
-        lowerer = self._made.analysis.lowerer
-        graph, schema = lowerer.graph(step.event), lowerer.symbols.schemas[step.event]
-        clock = clock_evaluator(graph, self._clock)
+        decoded, supplied = event_of(self._made, step, self._clock, self.given)
         self._supplied.clear()
-        self._supplied.update({n: supplied_value(w, clock.value) for n, w in step.supplied.items()})
+        self._supplied.update(supplied)
         self._supplied[NOW] = self._clock
-        values = event_values(schema, step.values, graph, self._clock, self.given)
-        decoded = self._made.decoder.from_values(step.event, values)
         if isinstance(decoded, Refusal):
             return str(decoded)
         watch = _Watch(self._explainer, step, index, self.given in self._detail) if look else None

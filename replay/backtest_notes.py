@@ -45,7 +45,7 @@ def _windows(report: Backtest) -> list[str]:
                 f"{count(warm.events, 'event')} ({percent(warm.events, report.source.events)}) came before, "
                 f"and are in the figures (--warm-up leave-out takes them out)"
             )
-        elif warm.left_out:
+        elif warm.events:
             out.append(
                 f"{count(warm.events, 'event')} before {warm.until} filled windows of up to {warm.longest} "
                 f"and are in no figure"

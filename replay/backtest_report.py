@@ -9,7 +9,7 @@ with Database() as db:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,18 +20,19 @@ from quell.replay import run as replaying
 from quell.replay.backtest_frame import Frame
 from quell.replay.backtest_notes import notes
 from quell.replay.backtest_rules import Events, overlaps, rule_rows, verdict_rows
-from quell.replay.backtest_samples import chosen, samples, told
-from quell.replay.backtest_source import span, warmup, windows
+from quell.replay.backtest_samples import chosen, messages, samples, told
+from quell.replay.backtest_source import check_period, span, warmup, windows
 from quell.replay.backtest_values import Beside
 from quell.replay.backtest_weight import Weight, read_weight
-from quell.replay.database import Database, quoted
-from quell.replay.history import History, Order, ingest
+from quell.replay.database import Database
+from quell.replay.history import History, Order, check_usable, ingest
 from quell.replay.history_coverage import source_of
 from quell.replay.labels import Labels, read_labels
 from quell.replay.named_values import NotAValue
 from quell.replay.outcome import Outcome
 from quell.replay.report_data import Backtest, Labelled
 from quell.replay.run import Tell
+from quell.replay.tune import curves
 
 WarmUp = Literal["mark", "leave-out"]
 
@@ -45,6 +46,7 @@ class Asked:
     each rule shows, `explained` that they come with their reasons. `warm_up` says whether events before the
     longest window was full are counted (`mark`) or not (`leave-out`). `labels` are what `quell.replay.labels`
     reads, with which of their values are `positive` and by when they were known; `weigh` is a number field.
+    With `curves` the rules that fire most get a curve of their threshold, which costs one more replay.
     """
 
     order: Order = "time"
@@ -60,6 +62,7 @@ class Asked:
     positive: tuple[str, ...] = ()
     known_by: int | None = None
     weigh: str | None = None
+    curves: bool = False
 
 
 @dataclass(slots=True)
@@ -113,8 +116,10 @@ def read(
         extras=prepared.beside.extras,
         tell=lambda done, of: tell("reading", done / of if of else None),
     )
+    check_usable(history)
     if asked.limit is not None:
-        return _cut(history, asked.limit)
+        history.cut(asked.limit)
+    check_period(history, asked.start, asked.until, asked.warm_up == "leave-out")
     return history
 
 
@@ -123,22 +128,6 @@ def run(
 ) -> Outcome:
     """Read a history and decide it; the outcome's tables go to the schema `name`. Raises SourceError."""
     return replaying.decide(read(db, name, prepared, files, tell), name, tell=tell)
-
-
-def _cut(history: History, limit: int) -> History:
-    """The first events and labels by hand of a history, as views of its tables."""
-    db, schema = history.db, f"{history.schema}_cut"
-    db.con.execute(f"CREATE SCHEMA {quoted(schema)}")
-    cut = replace(history, schema=schema)
-    numbers = range(len(history.columns))
-    for table in ("all", "hands", "problems", *(f"{name}{i}" for i in numbers for name in ("e", "bare"))):
-        query = f"SELECT * FROM {history.table(table)} WHERE n <= {limit}"
-        db.con.execute(f"CREATE VIEW {cut.table(table)} AS {query}")
-    db.con.execute(f"CREATE VIEW {cut.table('refused')} AS SELECT * FROM {history.table('refused')}")
-    cut.events, cut.hands, cut.problems = (
-        db.value(f"SELECT count(*) FROM {cut.table(table)}") for table in ("all", "hands", "problems")
-    )
-    return cut
 
 
 def frame_of(outcome: Outcome, prepared: Prepared) -> Frame:
@@ -171,6 +160,14 @@ def backtest_of(
     frame = frame_of(outcome, prepared) if frame is None else frame
     report = _figures(outcome, frame, prepared)
     _add_samples(report, outcome, frame, prepared.asked, tell)
+    if prepared.asked.curves:
+        total = outcome.history.events + outcome.history.hands
+        report.curves = curves(
+            outcome,
+            frame.truth,
+            within=frame.within("e"),
+            tell=lambda done: tell("sweeping thresholds", done / total if total else None),
+        )
     report.notes = notes(report, outcome) + frame.notes
     return report
 
@@ -189,7 +186,12 @@ def _figures(outcome: Outcome, frame: Frame, prepared: Prepared) -> Backtest:
         verdicts=verdict_rows(frame, events, analysis),
         rules=rules,
         overlaps=overlaps(frame, rules),
-        warmup=warmup(outcome.history, prepared.asked.warm_up == "leave-out"),
+        warmup=warmup(
+            outcome.history,
+            prepared.asked.warm_up == "leave-out",
+            prepared.asked.start,
+            prepared.asked.until,
+        ),
         ways=list(outcome.ways),
         seconds=outcome.seconds,
         events=sum(over_time),
@@ -231,5 +233,9 @@ def _add_samples(report: Backtest, outcome: Outcome, frame: Frame, asked: Asked,
         tell("explaining samples", None)
         for n, explanation in replaying.explanations(outcome, wanted).items():
             found[n] = msgspec.structs.replace(found[n], explanation=told(explanation))
+    said = messages(frame, wanted)
     for row in report.rules:
-        row.samples = [found[n] for n in picked.get(row.rule, ())]
+        row.samples = [
+            msgspec.structs.replace(found[n], because=said.get((row.rule, n)))
+            for n in picked.get(row.rule, ())
+        ]

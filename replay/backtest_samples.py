@@ -66,6 +66,18 @@ def samples(frame: Frame, ns: Collection[int], policies: str = "") -> dict[int, 
     return out
 
 
+def messages(frame: Frame, ns: Collection[int]) -> dict[tuple[str, int], str]:
+    """What each rule said that fired on some events, by rule and `n`."""
+    if not ns:
+        return {}
+    among = ", ".join(str(int(n)) for n in sorted(set(ns)))
+    rows = frame.db.rows(
+        f"SELECT rule, n, message FROM {frame.hits} "
+        f"WHERE outcome != 'held' AND message IS NOT NULL AND n IN ({among})"
+    )
+    return {(rule, n): message for rule, n, message in rows}
+
+
 def _message(rules: Sequence[tuple[str, str | None, str | None]], verdict: str) -> str | None:
     """The message of a rule that asked for the verdict, or else of any."""
     told = [message for _, asked, message in rules if message and asked == verdict]

@@ -1,9 +1,9 @@
 """The rows on which something may happen, as tables: a column for whatever deciding them asks.
 
 For each event type there is one table, with n, at, now and a column `c12` for each node that the reduced
-program takes and that is not a plain field. It has the rows on which, as far as columns can tell, a rule may
-match or a residual counter may count, and every so many others, on which it is seen how often conditions are
-missing.
+program takes and that is not a plain field. In no order, it has the rows on which, as far as columns can
+tell, a rule may match or a residual counter may count, and every so many others, on which it is seen how
+often conditions are missing.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import pyarrow as pa
 
 from quell.engine.hand import HandAction
 from quell.engine.lowered import LoweredRule, StoreSource
-from quell.replay.database import quoted
+from quell.replay.database import quoted, unordered
 from quell.replay.dependence import Dependence
 from quell.replay.history import History
 from quell.replay.possible import Possible, Reach, as_text
 from quell.replay.relations import Relation
 
-LOOKED = 100_000
-"""About so many events are looked at for missing conditions."""
+LOOKED = 25_000
+"""About so many events are looked at for missing conditions: each costs what a candidate does."""
 ROUNDS = 12
 """After so many rounds it is no longer asked what labels and firings may reach."""
 
@@ -69,16 +69,20 @@ class CandidateTables:
         for root in self._asked(event):
             self._hold(event, root, made.held)
         made.held |= set(self.dependence.readings(event, self.dependence.roots(event)))
-        relation.share(sorted(made.held))
-        coarse = Possible(relation.graph, rules, self._residual(event), relation.true)
+        coarse = Possible(relation.graph, rules, self._residual(event), relation.where)
+        # Asked before anything is shared: that rests on whether all rows are wanted.
+        every = "TRUE" in self._happenings(event, coarse)
+        relation.share(sorted(made.held), asked=not every)
         wanted = list(dict.fromkeys(self._happenings(event, coarse)))
-        somewhere = "TRUE" if "TRUE" in wanted else " OR ".join(f"({w})" for w in wanted) or "FALSE"
-        if somewhere != "TRUE":
+        somewhere = "TRUE" if every else " OR ".join(f"({w})" for w in wanted) or "FALSE"
+        if not every:
             somewhere = f"({somewhere}) OR n % {self.every} = 0"
         columns = "".join(f", {relation.sql(n)} AS c{n}" for n in sorted(made.held))
-        self.con.execute(
-            f'CREATE TABLE {table} AS SELECT n, "at", now{columns} FROM ({relation.text}) WHERE {somewhere}'
-        )
+        with unordered(self.history.db):
+            self.con.execute(
+                f'CREATE TABLE {table} AS SELECT n, "at", now{columns} FROM ({relation.text}) '
+                f"WHERE {somewhere}"
+            )
         made.possible = Possible(relation.graph, rules, self._residual(event), made.column, self.reach)
         return made
 

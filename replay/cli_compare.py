@@ -104,7 +104,7 @@ class Change:
     # -------------------------------------------------------------------------------- the report
 
     def judge(self, report: Backtest | Comparison) -> None:
-        """Put into a report which gates hold and which fail."""
+        """Put into a report which gates pass and which fail."""
         from quell.replay.gates import judge
 
         report.gates = [judge(gate, report) for gate in self.gates]

@@ -193,6 +193,8 @@ def _print_samples(out: Console, made: Comparison, title: str, samples: Sequence
         named = f" {visible(sample.id, 40)}" if sample.id else ""
         parts: list[str | tuple[str, str]] = [f"{sample.event}{named}{who}: "]
         parts += [_styled(made, sample.before or ""), arrow, _styled(made, sample.verdict)]
+        if sample.label is not None:
+            parts.append(", labelled " + ("positive" if sample.label else "negative"))
         out.print(words(*parts, (f"  {sample.at}  {visible(sample.place, 60)}", "dim")), soft_wrap=True)
         before, now = both(sample, renamed(made))
         _print_reasons(out, "before", before)
@@ -234,12 +236,13 @@ def _print_list(out: Console, lines: Sequence[str]) -> None:
 
 
 def print_gates(out: Console, gates: Sequence[Gate]) -> None:
-    """Which gates hold and which fail."""
+    """Which gates are passed and which fail."""
     if not gates:
         return
     heading(out, "Gates")
     for gate in gates:
-        holds, fails = ("✔ holds", "✘ fails") if utf8(out.file) else ("holds", "FAILS")
-        sign = (fails, "bold red") if gate.failed else (holds, "green")
-        out.print(words(sign, f"  {visible(gate.text, 200)}", (f"  {visible(gate.shown, 500)}", "dim")),
+        passes, fails = ("✔ passes", "✘ fails ") if utf8(out.file) else ("passes", "FAILS ")
+        sign = (fails, "bold red") if gate.failed else (passes, "green")
+        told = f"  fails if {visible(gate.text, 200)}:"
+        out.print(words(sign, told, (f" {visible(gate.shown, 500)}", "dim")),
                   soft_wrap=True)  # fmt: skip

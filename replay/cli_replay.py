@@ -82,9 +82,11 @@ def replay(policies: str, events: tuple[str, ...], **asked: Any) -> int:
     build = built(policies)
     with Change(policies, build, asked, events) as change:
         if change.other is not None:
-            return _compare(change, _asked(policies, asked), events, asked)
+            return _compare(change, _asked(policies, asked, curves=False), events, asked)
         with opened(asked["memory"], asked["threads"]) as db, progress() as tell:
-            prepared, outcome = _replayed(db, build, _asked(policies, asked), events, tell)
+            prepared, outcome = _replayed(
+                db, build, _asked(policies, asked, curves=asked["html"] is not None), events, tell
+            )
             if asked["event"] is not None:
                 return _explain_one(outcome, asked["event"], tell, asked["as_json"])
             from quell.replay.backtest_report import backtest_of
@@ -134,7 +136,7 @@ def _compare(change: Change, asked: Asked, events: tuple[str, ...], said: dict[s
     return change.tell(made, lambda: print_comparison(made, ways=said["explain"]))
 
 
-def _asked(policies: str, asked: dict[str, Any]) -> Asked:
+def _asked(policies: str, asked: dict[str, Any], *, curves: bool) -> Asked:
     from quell.replay.backtest_report import Asked
 
     start, until = asked["start"], asked["until"]
@@ -154,6 +156,7 @@ def _asked(policies: str, asked: dict[str, Any]) -> Asked:
         positive=asked["positive"],
         known_by=asked["known_by"],
         weigh=asked["weigh"],
+        curves=curves,
     )
 
 

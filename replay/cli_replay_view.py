@@ -65,7 +65,9 @@ def _print_heading(out: Console, report: Backtest) -> None:
     refused = f", {source.refused:,} refused" if source.refused else ""
     out.print(f"{count(source.events, 'event')} decided{refused} in {seconds(report.seconds)}{took}")
     if report.events != source.events:
-        out.print(words((f"the figures are of {report.events:,} of them", "yellow")))
+        out.print(
+            words((f"the figures are of {report.events:,} of them (--from, --until, --warm-up)", "yellow"))
+        )
     if source.first and source.last:
         out.print(f"from {source.first} to {source.last}")
 
@@ -161,19 +163,20 @@ def _print_samples(out: Console, report: Backtest) -> None:
     picked = _one_each(report)
     if not picked:
         return
-    heading(out, "Samples", "one event of each rule, at random")
+    rest = f", of {len(picked):,} rules" if len(picked) > MOST_SAMPLES else ""
+    heading(out, "Samples", f"one event of each rule, at random{rest}; because: what the rule said")
     names = [v.verdict for v in report.verdicts]
     rows: list[tuple[str | Text, ...]] = []
     for rule, sample in picked[:MOST_SAMPLES]:
         style = verdict_style(names.index(sample.verdict), len(names))
-        label = {True: "right", False: "wrong", None: ""}[sample.label]
+        label = {True: "positive", False: "negative", None: ""}[sample.label]
         rows.append(
             (
                 visible(rule, RULE_NAME),
                 words((sample.verdict, style)),
-                *([words((label, "green" if label == "right" else "red"))] if report.labelled else []),
+                *([words((label, "green" if sample.label else "red"))] if report.labelled else []),
                 words((visible(sample.place, 40), "dim")),
-                visible(sample.message or "", 200),
+                visible(sample.because or "", 200),
             )
         )
     columns = ("rule~", "verdict", *["label"] * (report.labelled is not None), "place", "because~")

@@ -7,8 +7,10 @@ What cannot go this way, and what is quicker otherwise, is said by `quell.replay
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from quell.engine.graph import Node
 from quell.engine.lower_lists import with_columns
@@ -57,6 +59,7 @@ class Columnar:
     _left: dict[str, str] = field(default_factory=dict)
     _cache: Cache = field(default_factory=Cache)
     _tables: int = 0
+    _counted: int = 0
 
     @property
     def history(self) -> History:
@@ -94,10 +97,22 @@ class Columnar:
         for event in history.build.analysis.symbols.schemas:
             translator = Translator(history.db, history.build, event)
             self.relations[event] = Relation(history, event, translator, self.nows)
-        for i, level in enumerate(self.dependence.levels):
-            self.say(f"counting {i + 1} of {len(self.dependence.levels)}", None)
+        for level in self.dependence.levels:
+            self._supply()
             self._level([self.dependence.stores[identity] for identity in level])
+        self._supply()
         self._check_keys()
+
+    def _supply(self) -> None:
+        """Add what tests supply, as soon as what stands in its place is known."""
+        for event, relation in self.relations.items():
+            relation.supply(partial(self._is_ready, event))
+
+    def _is_ready(self, event: str, number: int) -> bool:
+        relation, graph = self.relations[event], self.dependence.graph(event)
+        return not self.dependence.is_residual(event, number) and all(
+            n in relation.columns for n in graph.reach([number]) if graph[n].op in READINGS
+        )
 
     def _check_keys(self) -> None:
         """Make sure that online no counter can have refused a key because memory was full. Raises
@@ -110,14 +125,22 @@ class Columnar:
         total = 0.0
         for event, counts in by_event.items():
             events = self.history.db.value(f"SELECT count(*) FROM {self.history.of(event)}")
-            if len(counts) * events <= most / len(by_event) and not any(
-                "sum(" in c or "count(*)" in c for c in counts
-            ):
-                continue  # there cannot be too many
-            query = f"SELECT {' + '.join(counts)} FROM ({self.relations[event].text})"
-            total += float(self.history.db.value(query) or 0)
+            at_most = float(len(counts) * events)
+            if at_most > most / len(by_event) or any("sum(" in c or "count(*)" in c for c in counts):
+                said = " + ".join(f"{many} * ({c})" for c, many in Counter(counts).items())
+                # What was counted is joined to the relation: a key that is a field needs none of it.
+                plain = self._are_fields(event)
+                text = self.history.of(event) if plain else f"({self.relations[event].text})"
+                at_most = float(self.history.db.value(f"SELECT {said} FROM {text}") or 0)
+            total += at_most
         if total > most:
             raise TooManyKeys(total)
+
+    def _are_fields(self, event: str) -> bool:
+        """Whether all keys that an event type is counted under are fields."""
+        sources = (s for store in self.dependence.stores.values() for s in store.sources if s.event == event)
+        graph = self.dependence.graph(event)
+        return all(graph[k].op == "field" for s in sources for k in s.keys)
 
     def _keys_of(self, source: StoreSource) -> str:
         """About how many keys one event type brings to a store, rather too many than too few."""
@@ -158,9 +181,14 @@ class Columnar:
             relation.hold(n for n in nodes if n not in relation.columns)
             self._tables += 1
             relation.keep(f"{quoted(self.history.schema)}.kept{self._tables}")
-        for tables in [self._as_tables(store) for store in stores]:
-            for event, table, columns in tables:
-                self.relations[event].join(table, columns)
+        every = sum(len(level) for level in self.dependence.levels)
+        made = []
+        for store in stores:
+            self.say("counting", self._counted / every)
+            made.append(self._as_tables(store))
+            self._counted += 1
+        for event, table, columns in (one for tables in made for one in tables):
+            self.relations[event].join(table, columns)
 
     def _needs(self, store: Store, event: str) -> Iterable[int]:
         """The nodes that counting and reading a store asks of an event."""
@@ -206,8 +234,8 @@ class Columnar:
         for a, readings in zip(asked, found, strict=True):
             columns = {node.id: c for node, c in zip(a.nodes, readings.columns, strict=True)}
             out.append((a.event, readings.table, columns))
-            for way in readings.ways:
-                self._note(a.nodes, store, way)
+            ways = dict.fromkeys(readings.ways)
+            self.outcome.ways += [way for way in ways if way not in self.outcome.ways]
         return out
 
     def _source(self, source: StoreSource) -> Source:
@@ -227,10 +255,6 @@ class Columnar:
     def _whole(self, type_: Type) -> Type:
         """A type with what records of it hold."""
         return with_columns(self.history.build.analysis.lowerer, type_)
-
-    def _note(self, nodes: Iterable[Node], store: Store, way: Way) -> None:
-        if way not in self.outcome.ways:
-            self.outcome.ways.append(way)
 
     # ---------------------------------------------------------------------------------------- deciding
 

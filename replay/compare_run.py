@@ -10,7 +10,7 @@ from quell.engine.compile import Build
 from quell.engine.source_base import SourceError
 from quell.replay.backtest_frame import Frame
 from quell.replay.backtest_report import Asked, Prepared, backtest_of, frame_of, prepare, read, silent
-from quell.replay.compare import Side, compare
+from quell.replay.comparing import Side, compare
 from quell.replay.database import Database, quoted
 from quell.replay.history import History
 from quell.replay.outcome import Outcome

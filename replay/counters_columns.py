@@ -158,7 +158,7 @@ def encoded(column: Any) -> tuple[Array, int]:
     """An Arrow column as whole numbers from 0, equal for equal values, -1 for what is missing; and how many
     different ones there may be."""
     if pa.types.is_floating(column.type):
-        column = pc.add(column, 0.0)  # there is one zero
+        column = pc.call_function("add", [column, 0.0])  # there is one zero
     found = column.dictionary_encode().unify_dictionaries().combine_chunks()
     if isinstance(found, pa.ChunkedArray):  # of no chunk
         return np.zeros(0, np.int64), 1

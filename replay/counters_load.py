@@ -288,6 +288,6 @@ def _filled(asked: Asked, n: Array, places: Any, reader: Reader) -> pa.Table:
         type_ = arrow_type(node.type)
         made = reader.value(node).cast(type_ if places is None else type_.value_type).take(indices)
         if node.op == "reaches" and missing:
-            made = pc.if_else(pa.array(absent), False, made)
+            made = pc.call_function("if_else", [pa.array(absent), False, made])
         columns[column(node)] = made
     return pa.table(columns)

@@ -152,10 +152,11 @@ class Reader:
     def at(self) -> Array:
         """The time from which each row looks back."""
         if self._at is None:
-            self._at = self.rows.now
+            at = self.rows.now
             if not self.entries.in_order and len(self.entries.at):
                 newest = self.entries.at[np.maximum(self.upto - 1, 0)]
-                self._at = np.where(self.upto > self.first, np.maximum(self._at, newest), self._at)
+                at = np.where(self.upto > self.first, np.maximum(at, newest), at)
+            self._at = at
         return self._at
 
     def _since(self, back: int) -> Array:

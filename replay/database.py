@@ -6,7 +6,8 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ _SETTINGS = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "preserve_insertion_order": True,
+    "fsync_mode": "NONE",  # a crash of the machine can spoil nothing: the file is gone then
     "enable_progress_bar": True,
     "enable_progress_bar_print": False,
 }
@@ -37,7 +39,7 @@ class Database:
         # Should an interrupt keep it from being closed, it is gone when the process ends.
         self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         try:
-            self.con = duckdb.connect(f"{self.folder}/replay.duckdb")
+            self.con = duckdb.connect(f"{self.folder}/quell-replay.duckdb")
             for name, value in _SETTINGS.items():
                 self.con.execute(f"SET {name} = {_literal(value)}")
             self.con.execute(f"SET temp_directory = {_literal(self.folder + '/spill')}")
@@ -102,6 +104,17 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@contextmanager
+def unordered(db: Database) -> Iterator[None]:
+    """Within it rows that a query keeps of others come in any order: then DuckDB packs them together before
+    it works on, which for a few of many rows takes a quarter of the time less."""
+    db.con.execute("SET preserve_insertion_order = false")
+    try:
+        yield
+    finally:
+        db.con.execute("SET preserve_insertion_order = true")
 
 
 def quoted(name: str) -> str:

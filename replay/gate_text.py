@@ -8,6 +8,7 @@ precision < 90% or newly(link_flood) >= 20
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, NamedTuple
@@ -109,8 +110,7 @@ class _Reader:
     def _any(self) -> Condition:
         return self._joined("or", lambda: self._joined("and", self._one))
 
-    def _joined(self, word: Literal["and", "or"], part: object) -> Condition:
-        assert callable(part)
+    def _joined(self, word: Literal["and", "or"], part: Callable[[], Condition]) -> Condition:
         parts: list[Condition] = [part()]
         while self._peek()[:2] == ("name", word):
             self._take()

@@ -118,6 +118,11 @@ def _check(compared: Compared, text: str, known: Known) -> None:
         raise error(f"`{name}` compares two versions", "say with --against which other one")
     if figure.labelled and not known.labelled:
         raise error(f"`{name}` needs labels", "say with --labels what events really were")
+    if not figure.base and not compared.percent and abs(compared.value) > 1:
+        raise error(
+            f"`{name}` is a share, and never more than 1",
+            f"write {name} {compared.op} {float(compared.value):g}%",
+        )
     if figure.base == "none" and compared.percent:
         raise error(f"`{name}` is a number, and no share of anything", f"write {name} > 0")
     if verdict is not None:
@@ -146,7 +151,7 @@ def new_verdict(compared: Compared, verdicts: frozenset[str]) -> str | None:
 
 
 def _near(name: str, known: Known) -> str:
-    names = [*(n for n in FIGURES if n != "new_blocks"), *(NEW + v for v in sorted(known.verdicts))]
+    names = [*(n for n in FIGURES if n != "new_blocks"), *(NEW + v + "s" for v in sorted(known.verdicts))]
     near = did_you_mean(name, names)
     return (near + " figures" if near else "figures") + " are " + ", ".join(names)
 

@@ -38,10 +38,17 @@ def headline(made: Comparison) -> str:
 def _turned(made: Comparison) -> str:
     parts = []
     if made.caught:
-        parts.append(f"{made.caught:,} {_was(made.caught)} let through before and {_is(made.caught)} not now")
+        told = f"{made.caught:,} {_was(made.caught)} let through before and {_is(made.caught)} not now"
+        parts.append(told + _labels(made.caught_labels))
     if made.let_go:
-        parts.append(f"{made.let_go:,} {_was(made.let_go)} not let through before and {_is(made.let_go)} now")
+        told = f"{made.let_go:,} {_was(made.let_go)} not let through before and {_is(made.let_go)} now"
+        parts.append(told + _labels(made.let_go_labels))
     return "; ".join(parts) + "." if parts else ""
+
+
+def _labels(counts: tuple[int, int] | None) -> str:
+    """How many of some events are labelled positive and negative, where there are labels."""
+    return "" if counts is None else f" ({counts[0]:,} labelled positive, {counts[1]:,} negative)"
 
 
 def _was(number: int) -> str:

@@ -20,7 +20,7 @@ They may be views, and their rows come in no order but by `n`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -41,7 +41,7 @@ from quell.replay.history_scan import UNMATCHED, Scan, scan_of
 from quell.replay.history_sources import Opened, Rows
 from quell.replay.history_tables import Tables
 
-__all__ = ["Extras", "History", "Order", "ingest", "principal"]
+__all__ = ["Extras", "History", "Order", "check_usable", "ingest", "principal"]
 
 Order = Literal["time", "given"]
 """By time, equal times as the files have them; or just as the files have them, late events and all."""
@@ -55,7 +55,8 @@ class History:
     """What `ingest` made: the schema of the database that holds the tables, and figures of the files.
 
     `late` counts the events that came after later ones in the order of the files; `sorted` says that the
-    order of the tables is that of time. `problems` counts values, not events.
+    order of the tables is that of time. `problems` counts values, not events. `limited` says that `cut` left
+    some out.
     """
 
     db: Database
@@ -70,6 +71,7 @@ class History:
     refused: int = 0
     problems: int = 0
     late: int = 0
+    limited: bool = False
     sorted: bool = True
     columns: dict[str, list[tuple[str, Field]]] = field(default_factory=dict)
     """By event type: the columns of its table with the fields they hold."""
@@ -79,6 +81,9 @@ class History:
     format: Any = None
     scans: dict[int, Scan] = field(default_factory=dict)
     """The files, by number, that SQL reads."""
+    supplied: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    """For histories made of tests: by `n`, the named values that a test supplies (`with spam = 0.95`). Only a
+    bundle made for tests has leaves for them."""
 
     def table(self, name: str) -> str:
         """A table as SQL names it."""
@@ -91,6 +96,22 @@ class History:
     def bare(self, event: str) -> str:
         """The same without defaults: NULL where the event itself has no value."""
         return self.table(f"bare{list(self.build.analysis.symbols.schemas).index(event)}")
+
+    def cut(self, limit: int) -> None:
+        """Leave out all but the first events and labels by hand."""
+        self.limited = self.limited or limit < self.events + self.hands
+        numbers = range(len(self.columns))
+        for name in ("all", *(f"e{i}" for i in numbers), *(f"bare{i}" for i in numbers)):
+            whole = f"whole {name}"
+            self.db.con.execute(f"ALTER VIEW {self.table(name)} RENAME TO {quoted(whole)}")
+            query = f"SELECT * FROM {self.table(whole)} WHERE n <= {int(limit)}"
+            self.db.con.execute(f"CREATE VIEW {self.table(name)} AS {query}")
+        for name in ("hands", "problems"):
+            self.db.con.execute(f"DELETE FROM {self.table(name)} WHERE n > {int(limit)}")
+        count = "SELECT count(*) FROM"
+        self.events = self.db.value(f"{count} {self.table('all')}")
+        self.hands = self.db.value(f"{count} {self.table('hands')}")
+        self.problems = self.db.value(f"{count} {self.table('problems')}")
 
     def origins(self, ns: Sequence[int]) -> dict[int, tuple[int, int]]:
         """The file (an index of `files`) and the record in it, for events and labels by hand by their `n`."""
@@ -134,17 +155,39 @@ def ingest(
 
     `files` are names, globs, folders and tables of DuckDB files (`quell.replay.history_files`); `extras` are
     values to read beside what policies read. `tell` hears how much of how much has been done. Raises
-    SourceError for what cannot be read, and for a history without an event.
+    SourceError for what cannot be read; whether there is an event is for `check_usable` to ask.
     """
     found = find(files)
     db.con.execute(f"CREATE SCHEMA {quoted(schema)}")
     reading = Reading(build, extras or {})
     history = History(
-        db, schema, build, [f.path for f in found], tuple(reading.extras), order, found=found, format=format
+        db,
+        schema,
+        build,
+        [f"{f.path}:{f.table}" if f.table else f.path for f in found],
+        tuple(reading.extras),
+        order,
+        found=found,
+        format=format,
     )
     history.columns = {e.schema.name: list(e.columns) for e in reading.events}
     _Ingest(history, reading, format, tell).run()
     return history
+
+
+def check_usable(history: History) -> None:
+    """Raises SourceError for a history without an event, which says why there is none."""
+    if history.events:
+        return
+    name = f"`{history.files[0]}`" if len(history.files) == 1 else "the history"
+    if not history.records:
+        raise SourceError(f"{name} holds no event", "it is empty")
+    if history.refused:
+        first = history.db.value(
+            f"SELECT place || ': ' || message FROM {history.table('refused')} ORDER BY file, row LIMIT 1"
+        )
+        raise SourceError(f"none of the {history.records:,} records of {name} can be taken", str(first))
+    raise SourceError(f"{name} holds no event", "it holds labels by hand, and nothing to decide")
 
 
 class _Ingest:
@@ -174,7 +217,6 @@ class _Ingest:
         history.hands, history.problems = writer.hands, writer.problems
         history.refused = writer.refused + sum(s.unmatched for s in scans.values())
         history.events = writer.n - writer.hands + scanned
-        self._check()
         self._order()
 
     def _share(self, size: int) -> Callable[[float], None]:
@@ -236,21 +278,6 @@ class _Ingest:
         )
         self.db.con.unregister("_said")
 
-    def _check(self) -> None:
-        """Raises SourceError for a history without an event."""
-        history = self.history
-        if history.events:
-            return
-        name = f"`{history.files[0]}`" if len(history.files) == 1 else "the history"
-        if not history.records:
-            raise SourceError(f"{name} holds no event", "it is empty")
-        if history.refused:
-            first = self.db.value(
-                f"SELECT place || ': ' || message FROM {history.table('refused')} ORDER BY file, row LIMIT 1"
-            )
-            raise SourceError(f"none of the {history.records:,} records of {name} can be taken", str(first))
-        raise SourceError(f"{name} holds no event", "it holds labels by hand, and nothing to decide")
-
     def _order(self) -> None:
         """Give the rows their order, and make the tables."""
         history, writer, scans = self.history, self.writer, self.history.scans
@@ -276,8 +303,14 @@ class _Ingest:
         """How many events came after later ones, file after file."""
         late, newest = 0, None
         for scan in self.history.scans.values():
-            at = "_at" if newest is None else f"greatest(_at, {newest})"
-            times = scan.select(f"{scan.time()} AS _at")
+            at, times = "_at" if newest is None else f"greatest(_at, {newest})", scan.times()
+            first, last, back = self.db.run(
+                f"SELECT min(_at), max(_at), count(*) FILTER ((_at >= _before) IS NOT TRUE) FROM "
+                f"(SELECT _at, lag(_at) OVER () AS _before FROM ({times}))"
+            )[0]
+            if back == 1 and (newest is None or first >= newest):
+                newest = last  # only the first row does not come after another one
+                continue
             count, last = self.db.run(
                 f"SELECT count(*) FILTER (_at < _seen), max(_seen) FROM "
                 f"(SELECT _at, max({at}) OVER ({_SO_FAR}) AS _seen FROM ({times}))"

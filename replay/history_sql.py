@@ -142,7 +142,8 @@ def _textual(type_: Type, kind: Kind, x: str) -> Value | None:
         return Value(f"nullif({text}, '')")
     if type_.kind == "enum":
         members = ", ".join(text_literal(v) for v in type_.values)
-        return Value(text, f"coalesce({text} NOT IN ({members}), false)")
+        # Unlike IN, the function is asked once for each entry of a column's dictionary.
+        return Value(text, f"({text} IS NOT NULL AND list_position([{members}], {text}) IS NULL)")
     if type_.kind == "ip":
         return Value(text, f"coalesce(NOT regexp_full_match({text}, {text_literal(_IPV4)}), false)")
     return Value(text)

@@ -78,7 +78,7 @@ class _Listener(threading.Thread):
             if _AGAIN in numbers and self.number:
                 self.lost = True
                 time.sleep(_MOMENT)
-                _thread.interrupt_main(self.number)
+                _thread.interrupt_main(signal.Signals(self.number))
 
 
 class _Hook:

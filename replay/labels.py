@@ -81,7 +81,12 @@ def read_labels(
         return FileLabels(text, build, beside, tuple(positive), known_by)
     for given, option in ((positive, "--positive"), (known_by is not None, "--known-by")):
         if given:
-            raise LabelsError(f"`{option}` belongs to a file of labels, and `{text}` is none")
+            value = positive[0].rpartition("=")[2] if positive else "spam"
+            hint = f"write what the label is where it is positive: '{text} == \"{value}\"'"
+            raise LabelsError(
+                f"`{option}` belongs to a file of labels, and `{text}` is none",
+                hint if text.startswith("$") and "==" not in text else "",
+            )
     label = read_label(text, build.analysis)
     if isinstance(label, RecordLabel):
         return PathLabels(label, beside.path(label.path))

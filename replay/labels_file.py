@@ -74,6 +74,8 @@ class FileLabels(Labels):
     beside: Beside
     positive: tuple[str, ...] = ()
     known_by: int | None = None
+    last: int = 0
+    """The number of the file's last record, once it was read."""
     shape: Shape = field(init=False)
     _columns: list[str] = field(init=False)
 
@@ -126,6 +128,7 @@ class FileLabels(Labels):
                 db.con.execute(f"INSERT INTO {quoted(name)} SELECT * FROM _batch")
                 db.con.unregister("_batch")
         read.check()
+        self.last = read.last
         return read.later
 
 
@@ -210,12 +213,13 @@ class _Reader:
         name = f"{self._shape.label}="
         self._positive = {p.removeprefix(name) for p in labels.positive}
         self._seen: Counter[str] = Counter()
-        self.later = 0
+        self.later = self.last = 0
 
     def batches(self, source: Source) -> Iterator[pa.Table]:
         """All rows, some thousands at a time. Raises LabelsError, SourceError."""
         held: list[tuple[Any, ...]] = []
         for number, record, place in _records(source):
+            self.last = number
             row = self._row(number, record, place)
             if row is None:
                 continue
@@ -278,6 +282,11 @@ class _Reader:
     def check(self) -> None:
         """Refuse a file whose values are none of those that are positive."""
         absent = sorted(self._positive - set(self._seen))
+        column = absent[0].partition("=")[0] if absent else ""
+        if absent and "=" in absent[0] and column.isidentifier():
+            raise LabelsError(
+                f"`{self._file}` has no column `{column}`", f"its labels stand in `{self._shape.label}`"
+            )
         if absent:
             most = ", ".join(f"`{value}`" for value, _ in self._seen.most_common(6)) or "nothing"
             raise LabelsError(

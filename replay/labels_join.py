@@ -47,7 +47,7 @@ def join(history: History, labels: FileLabels, rows: str, later: int) -> Truth:
     found.timed = bool(db.value(f"SELECT count(known) FROM {table}"))
     if not found.labelled.positive and not found.labelled.negative:
         raise _unmatched(history, labels, rows)
-    found.notes += _left(db, rows, matched, labels, later)
+    found.notes += _left(history, rows, matched, labels, later)
     if not found.labelled.negative:
         found.notes.append("the labels name no negative: precision cannot be told, only what was missed")
     elif not found.labelled.positive:
@@ -149,13 +149,26 @@ def _contrary(db: Database, rows: str, labels: FileLabels) -> list[str]:
     return [f"{told}, {'is' if len(found) == 1 else 'are'} both positive and negative, and left out"]
 
 
-def _left(db: Database, rows: str, matched: str, labels: FileLabels, later: int) -> list[str]:
-    out = []
-    total, unused = db.rows(
-        f"SELECT count(*), count(*) FILTER (rowid NOT IN (SELECT source FROM ({matched}))) FROM {rows}"
+def _left(history: History, rows: str, matched: str, labels: FileLabels, later: int) -> list[str]:
+    """What to say of labels that belong to no event, and of events that a file of labels ends before."""
+    out, db, by_row = [], history.db, labels.shape.by == "row"
+    refused = f"SELECT {numbers(history, 't')} FROM {history.table('refused')} t" if by_row else "SELECT NULL"
+    total, unused, of_refused = db.rows(
+        f"SELECT count(*), count(*) FILTER (NOT used), count(*) FILTER (NOT used AND gone) FROM (SELECT "
+        f"rowid IN (SELECT source FROM ({matched})) AS used, "
+        f"coalesce({'row' if by_row else 'NULL'} IN ({refused}), false) AS gone FROM {rows})"
     )[0]
-    if unused:
-        out.append(f"{unused:,} of {count(total, 'label')} belong to no event of the history")
+    of = f" of {count(total, 'label')}"
+    if of_refused:
+        out.append(f"{of_refused:,}{of} belong to records that were refused")
+    if unused > of_refused:
+        left = " that --limit leaves" if history.limited else ""
+        out.append(f"{unused - of_refused:,}{of} belong to no event of the history{left}")
+    if by_row and labels.last < (last := _last_row(history)):
+        out.append(
+            f"the labels end at row {labels.last:,} and the history at row {last:,}: they were taken for its "
+            f"first {count(labels.last, 'record')}, which is wrong if they are of another history"
+        )
     if later:
         out.append(f"{count(later, 'label')} became known later than --known-by, and are left out")
     return out

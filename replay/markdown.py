@@ -115,9 +115,9 @@ def _of_history(report: Backtest) -> str:
 def _gates(gates: Sequence[Gate]) -> Iterable[str]:
     if not gates:
         return
-    yield from ("", "| | gate | came out as |", "|---|---|---|")
+    yield from ("", "| | fails if | came out as |", "|---|---|---|")
     for gate in gates:
-        yield f"| {'✘ fails' if gate.failed else '✔ holds'} | {code(gate.text)} | {text(gate.shown)} |"
+        yield f"| {'✘ fails' if gate.failed else '✔ passes'} | {code(gate.text)} | {text(gate.shown)} |"
 
 
 def _flows(made: Comparison) -> Iterable[str]:
@@ -215,7 +215,8 @@ def _samples(
         return
     yield from ("", f"<details><summary>{title}: {min(len(samples), most)} of {of:,}</summary>", "")
     for sample in samples[:most]:
-        yield f"- {_event(sample)}: {code(sample.before or '')} → {code(sample.verdict)}"
+        label = "" if sample.label is None else f", labelled {'positive' if sample.label else 'negative'}"
+        yield f"- {_event(sample)}: {code(sample.before or '')} → {code(sample.verdict)}{label}"
         before, now = both(sample, names)
         for when, lines in (("before", before), ("now", now)):
             yield from (f"  - {when}: {code(line, 300)}" for line in lines)

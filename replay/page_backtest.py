@@ -146,7 +146,7 @@ def quality(report: Backtest, rules: Sequence[RuleRow]) -> Section | None:
             else "every event has one."
         )
     )
-    verdicts = [(f"{v.verdict}{' or graver' if v is not report.verdicts[-1] else ''}", v.quality)
+    verdicts = [(f"{v.verdict}{' or higher' if v is not report.verdicts[-1] else ''}", v.quality)
                 for v in report.verdicts[1:] if v.quality is not None and v.count]  # fmt: skip
     told = [
         (r.rule, r.quality) for r in rules if r.verdict and r.quality is not None and r.quality.precision.of

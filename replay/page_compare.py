@@ -268,7 +268,7 @@ def qualities(report: Comparison, rules: Sequence[RuleChange], found: Ladder) ->
 
 
 def _from(verdict: str, found: Ladder) -> str:
-    return verdict if verdict == found.verdicts[-1] else f"{verdict} or graver"
+    return verdict if verdict == found.verdicts[-1] else f"{verdict} or higher"
 
 
 def _cold(counter: CounterChange) -> str:

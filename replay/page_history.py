@@ -159,8 +159,10 @@ def _warmup(report: Backtest) -> Html:
         return tag("p", "No policy looks back in time, so every figure is whole from the first event on.")
     told = "" if warm.longest == "ever" else f"The longest window that is read is {warm.longest}. "
     if warm.until is not None:
-        told += f"It was full from {stamp(warm.until)} UTC on; {count(warm.events, 'event')} came before, "
-        told += "and the figures leave them out. " if warm.left_out else "and the figures include them. "
+        told += f"It was full from {stamp(warm.until)} UTC on. "
+        if warm.events:
+            leave = "leave out" if warm.left_out else "include"
+            told += f"The figures {leave} {count(warm.events, 'event')} that came before. "
     elif told:
         told += "The history is shorter than that, so counters over it saw less than they would in service. "
     if warm.ever:

@@ -10,6 +10,8 @@ from quell.engine.cli_output import visible
 LONGEST = 400
 """Characters of one text that the page shows."""
 _VOID = frozenset({"br", "input", "meta"})
+_COORDINATES = frozenset({"d", "points"})
+"""Attributes that this program fills with numbers: shortened, they would draw something else."""
 _SHAPES = frozenset({"circle", "line", "path", "polygon", "polyline", "rect"})
 
 
@@ -83,6 +85,8 @@ def _attribute(key: str, value: Attribute) -> str:
         return f" {named}"
     if isinstance(value, float):
         value = number(value)
+    if isinstance(value, str) and key in _COORDINATES:
+        return f' {named}="{escape(value)}"'
     if isinstance(value, str):
         # Tips have lines, and values aligned by tabs.
         value = "\n".join("\t".join(visible(c, LONGEST) for c in r.split("\t")) for r in value.split("\n"))

@@ -131,7 +131,7 @@ def _columns(found: Curve, points: Sequence[CurvePoint], now: int | None, height
             names.append(
                 tag(
                     "text",
-                    setting(p.value),
+                    p.text or setting(p.value),
                     x=share((i + 0.5) * wide),
                     y=14,
                     text_anchor="middle",
@@ -157,8 +157,9 @@ def _now(now: int | None, wide: float, height: int) -> Html:
 
 
 def _hit(point: CurvePoint, i: int, wide: float, height: int) -> Html:
-    told = [setting(point.value), f"hits\t{count(point.hits, 'event')}"]
-    told.append(f"entities\t{point.entities:,}")
+    told = [point.text or setting(point.value), f"hits\t{count(point.hits, 'event')}"]
+    if point.entities is not None:
+        told.append(f"entities\t{point.entities:,}")
     if point.quality is not None:
         told += [f"{name}\t{interval(of(point.quality))}" for name, _, of in FIGURES]
     return tag(
@@ -181,8 +182,8 @@ def chosen(found: Curve) -> str:
     """What stands in the policy and what it brings, in words."""
     point = next((p for p in found.points if p.value == found.current), None)
     if point is None:
-        return f"The policy says {setting(found.current)}."
-    told = f"The policy says {setting(found.current)}: {count(point.hits, 'hit')}"
+        return f"The policy says {found.text or setting(found.current)}."
+    told = f"The policy says {found.text or setting(found.current)}: {count(point.hits, 'hit')}"
     if point.quality is None:
         return told + "."
     rates = [f"{n} {percentage(of(point.quality).value)}" for n, _, of in FIGURES]

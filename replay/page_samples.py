@@ -79,7 +79,10 @@ class Packer:
         before = len(self.texts)
         told: tuple[tuple[Builtins | None, Mapping[str, str]], ...]
         told = ((sample.explanation, {}), (sample.other, self.names))
-        rules = {names.get(r["rule"], r["rule"]) for e, names in told if e for r in e["rules"] if _opened(r)}
+        rules: set[str] = set()
+        for explained, names in told:
+            if explained:
+                rules |= {names.get(str(r["rule"]), str(r["rule"])) for r in explained["rules"] if _opened(r)}
         made = {"x": self._explanation(sample.explanation, rules, {})}
         if sample.other is not None:
             made["o"] = self._explanation(sample.other, rules, self.names, fields=False)

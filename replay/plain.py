@@ -11,19 +11,22 @@ from quell.engine.lowered import LoweredRule
 from quell.replay.candidates import Candidates, CandidateTables
 from quell.replay.database import text_literal
 from quell.replay.outcome import Outcome
+from quell.replay.report_data import Way
 
 
-def is_plain(rule: LoweredRule, tables: CandidateTables) -> bool:
-    """Whether a rule needs no settling."""
-    dependence = tables.dependence
-    told = [] if rule.because is None else [rule.because]
-    return (
-        len(rule.effects) <= 1
-        and all(e.kind == "verdict" and e.limit is None for e in rule.effects)
-        and rule.share is None
-        and not rule.exempt_by
-        and not any(dependence.is_residual(rule.event, n) for n in (rule.condition, *told))
-    )
+def why_settled(rule: LoweredRule, tables: CandidateTables) -> str:
+    """Why a rule needs settling; empty for a plain one."""
+    if tables.dependence.is_residual(rule.event, rule.condition):
+        return "its condition reads labels, firings, or counters of those"
+    if rule.exempt_by:
+        return "other rules may exempt from it"
+    if rule.share is not None:
+        return "it is rolled out in part"
+    if len(rule.effects) > 1 or any(e.kind != "verdict" or e.limit is not None for e in rule.effects):
+        return "it labels, sends, or has a limit"
+    if rule.because is not None and tables.dependence.is_residual(rule.event, rule.because):
+        return "its message reads what follows from decisions"
+    return ""
 
 
 def write_plain(outcome: Outcome, tables: CandidateTables, event: str) -> str:
@@ -31,12 +34,18 @@ def write_plain(outcome: Outcome, tables: CandidateTables, event: str) -> str:
     settle."""
     made = tables.of[event]
     rules = tables.dependence.rules(event)
-    plain = [r for r in rules if is_plain(r, tables)]
-    left = tables.where(event, [r for r in rules if r not in plain])
-    if plain and left != "TRUE":
-        _Writer(outcome, made, plain, left).write()
-        return left
-    return tables.where(event, rules)
+    why = {r.name: why_settled(r, tables) for r in rules}
+    plain = [r for r in rules if not why[r.name]]
+    left = tables.where(event, [r for r in rules if why[r.name]])
+    alone = bool(plain) and left != "TRUE"
+    for rule in rules:
+        settled = why[rule.name] or ("" if alone else "all events of its type are settled")
+        said = settled or "what it does follows from its condition"
+        outcome.ways.append(Way(f"rule {rule.name} on {event}", "settled" if settled else "sql", said))
+    if not alone:
+        return tables.where(event, rules)
+    _Writer(outcome, made, plain, left).write()
+    return left
 
 
 class _Writer:
@@ -62,7 +71,8 @@ class _Writer:
         return (
             f"INSERT INTO {self.outcome.table('hits')} SELECT c.n, {text_literal(rule.event)}, c.at, "
             f"{text_literal(rule.name)}, '{'fired' if rule.live else 'shadow'}', {verdict}, {message}, NULL "
-            f"FROM (SELECT * FROM {self.made.table} WHERE {self._when(rule)} AND {self.alone}) c{source}"
+            f"FROM (SELECT * FROM {self.made.table} WHERE {self._when(rule)} AND {self.alone}) c{source} "
+            "ORDER BY c.n"
         )
 
     def _message(self, rule: LoweredRule) -> tuple[str, str]:
@@ -97,5 +107,5 @@ class _Writer:
         somewhere = " OR ".join(self._when(r) for r in self.rules)
         return (
             f"INSERT INTO {self.outcome.table('decisions')} SELECT n, n, {verdict} FROM {self.made.table} "
-            f"WHERE ({somewhere}) AND {self.alone}"
+            f"WHERE ({somewhere}) AND {self.alone} ORDER BY n"
         )

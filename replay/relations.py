@@ -6,9 +6,9 @@ tables with values that were worked out elsewhere, joined by `n`. Nothing runs u
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from quell.engine.graph import Graph
+from quell.engine.graph import Graph, Node
 from quell.replay.database import quoted
 from quell.replay.history import History
 from quell.replay.sql_expressions import Translator
@@ -55,6 +55,10 @@ class Relation:
         """A condition over the relation: true exactly where the node is."""
         return self.translator.true(number, self.columns)
 
+    def where(self, number: int) -> str:
+        """The same for a WHERE."""
+        return self.translator.where(number, self.columns)
+
     def said(self, number: int) -> str:
         """A node in the analyst's words, as far as the policies have any for it."""
         span = self.graph.spans.get(number)
@@ -63,10 +67,30 @@ class Relation:
             return f"{self.graph[number].op} of `{self.event}`"
         return " ".join(sources[span.file].text[span.start : span.end].split())
 
-    def share(self, roots: Sequence[int]) -> None:
-        """Give what several roots need a column of its own, where that is worth it."""
+    def supply(self, ready: Callable[[int], bool]) -> None:
+        """Add what tests supply for names, as columns. `ready` tells whether all is there that is needed by
+        what stands in a name's place where it is not supplied."""
+        if not self.history.supplied:
+            return
+        for node in self.graph.nodes:
+            if node.op == "injected" and node.args and node.id not in self.columns and ready(node.args[0]):
+                self.layer({node.id: self._supplied(node)}, "i")
+
+    def _supplied(self, node: Node) -> str:
+        name, literal = node.data[0], self.translator.types.literal
+        by_value: dict[str, list[str]] = {}
+        for n, values in self.history.supplied.items():
+            if name in values:
+                by_value.setdefault(literal(values[name], node.type), []).append(str(n))
+        cases = "".join(f" WHEN n IN ({', '.join(ns)}) THEN {text}" for text, ns in by_value.items())
+        otherwise = self.sql(node.args[0])
+        return f"CASE{cases} ELSE {otherwise} END" if cases else otherwise
+
+    def share(self, roots: Sequence[int], asked: bool = False) -> None:
+        """Give what several roots need a column of its own, where that is worth it; `asked` says that most
+        rows see the roots only in a WHERE."""
         self._shares += 1
-        made = self.translator.over(f"({self._text})", roots, self.columns, f"x{self._shares}_")
+        made = self.translator.over(f"({self._text})", roots, self.columns, f"x{self._shares}_", asked)
         new = {n: column for n, column in made.columns.items() if n not in self.columns}
         if new:
             self._text = f"SELECT * FROM {made.relation}"

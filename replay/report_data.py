@@ -58,6 +58,7 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     id: str | None = None
     entity: str | None = None
     message: str | None = None
+    """What a rule said that asked for the verdict."""
     rules: tuple[str, ...] = ()
     label: bool | None = None
     command: str = ""
@@ -66,6 +67,8 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     """In a comparison: the verdict of the other bundle."""
     other: dict[str, Any] | None = None
     """In a comparison: the other bundle's explanation."""
+    because: str | None = None
+    """What the rule said that this is a sample of."""
 
 
 class RuleRow(msgspec.Struct, omit_defaults=True):
@@ -463,6 +466,9 @@ class Comparison(msgspec.Struct, omit_defaults=True):
     """Events that got the first verdict of their ladder before and another one after."""
     let_go: int = 0
     """Events that got another verdict than the first before and the first one after."""
+    caught_labels: tuple[int, int] | None = None
+    """Of `caught`, how many have a positive and how many a negative label; None without labels."""
+    let_go_labels: tuple[int, int] | None = None
     newly_refused: int = 0
     no_longer_refused: int = 0
     ladder: list[str] = []

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from quell.engine.bundle import MAX_FILES, SETTINGS
 from quell.engine.interrupts import undisturbed
@@ -162,9 +162,9 @@ class _Repository:
         environment |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
         environment |= {"GIT_NO_LAZY_FETCH": "1", "GIT_PAGER": "cat"}
         command = ["git", "-C", str(self._folder), "-c", "core.fsmonitor=false", *arguments]
-        how: dict[str, object] = {"input": given} if given is not None else {"stdin": subprocess.DEVNULL}
+        how: dict[str, Any] = {"input": given} if given is not None else {"stdin": subprocess.DEVNULL}
         try:
-            done = subprocess.run(  # type: ignore[call-overload]  # one of two ways to give the input
+            done = subprocess.run(  # one of two ways to give the input
                 command, stdout=out, stderr=subprocess.PIPE, env=environment, timeout=TIMEOUT, **how
             )
         except FileNotFoundError as error:

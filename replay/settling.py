@@ -59,7 +59,8 @@ class Settling:
         self.state.began = self.state.memory.began = began
         analysis = history.build.analysis
         stores = analysis.lowerer.stores
-        self._functions = [r.reduced.linked.bind(self.state, stores, {}) for r in rows]
+        self._supplied: dict[str, Any] = {}
+        self._functions = [r.reduced.linked.bind(self.state, stores, self._supplied) for r in rows]
         for store in self.state.stores.values():
             store.began = began
         self._settlers = [
@@ -100,6 +101,9 @@ class Settling:
         writer: OutcomeWriter | None,
         look: Mapping[int, Look] | None,
     ) -> None:
+        if self.history.supplied:
+            self._supplied.clear()
+            self._supplied.update(self.history.supplied.get(n, {}))
         hits = self._functions[index](row, at, now)
         looking = look.get(n) if look is not None else None
         self._looked = n

@@ -18,7 +18,7 @@ from quell.replay.sql_forms import FORMS
 from quell.replay.sql_models import MASK_BITS, model_batch, points_batch
 from quell.replay.sql_python import Pythons, reach
 from quell.replay.sql_shared import Shared, gate_key, shared_columns, shared_nodes, visible
-from quell.replay.sql_truths import MAYBE, TRUTHS
+from quell.replay.sql_truths import DEAREST, MAYBE, TRUTHS, tier
 from quell.replay.sql_values import Columns
 from quell.signals.policy_lists import PolicyList
 
@@ -81,6 +81,13 @@ class Translator:
         self._note(writing, node)
         return text
 
+    def where(self, node: int, columns: Mapping[int, str]) -> str:
+        """The same for a WHERE, where DuckDB looks at the later parts of an AND only as far as it must."""
+        writing = self._writing(columns)
+        text = writing.where_of(node)
+        self._note(writing, node)
+        return text
+
     def _note(self, writing: _Writing, root: int) -> None:
         """Keep why what is in the SQL of a node went to Python."""
         if writing.notes:
@@ -94,11 +101,17 @@ class Translator:
         return shared_nodes(self._writing(columns), roots, columns)
 
     def over(
-        self, relation: str, roots: Sequence[int], columns: Mapping[int, str], prefix: str = "s"
+        self,
+        relation: str,
+        roots: Sequence[int],
+        columns: Mapping[int, str],
+        prefix: str = "s",
+        asked: bool = False,
     ) -> Shared:
         """A relation (a table, or a query in parentheses) with further columns, whose names begin with
-        `prefix`, for what the roots share: the SQL of the roots is to be written over its columns."""
-        return shared_columns(self._writing, relation, roots, columns, prefix)
+        `prefix`, for what the roots share: the SQL of the roots is to be written over its columns. `asked`
+        says that most rows see the roots only in a WHERE."""
+        return shared_columns(self._writing, relation, roots, columns, prefix, asked)
 
     def _writing(self, columns: Mapping[int, str]) -> _Writing:
         if self._last is None or self._last.given != columns:
@@ -151,6 +164,20 @@ class _Writing:
         """The SQL that is TRUE where a node is."""
         self.value(number)
         return self.true(number)
+
+    def where_of(self, number: int) -> str:
+        """The same for a WHERE."""
+        self.value(number)
+        return self._where(number)
+
+    def _where(self, number: int) -> str:
+        node = self.graph[number]
+        if node.op not in ("and", "or") or number in self.given or self.parts[number].why:
+            return self.true(number)
+        texts = sorted((self._where(a) for a in node.args), key=tier)
+        if tier(texts[-1]) == DEAREST:
+            return self.true(number)  # AND may try another order, which CASE does not
+        return "(" + f" {node.op.upper()} ".join(texts) + ")"
 
     # ------------------------------------------------------------ decisions
 

@@ -16,6 +16,8 @@ from quell.replay.database import text_literal
 from quell.replay.sql_patterns import alternation, gateable
 from quell.replay.sql_truths import tier
 
+BEHIND = 0.25
+"""The share of the rows that is left for what stands behind something cheaper in an AND, about."""
 GATE_FROM = 6
 """Patterns in one text from which a gate before them pays."""
 
@@ -63,10 +65,29 @@ def visible(source: Source, roots: Sequence[int], columns: Mapping[int, str]) ->
     return {n: uses[n] for n in sorted(seen)}
 
 
-def shared_nodes(source: Source, roots: Sequence[int], columns: Mapping[int, str]) -> list[int]:
-    """The nodes that are costly and needed more than once, each after those that it needs."""
-    often = (n for n, count in visible(source, roots, columns).items() if count > 1)
+def shared_nodes(
+    source: Source, roots: Sequence[int], columns: Mapping[int, str], asked: bool = False
+) -> list[int]:
+    """The nodes that are costly and needed more than once, each after those that it needs. Where they are
+    `asked` in a WHERE, what stands behind something cheaper in an AND is needed on few rows."""
+    uses = visible(source, roots, columns)
+    often = [n for n, count in uses.items() if count > 1]
+    if asked and often:
+        rows = _rows(source, roots, list(uses))
+        often = [n for n in often if rows[n] > 1]
     return [n for n in often if not source.graph[n].binders and tier(source.value(n))]
+
+
+def _rows(source: Source, roots: Sequence[int], nodes: Sequence[int]) -> dict[int, float]:
+    """For how many times the rows each node is worked out in a WHERE."""
+    out = dict.fromkeys(nodes, 0.0) | dict.fromkeys(roots, 1.0)
+    for n in reversed(nodes):  # what needs a node has a higher number
+        tiers = {a: tier(source.value(a)) for a in dict.fromkeys(source.needs(n))}
+        for a, costly in tiers.items():
+            behind = source.graph[n].op == "and" and costly > min(tiers.values())
+            if a in out:
+                out[a] += out[n] * (BEHIND if behind else 1.0)
+    return out
 
 
 def shared_columns(
@@ -75,12 +96,13 @@ def shared_columns(
     roots: Sequence[int],
     columns: Mapping[int, str],
     prefix: str,
+    asked: bool = False,
 ) -> Shared:
     """A relation with columns for what roots share, in as many SELECTs inside one another as it takes."""
     held = dict(columns)
     while True:
         source = write(held)
-        made = {n: (f"{prefix}{n}", source.value(n)) for n in _ready(source, roots, held)}
+        made = {n: (f"{prefix}{n}", source.value(n)) for n in _ready(source, roots, held, asked)}
         made |= {
             gate_key(text): (f"{prefix}g{text}", f"regexp_matches({held[text]}, {text_literal(gate)})")
             for text, gate in _gates(source, roots, held).items()
@@ -92,9 +114,9 @@ def shared_columns(
         held |= {n: name for n, (name, _) in made.items()}
 
 
-def _ready(source: Source, roots: Sequence[int], held: Mapping[int, str]) -> list[int]:
+def _ready(source: Source, roots: Sequence[int], held: Mapping[int, str], asked: bool) -> list[int]:
     """The shared nodes that need no other one."""
-    wanted = shared_nodes(source, roots, held)
+    wanted = shared_nodes(source, roots, held, asked)
     above: set[int] = set()
     for n in wanted:
         inside = visible(source, [n], held)

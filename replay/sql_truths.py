@@ -19,6 +19,8 @@ _TIERS = (
     re.compile(r"\b(?:contains|list_\w+|string_split|lower|upper|replace|trim|sha256|strlen)\("),
 )
 """What makes SQL costly, the costliest first."""
+DEAREST = len(_TIERS)
+"""The tier of what asks Python."""
 
 
 def tier(text: str) -> int:

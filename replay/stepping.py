@@ -105,7 +105,8 @@ def step(
     history = outcome.history
     settings = history.build.analysis.files.settings
     state = State(clock=Clock(settings.lateness, block), memory=Memory(left=settings.max_keys))
-    stepper, writer = Stepper(history.build, state), OutcomeWriter(outcome)
+    supplied: dict[str, Any] = {}
+    stepper, writer = Stepper(history.build, state, supplied), OutcomeWriter(outcome)
     for done, (n, entry) in enumerate(entries(history), 1):
         if isinstance(entry, HandAction):
             answer: Any = stepper.act(entry)
@@ -114,6 +115,9 @@ def step(
                     "labels", (n, answer.entity, answer.id, answer.label, answer.on, None, answer.until)
                 )
         else:
+            if history.supplied:
+                supplied.clear()
+                supplied.update(history.supplied.get(n, {}))
             writer.add(n, decided(n, stepper.decide_decoded(entry, observe(n))))
         if done % 1024 == 0:
             tell(done)

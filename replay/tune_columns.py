@@ -1,9 +1,9 @@
 """The values that a sweep needs, event by event, as tables: one replay, whatever is swept.
 
-`columns_of` gives a table for each `Request`. How the values come about is its own affair: here the online
-engine is stepped once through the history, and a rule that nobody has written hands the values out. The
-parts of the condition that no setting changes are that rule's condition, so that only events which some
-setting may match leave a row.
+`columns_of` gives a table for each `Request`. How the values come about is its own affair. Where the replay
+went by columns they are selected from those. Else the online engine is stepped once more through the history,
+and a rule that nobody has written hands the values out. The parts of the condition that no setting changes
+are that rule's condition, so that only events which some setting may match leave a row.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from quell.replay.history import History
 from quell.replay.history_types import arrow_type
 from quell.replay.named_values import TAP
 from quell.replay.outcome import Outcome
+from quell.replay.sql_expressions import NotAColumn
 from quell.replay.stepping import decided, entries
 
 BATCH = 8_192
@@ -50,6 +51,33 @@ def columns_of(
 ) -> list[str]:
     """For each request a table, as SQL names it: n, and c0, c1, … with the values of its nodes in order, as
     `history_types` says. Nodes are those of the graphs of the outcome's history's bundle."""
+    found = [_selected(outcome, request, number) for number, request in enumerate(requests)]
+    left = [request for request, table in zip(requests, found, strict=True) if table is None]
+    stepped = iter(_stepped(outcome, left, tell) if left else ())
+    return [next(stepped) if table is None else table for table in found]
+
+
+def _selected(outcome: Outcome, request: Request, number: int) -> str | None:
+    """The table of a request from the columns of the replay; None where they do not tell."""
+    if outcome.columnar is None:
+        return None
+    columnar = outcome.columnar
+    relation = columnar.relations[request.event]
+    nodes = (request.where, *request.nodes)
+    if any(columnar.dependence.is_residual(request.event, n) for n in nodes):
+        return None
+    try:
+        values = "".join(f", {relation.sql(n)} AS c{i}" for i, n in enumerate(request.nodes))
+        where = relation.true(request.where)
+    except NotAColumn:  # a counter that no rule leads to
+        return None
+    table = outcome.history.table(_free(outcome.history, number))
+    outcome.db.run(f"CREATE TABLE {table} AS SELECT n{values} FROM ({relation.text}) WHERE {where}")
+    return table
+
+
+def _stepped(outcome: Outcome, requests: Sequence[Request], tell: Callable[[int], None]) -> list[str]:
+    """The tables of requests by stepping."""
     history = outcome.history
     tables = [_Table(history, request, number) for number, request in enumerate(requests)]
     made = _tapped(history.build, [t.request for t in tables])

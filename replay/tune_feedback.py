@@ -80,7 +80,7 @@ def _hangs_on(
     """The rules whose firings or labels a rule's firing reads, counters included."""
     yield from lowered.exempt_by
     seen: set[str] = set()
-    stack = [(lowered.event, (lowered.condition, *lowered.bucket))]
+    stack: list[tuple[str, tuple[int, ...]]] = [(lowered.event, (lowered.condition, *lowered.bucket))]
     while stack:
         event, roots = stack.pop()
         graph = analysis.lowerer.graph(event)

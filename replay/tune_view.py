@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil, floor
 from typing import IO, TYPE_CHECKING
 
@@ -155,11 +155,10 @@ def _print_matrix(
     rows: Sequence[str],
     columns: Sequence[str],
     by: dict[tuple[str, str], GridPoint],
-    cell: object,
+    cell: Callable[[GridPoint], str],
 ) -> None:
     first, second = axes
     heading(out, what, f"down: {first.compared}, across: {second.compared}")
-    assert callable(cell)
     lines: list[list[str | Text]] = []
     for a in rows:
         line: list[str | Text] = [words((a, "bold cyan" if a == first.text else ""))]

@@ -5,13 +5,15 @@
 
 `.ci/run` runs the first under several versions and seeds and compares what they print to the byte, and
 tests/test_generated.py the second. Where two differ, the line says which part did: the starter bundle's
-decisions, one function of the language, lists, diagnostics, decisions that wait, or generated code.
+decisions, one function of the language, lists, diagnostics, decisions that wait, generated code, or a table of
+a replay by columns.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
@@ -32,7 +34,10 @@ from quell.engine.waiting import Waiting
 from quell.grammar.diagnostics import plain
 from quell.grammar.source import Source
 from quell.grammar.types import Type
-from quell.replay.simulate import simulate
+from quell.replay.backtest_report import Asked, backtest_of, prepare, read
+from quell.replay.database import Database
+from quell.replay.run import decide
+from quell.replay.simulate import simulate, simulate_lines
 from quell.signals.functions import REGISTRY
 from quell.signals.registry import Function
 from quell.signals.remote_types import Answer, Request
@@ -40,6 +45,7 @@ from quell.signals.remote_types import Answer, Request
 EVENTS = 20_000
 SEED = 11
 TEXTS = 1_500
+REPLAYED = 3_000
 
 encode = msgspec.json.Encoder().encode
 
@@ -480,6 +486,36 @@ def answered(request: Request) -> Answer:
     return Answer("answered", dict(zip(("value", "text", "spread"), request.inputs, strict=True)))
 
 
+# ------------------------------------------------------------ a replay by columns
+
+OUTCOME = ("decisions", "hits", "labels", "sends", "outranked", "missing")
+
+
+def replay_parts(
+    made: Build, file: Path, asked: Asked, threads: int | None = None
+) -> Iterator[tuple[str, list[bytes]]]:
+    """The tables of a replay by columns, row by row, and its report but for the time that it took."""
+    with Database(threads=threads) as db:
+        prepared = prepare(made, asked)
+        outcome = decide(read(db, "replay", prepared, [file]), "replay", way="columns")
+        for name in OUTCOME:
+            rows = db.rows(f"SELECT * FROM {outcome.table(name)} ORDER BY ALL")
+            yield name, [encode(row) for row in rows]
+        report = msgspec.structs.replace(backtest_of(outcome, prepared), seconds=0.0)
+        yield "report", [encode(report).replace(str(file.parent).encode(), b"")]
+
+
+def replayed() -> Iterator[str]:
+    """The starter bundle over the beginning of a simulated day, all at once."""
+    with as_file(files("quell.policies")) as folder:
+        made = Stepper.load(folder).bundle
+    with tempfile.TemporaryDirectory() as where:
+        file = Path(where) / "day.jsonl"
+        file.write_bytes(b"".join(islice(simulate_lines(SEED, EVENTS), REPLAYED)))
+        for name, parts in replay_parts(made, file, Asked(policies="policies")):
+            yield f"replay: {name}: {len(parts)} rows {digest(parts)}"
+
+
 # ------------------------------------------------------------ given cases
 
 
@@ -496,7 +532,7 @@ def cases(path: Path) -> Iterator[str]:
 
 def main(arguments: list[str]) -> None:
     """Print every line."""
-    parts = [cases(Path(a)) for a in arguments] or [starter(), functions(), findings(), waiting()]
+    parts = [cases(Path(a)) for a in arguments] or [starter(), functions(), findings(), waiting(), replayed()]
     for part in parts:
         for line in part:
             sys.stdout.write(line + "\n")

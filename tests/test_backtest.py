@@ -222,6 +222,38 @@ def test_the_warm_up_is_marked_or_left_out(history: tuple[Path, Path], seen: lis
         assert row(out.report, "high").fired == high
 
 
+def test_the_warm_up_of_a_period_counts_its_own_events(history: tuple[Path, Path], seen: list[Seen]) -> None:
+    full = min(s.decision.at for s in seen) + 7 * 3_600_000_000
+    with backtest(*history, samples=0, start=full) as made:
+        assert made.report.warmup.events == 0
+        assert not any("were not full" in note for note in made.report.notes)
+    before = full - 3_600_000_000
+    with backtest(*history, samples=0, start=before) as made:
+        assert made.report.warmup.events == sum(before <= s.decision.at < full for s in seen) > 0
+
+
+def test_a_period_without_events_is_refused(history: tuple[Path, Path], seen: list[Seen]) -> None:
+    last = max(s.decision.at for s in seen)
+    with pytest.raises(SourceError, match="no event of the history lies in the period"):
+        backtest(*history, start=last + 1)
+    full = min(s.decision.at for s in seen) + 7 * 3_600_000_000
+    with pytest.raises(SourceError, match="leave-out leaves no event"):
+        backtest(*history, until=full, warm_up="leave-out")
+
+
+def test_a_sample_says_what_its_own_rule_said(history: tuple[Path, Path], seen: list[Seen]) -> None:
+    with backtest(*history, samples=3, explained=False) as made:
+        told = {(s.row, f.rule): f.message for s in seen for f in s.decision.fired}
+        found = {
+            (int(sample.place.rpartition(":")[2]), rule.rule): sample.because
+            for rule in made.report.rules
+            if rule.mode == "live"
+            for sample in rule.samples
+        }
+        assert found
+        assert all(told[key] == because for key, because in found.items())
+
+
 def test_files_out_of_order_are_put_in_order_unless_given_order_is_asked_for(tmp_path: Path) -> None:
     shuffled = list(EVENTS)
     random.Random(5).shuffle(shuffled)

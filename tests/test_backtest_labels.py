@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from quell.replay import backtest
+from quell.replay import backtest, compare
+from quell.replay.headline import headline
 from quell.replay.labels import LabelsError
 from quell.replay.named_values import NotAValue
 from quell.replay.quality import wilson
@@ -190,7 +191,14 @@ def test_a_file_line_by_line(history: tuple[Path, Path], seen: list[Seen], tmp_p
     file = write(tmp_path / "truth.jsonl", rows)
     report = run(history, file, positive="spam")
     check(report, seen, spam)
-    assert any("belong to no event" in note for note in report.notes)
+    taken, total = {s.row for s in seen}, sum("label" in e for e in EVENTS)
+    refused = sum("label" in e for n, e in enumerate(EVENTS, 1) if n not in taken)
+    assert f"{refused} of {total} labels belong to records that were refused" in report.notes
+    assert not any("the labels end" in note for note in report.notes)
+    short = run(history, write(tmp_path / "short.jsonl", rows[:300]), positive="spam")
+    assert any(
+        note.startswith("the labels end at row 300 and the history at row 400") for note in short.notes
+    )
     file = write(tmp_path / "long.jsonl", [*rows, {"label": "spam"}])
     with pytest.raises(LabelsError, match="has a label for row 401, and the history ends at row 400"):
         run(history, file, positive="spam")
@@ -252,6 +260,7 @@ def test_known_at_tells_what_was_caught_before(
     assert high is not None
     caught = [s for s in seen if s.who == "ann" and "high" in s.hit]
     assert high.early == sum(s.decision.at < middle for s in caught)
+    assert high.early is not None
     assert 0 < high.early < high.right
     report = run(history, file, known_by=middle)
     check(report, seen, lambda s: True if s.who == "ann" else None)
@@ -367,3 +376,24 @@ def test_paths_that_label_nothing_are_told(history: tuple[Path, Path], label: st
 def test_what_is_no_value_is_told(history: tuple[Path, Path], how: dict[str, Any], message: str) -> None:
     with pytest.raises(NotAValue, match=message), backtest(*history, **how):
         pass
+
+
+def test_a_change_says_which_labels_the_newly_caught_have(
+    history: tuple[Path, Path], seen: list[Seen], tmp_path: Path
+) -> None:
+    text = (history[0] / "p.quell").read_text(encoding="utf-8").replace("score > 70", "score > 10")
+    changed, events = make_history(tmp_path, EVENTS)
+    (changed / "p.quell").write_text(text, encoding="utf-8")
+    pairs = list(zip(seen, decided(changed, EVENTS), strict=True))
+    turned = [b.event.get("label") for b, a in pairs if b.decision.verdict == "allow" != a.decision.verdict]
+    counts = turned.count("spam"), turned.count("ham")
+    assert min(counts) > 0
+    with compare(history[0], changed, events, labels='$.label == "spam"', explained=False) as made:
+        report = made.report
+        assert (report.caught, report.caught_labels, report.let_go_labels) == (len(turned), counts, (0, 0))
+        assert f"({counts[0]} labelled positive, {counts[1]} negative)" in headline(report)
+    with compare(changed, history[0], events, labels='$.label == "spam"', explained=False) as back:
+        assert (back.report.caught_labels, back.report.let_go_labels) == ((0, 0), counts)
+    with compare(history[0], changed, events, explained=False) as bare:
+        assert bare.report.caught_labels is None
+        assert "labelled" not in headline(bare.report)

@@ -58,7 +58,7 @@ def test_the_same_against_itself(place: Path) -> None:
     assert status == 0
     assert "Nothing changes: 5 events are decided exactly as before." in out
     assert "Rules" not in out
-    assert "holds  changed > 0  changed is 0" in out
+    assert "passes  fails if changed > 0: changed is 0" in out
 
 
 def test_json_gives_the_comparison(place: Path) -> None:
@@ -75,8 +75,8 @@ def test_json_gives_the_comparison(place: Path) -> None:
 def test_gates_of_a_plain_replay(place: Path) -> None:
     status, out, _ = replay("--fail-if", "hits(flood) == 1", "--fail-if", "refused > 50%")
     assert status == 1
-    assert "fails  hits(flood) == 1" in out
-    assert "holds  refused > 50%" in out
+    assert "fails   fails if hits(flood) == 1: hits(flood) is 1 " in out
+    assert "passes  fails if refused > 50%: refused is 2 (28.57% of 7 records)" in out
     assert replay("--fail-if", "hits(flood) > 1")[0] == 0
 
 

@@ -191,7 +191,7 @@ def test_histories_without_a_usable_event_are_told(history: tuple[Path, Path], t
     assert run("replay", history[0], "--events", begun).exit_code == 0
     done = run("replay", history[0], "--events", begun, "--limit", "1")
     assert done.exit_code == 3
-    assert done.stderr.startswith("error: no event could be decided: `join` refused")
+    assert done.stderr.startswith("error: the history holds no event\n  hint: take more of it with --limit")
     file = tmp_path / "h.jsonl"
     file.write_text("", encoding="utf-8")
     done = run("replay", history[0], "--events", file)

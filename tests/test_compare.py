@@ -15,9 +15,9 @@ from quell.engine.decision import Decision
 from quell.engine.symbols import Ladder
 from quell.grammar.source import Source
 from quell.replay.backtest_report import Asked
-from quell.replay.compare import direction, merged
 from quell.replay.compare_run import Pair, read_alike
 from quell.replay.compare_written import written
+from quell.replay.comparing import direction, merged
 from quell.replay.report_data import Comparison
 from quell.replay.run import RunWay
 from tests.bundles import sound

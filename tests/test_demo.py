@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from shlex import split
 from typing import Any
 
 import pytest
 
 from quell.engine.decision import Decision, Reply
 from quell.engine.stepper import Stepper
-from quell.replay import cli_demo, demo, simulate
+from quell.replay import cli_demo, demo, demo_change, simulate
 from tests.cli_support import colourless, run
 
-SIZE = 8_000
+SIZE, REPLAYED = 8_000, 3_000
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
 def engine() -> Stepper:
     return Stepper.load(ROOT / "policies")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shorter() -> Iterator[None]:
+    """Backtest the change on the beginning of these short days."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli_demo, "REPLAYED", REPLAYED)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +52,7 @@ def data() -> dict[str, Any]:
 
 def test_the_defaults_are_the_simulations() -> None:
     assert (cli_demo.EVENTS, cli_demo.SEED) == (simulate.DEFAULT_EVENTS, simulate.DEFAULT_SEED)
+    assert cli_demo.EVENTS_FILE == demo_change.EVENTS
     assert cli_demo.EVENTS >= 200_000
 
 
@@ -116,7 +127,9 @@ def test_the_report_can_be_read(kept: tuple[Path, str]) -> None:
         "Traps for hasty rules: ",
         "The first of each kind that was caught",
         f"Refused: {simulate.MALFORMED} broken events",
+        "\nA change, backtested: ",
         f"quell decide {folder}/policies --events {folder}/events.jsonl",
+        (folder / cli_demo.REPORT).as_uri(),
     ):
         assert part in shown, part
     for kind in simulate.ABUSE_KINDS:
@@ -129,6 +142,86 @@ def test_the_explanation_it_proposes_works(kept: tuple[Path, str]) -> None:
     done = run(*args)
     assert done.exit_code == 0
     assert done.stdout.splitlines()[0].endswith(("review", "challenge", "block"))
+
+
+def test_the_change_is_one_number_of_one_rule(kept: tuple[Path, str]) -> None:
+    starter, changed = kept[0] / "policies", kept[0] / "changed"
+    names = sorted(p.relative_to(starter) for p in starter.rglob("*") if p.is_file())
+    assert names == sorted(p.relative_to(changed) for p in changed.rglob("*") if p.is_file())
+    other = [n for n in names if (starter / n).read_bytes() != (changed / n).read_bytes()]
+    assert other == [Path(demo_change.FILE)]
+    was, now = ((folder / other[0]).read_text(encoding="utf-8") for folder in (starter, changed))
+    assert was.count(demo_change.BEFORE) == now.count(demo_change.AFTER) == 1
+    assert was.replace(demo_change.BEFORE, demo_change.AFTER) == now
+    assert f"\nrule {demo_change.RULE} on " in was
+
+
+def test_the_change_is_judged_by_the_truth(kept: tuple[Path, str], data: dict[str, Any]) -> None:
+    """Against both versions stepped by hand over the same events."""
+    folder, change = kept[0], data["change"]
+    lines = (folder / "events.jsonl").read_bytes().splitlines()[:REPLAYED]
+    truths = [json.loads(x) for x in (folder / "truth.jsonl").read_text(encoding="utf-8").splitlines()]
+    acts: dict[str, list[bool]] = {}
+    taken: list[bool] = []
+    for name in ("policies", "changed"):
+        answers = list(Stepper.load(folder / name).decide_many(lines))
+        acts[name] = [isinstance(a, Decision) and a.verdict in data["acted_on"] for a in answers]
+        taken = [isinstance(a, Decision) for a in answers]
+    abuse = [t["label"] == "abuse" for t in truths[:REPLAYED]]
+    pairs = Counter(zip(acts["policies"], acts["changed"], strict=True))
+    assert change["events"] == sum(taken)
+    assert (change["newly_acted_on"], change["no_longer_acted_on"]) == (
+        pairs[False, True],
+        pairs[True, False],
+    )
+    for name, side in (("policies", "before"), ("changed", "after")):
+        found = Counter(zip(acts[name], abuse, taken, strict=True))
+        figures = change[side]
+        assert figures["caught"] == found[True, True, True]
+        assert figures["false_alarms"] == found[True, False, True]
+        assert figures["missed"] == found[False, True, True]
+        assert figures["precision"] == pytest.approx(figures["caught"] / sum(acts[name]))
+
+
+def test_the_page_speaks_of_the_folder_that_was_kept(kept: tuple[Path, str]) -> None:
+    page = (kept[0] / cli_demo.REPORT).read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert f"{kept[0]}/changed" in page
+    assert f"{kept[0]}/policies" in page
+    assert "quell-demo-" not in page.replace(cli_demo.REPORT, "")  # the folder that it was made in
+
+
+def test_the_backtest_it_proposes_is_the_one_it_made(kept: tuple[Path, str], data: dict[str, Any]) -> None:
+    (proposed,) = [line for line in kept[1].splitlines() if "quell replay" in line]
+    done = run(*split(proposed.split("#")[0])[1:], "--json", "--samples", "0")
+    assert done.exit_code == 0, done.output
+    found, change = json.loads(done.stdout), data["change"]
+    assert found["events"] == change["events"]
+    review = next(v["quality"] for v in found["after"]["verdicts"] if v["verdict"] == data["acted_on"][0])
+    assert (review["right"], review["wrong"]) == (change["after"]["caught"], change["after"]["false_alarms"])
+
+
+def test_a_day_that_is_not_kept_leaves_its_page_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("demo", "--events", str(SIZE), "--seed", "3")
+    assert done.exit_code == 0, done.output
+    assert [p.name for p in tmp_path.iterdir()] == [cli_demo.REPORT]
+    page = (tmp_path / cli_demo.REPORT).read_text(encoding="utf-8")
+    assert "day/changed" in page
+    assert "quell-demo-" not in page.replace(cli_demo.REPORT, "")
+    assert (tmp_path / cli_demo.REPORT).as_uri() in done.stdout
+    assert f"quell demo --events {SIZE} --seed 3 --keep day" in done.stdout
+    assert "quell replay day/changed --against day/policies" in done.stdout
+
+
+def test_a_page_that_cannot_be_written_is_told_of_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / cli_demo.REPORT).mkdir()
+    done = run("demo", "--events", str(SIZE))
+    assert done.exit_code == 3
+    assert (done.stdout, "is a folder" in done.stderr) == ("", True)
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:

@@ -134,6 +134,18 @@ def test_a_false_or_needs_all_of_its_parts() -> None:
     assert made.decided == "n > 3 or m > 3"
 
 
+def test_what_decided_a_part_that_did_not_decide_is_not_the_reason() -> None:
+    told = Told("rule r on message when (n > 3 or m > 3) and size(urls(content)) > 1 then flag\n")
+    made = told(n=5, m=5, content="x")
+    assert "decided" in (part_of(made, "n > 3").role, part_of(made, "m > 3").role)  # of an `or` that is true
+    assert rule(made).decided == rule(made).deciding().text == "size(urls(content)) > 1"
+    text = """
+let busy = n > 3 or m > 3
+rule r on message when not (busy and content == "") and size(links) == 0 then flag
+"""
+    assert rule(Told(text)(n=1, m=1, content="x", links=["a"])).decided == "size(links) == 0"
+
+
 def test_named_conditions_are_opened_where_they_stand() -> None:
     text = """
 let busy = n > 1 and m > 1

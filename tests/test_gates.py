@@ -150,6 +150,10 @@ def test_the_figures_of_one_bundle(made: Comparison) -> None:
         ("hits > 1", "`hits` needs a rule"),
         ("changed(flood) > 1", "`changed` takes nothing in parentheses"),
         ("new_block(flood) > 1", "`new_block` takes nothing in parentheses"),
+        (
+            "precision < 95",
+            "`precision` is a share, and never more than 1 (at character 1 of `precision < 95`): write",
+        ),
         ("cold > 1%", "`cold` is a number, and no share of anything"),
         ("(" * 60 + "changed > 1" + ")" * 60, "too many parentheses"),
         ("changed > 1 or " * 500 + "changed > 1", "a gate is at most 2,000 characters long"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -91,7 +92,7 @@ REACH: dict[str, str] = {
     "replay.__init__": "importlib",  # public names are imported when first asked for
     "replay.cli": "sys",
     "replay.cli_compare": "pathlib",
-    "replay.cli_demo": "pathlib",
+    "replay.cli_demo": "pathlib tempfile",
     "replay.cli_features": "pathlib",
     "replay.backtest_report": "pathlib",  # names files
     "replay.cli_replay": "pathlib",
@@ -100,6 +101,7 @@ REACH: dict[str, str] = {
     "replay.compare_run": "pathlib",  # names files
     "replay.database": "shutil tempfile",  # a replay works in a folder of its own
     "replay.demo": "time",  # says how long the day took
+    "replay.demo_change": "pathlib",  # the day's first events, to replay
     "replay.history": "pathlib",  # names files
     "replay.history_files": "glob pathlib",  # finds them
     "replay.history_reading": "eval",  # what makes a row of an event is generated
@@ -271,3 +273,10 @@ def test_only_the_modules_named_here_reach_network_processes_or_machine_code() -
 def test_only_the_modules_named_here_reach_files_environment_or_clock() -> None:
     found = {name: " ".join(sorted(reach(name, tree))) for name, tree in MODULES.items()}
     assert {name: used for name, used in found.items() if used} == REACH
+
+
+@pytest.mark.parametrize("package", ["engine", "replay"])
+def test_no_public_name_is_a_modules_name(package: str) -> None:
+    """A module that is imported takes its name in the package, and would hide what is made when asked for."""
+    modules = {path.stem for path in (ROOT / package).glob("*.py")}
+    assert not modules & set(importlib.import_module(f"quell.{package}").__all__)

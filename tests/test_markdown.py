@@ -54,7 +54,7 @@ def test_what_it_says(made: Comparison) -> None:
     assert page.startswith(
         "## ✘ Quell: what this change of policies changes\n\n**3 events of 5 (60.00%) get "
     )
-    assert "| ✔ holds | `new_blocks > 50%` | new&#95;blocks is 1 (20.00% of 5 events) |" in page
+    assert "| ✔ passes | `new_blocks > 50%` | new&#95;blocks is 1 (20.00% of 5 events) |" in page
     assert "| ✘ fails | `no_longer(flood) > 0` |" in page
     assert "| `allow` | 1 |  | **1** |" in page
     assert "| `flood` | condition | 2 | 1 |  | −1 |  |" in page

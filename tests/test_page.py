@@ -99,6 +99,12 @@ def test_texts_are_escaped_and_what_cannot_be_seen_is_spelt_out() -> None:
     assert join("x" * 500).endswith("…")
 
 
+def test_coordinates_are_whole_however_many_there_are() -> None:
+    points = " ".join(f"{i}.5,7" for i in range(300))
+    assert f'points="{points}"' in tag("polygon", points=points)
+    assert len(tag("p", title=points)) < 500
+
+
 @pytest.mark.parametrize("top", [0, 1, 3, 7, 10, 99, 801, 12_345, 10**9])
 @pytest.mark.parametrize("most", [2, 3, 5])
 def test_scales_reach_the_top_in_few_steps(top: int, most: int) -> None:

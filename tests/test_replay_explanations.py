@@ -38,7 +38,8 @@ def test_rules_that_sql_decides_by_itself_are_in_them(tmp_path: Path) -> None:
             one, other = msgspec.to_builtins(columns[n]), msgspec.to_builtins(steps[n])
             assert one["rules"] == other["rules"], n
             for given in (one["decision"], other["decision"]):
-                given.pop("seq"), given.pop("decided", None)
+                given.pop("seq")
+                given.pop("decided", None)
             assert one["decision"] == other["decision"], n
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import counters, engine, models, remote, run
+from tests.bench import counters, engine, models, remote, replay, replay_counters, run
 
 
 def main() -> None:
     """Run them with their defaults."""
     sys.argv[1:] = []
-    for benchmark in (run, counters, models, engine, remote):
+    for benchmark in (run, counters, models, engine, remote, replay_counters, replay):
         benchmark.main()
 
 

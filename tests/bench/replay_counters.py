@@ -59,7 +59,7 @@ class Reading:
 def of(word: str, within: int = HOUR) -> Reading:
     """A reading by one of the words."""
     w, last = frame(within), "now - lag(now) OVER (PARTITION BY k0 ORDER BY n)"
-    made = {
+    made: dict[str, tuple[StoreKind, str, str]] = {
         "count": ("count", f"count(*) OVER {w}", ""),
         "distinct": ("distinct", f"count(DISTINCT channel) OVER {w}", "channel"),
         "sum": ("number", f"sum(amount) OVER {w}", "amount"),
@@ -69,7 +69,7 @@ def of(word: str, within: int = HOUR) -> Reading:
         "since_last": ("count", f"CASE WHEN {last} < {within} THEN {last} END", ""),
     }
     kind, sql, value = made[word]
-    return Reading(kind, word, within, sql, value, "this" if word == "since_last" else 0)  # type: ignore[arg-type]  # the kinds are spelled out above
+    return Reading(kind, word, within, sql, value, "this" if word == "since_last" else 0)
 
 
 LOADS: dict[str, list[Reading]] = {

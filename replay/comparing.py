@@ -82,6 +82,8 @@ def _figures(before: Side, after: Side, tables: Tables, flows: _Flows) -> Compar
         differences=differences,
         caught=flows.caught,
         let_go=flows.let_go,
+        caught_labels=flows.labels["caught"] if after.report.labelled else None,
+        let_go_labels=flows.labels["let_go"] if after.report.labelled else None,
         newly_refused=only.get(True, 0),
         no_longer_refused=only.get(False, 0),
         ladder=flows.ladder,
@@ -97,7 +99,8 @@ Turn = tuple[str, str, str, str]
 
 @dataclass(slots=True)
 class _Flows:
-    """How verdicts went over. `turns` are the changes that are newly caught and newly let go."""
+    """How verdicts went over. `turns` are the changes that are newly caught and newly let go, `labels` how
+    many of their events have a positive and a negative label."""
 
     flows: list[Flow] = field(default_factory=list)
     ladder: list[str] = field(default_factory=list)
@@ -108,6 +111,7 @@ class _Flows:
     caught: int = 0
     let_go: int = 0
     turns: dict[str, list[Turn]] = field(default_factory=lambda: {"caught": [], "let_go": []})
+    labels: dict[str, tuple[int, int]] = field(default_factory=lambda: {"caught": (0, 0), "let_go": (0, 0)})
 
     @classmethod
     def of(cls, tables: Tables, before: Symbols, after: Symbols) -> _Flows:
@@ -115,9 +119,13 @@ class _Flows:
         made = cls(ladder=merged(_order(before), _order(after)))
         counts: dict[tuple[str, str], tuple[int, int | None]] = {}
         unordered: set[tuple[str, str]] = set()
-        for *turn, count, weight in tables.db.rows(
-            f"SELECT event_b, verdict_b, event_a, verdict_a, count(*), sum(weight)::BIGINT "
-            f"FROM {tables.name('pairs')} WHERE verdict_b IS NOT NULL AND verdict_a IS NOT NULL "
+        label, joined = "NULL::BOOLEAN", ""
+        if tables.after.truth:
+            label, joined = "truth.label", f"LEFT JOIN {tables.after.truth} truth ON truth.n = a"
+        for *turn, count, weight, right, wrong in tables.db.rows(
+            f"SELECT event_b, verdict_b, event_a, verdict_a, count(*), sum(weight)::BIGINT, "
+            f"count(*) FILTER ({label}), count(*) FILTER (NOT {label}) "
+            f"FROM {tables.name('pairs')} {joined} WHERE verdict_b IS NOT NULL AND verdict_a IS NOT NULL "
             f"GROUP BY ALL ORDER BY ALL"
         ):
             event_b, was, event_a, now = turn
@@ -126,7 +134,10 @@ class _Flows:
             counts[was, now] = (old[0] + count, total)
             if was == now:
                 continue
-            made._turn((event_b, was, event_a, now), count, before, after, unordered)
+            way = made._turn((event_b, was, event_a, now), count, before, after, unordered)
+            if way:
+                old_right, old_wrong = made.labels[way]
+                made.labels[way] = old_right + right, old_wrong + wrong
         place = {v: i for i, v in enumerate(made.ladder)}
         for was, now in sorted(counts, key=lambda pair: (place[pair[0]], place[pair[1]])):
             events, heavy = counts[was, now]
@@ -140,7 +151,8 @@ class _Flows:
 
     def _turn(
         self, turn: Turn, count: int, before: Symbols, after: Symbols, unordered: set[tuple[str, str]]
-    ) -> None:
+    ) -> str:
+        """Count a turn; gives which of `turns` it is, if any."""
         event_b, was, event_a, now = turn
         old, new = before.ladders[event_b], after.ladders[event_a]
         self.changed += count
@@ -155,9 +167,12 @@ class _Flows:
         if was_first and not now_first:
             self.caught += count
             self.turns["caught"].append(turn)
-        elif now_first and not was_first:
+            return "caught"
+        if now_first and not was_first:
             self.let_go += count
             self.turns["let_go"].append(turn)
+            return "let_go"
+        return ""
 
 
 def direction(before: Ladder, after: Ladder, was: str, now: str) -> int | None:
