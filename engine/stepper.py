@@ -48,6 +48,14 @@ def unasked(waiting: Waiting) -> Sequence[Answer]:
     return [UNASKED] * len(waiting.requests)
 
 
+class _OfObserver(BaseException):
+    """An observer's error on its way past what takes errors for the engine's own."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class Stepper(HandCalls):
     """A bundle that decides events, and what it remembers of them.
 
@@ -138,11 +146,15 @@ class Stepper(HandCalls):
         """The decision for an event that the bundle's decoder made.
 
         `observe` is called with the event and the rules that matched, once the event is counted and
-        before labels and limits change: the moment whose values the decision rests on.
+        before labels and limits change: the moment whose values the decision rests on. What it raises is
+        raised here.
         """
-        answer = self.admit(decoded, observe)
-        while isinstance(answer, Waiting):
-            answer = self.resume(answer, self.answering(answer), observe)
+        try:
+            answer = self.admit(decoded, observe)
+            while isinstance(answer, Waiting):
+                answer = self.resume(answer, self.answering(answer), observe)
+        except _OfObserver as passed:
+            raise passed.error from None
         return answer
 
     def decode(self, event: Event) -> Decoded | HandAction | Refusal:
@@ -264,7 +276,10 @@ class Stepper(HandCalls):
         id = self._ids[index](decoded.e, at)
         decision = Decision(decoded.event, seq, at, self._first[index], id, self.seq)
         if observe is not None:
-            observe(decoded, hits)
+            try:
+                observe(decoded, hits)
+            except Exception as error:
+                raise _OfObserver(error) from error
         if hits:
             self._settlers[index].settle(decision, hits, now)
         if self._models[index]:

@@ -22,7 +22,7 @@ from quell.replay.dependence import READINGS
 from quell.replay.history_types import from_column
 from quell.replay.outcome import Outcome
 from quell.replay.settling import Look, Settling
-from quell.replay.stepping import entries, some_events
+from quell.replay.stepping import decided, entries, some_events
 
 
 def explain_steps(outcome: Outcome, wanted: Sequence[int]) -> dict[int, Explanation]:
@@ -38,7 +38,7 @@ def explain_steps(outcome: Outcome, wanted: Sequence[int]) -> dict[int, Explanat
             stepper.act(entry)
             continue
         if n not in left:
-            stepper.decide_decoded(entry)
+            decided(n, stepper.decide_decoded(entry))
             continue
         left.discard(n)
         taken: list[Account] = []
@@ -46,9 +46,8 @@ def explain_steps(outcome: Outcome, wanted: Sequence[int]) -> dict[int, Explanat
         def observe(decoded: Decoded, hits: list[Hit], taken: list[Account] = taken) -> None:
             taken.append(explainer.account(decoded, hits))
 
-        decision = stepper.decide_decoded(entry, observe)
-        if isinstance(decision, Decision):
-            found[n] = taken[0].explanation(decision)
+        decision = decided(n, stepper.decide_decoded(entry, observe))
+        found[n] = taken[0].explanation(decision)
     return found
 
 

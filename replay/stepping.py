@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from quell.engine.decision import Acted, Decision
+from quell.engine.decision import Acted, Decision, Refused
 from quell.engine.event_problems import Problem, Refusal
 from quell.engine.events import Decoded
 from quell.engine.hand import HandAction
@@ -86,6 +86,14 @@ def _problems(history: History) -> dict[int, tuple[Problem, ...]]:
     return found
 
 
+def decided(n: int, answer: Decision | Refused) -> Decision:
+    """The decision for the event at `n`. A service goes on where deciding fails inside Quell; a replay whose
+    figures leave such an event out would say what is not so."""
+    if isinstance(answer, Refused):
+        raise AssertionError(f"event {n} of the history: {answer.message}")
+    return answer
+
+
 def step(
     outcome: Outcome,
     tell: Callable[[int], None] = lambda done: None,
@@ -110,9 +118,7 @@ def step(
             if history.supplied:
                 supplied.clear()
                 supplied.update(history.supplied.get(n, {}))
-            answer = stepper.decide_decoded(entry, observe(n))
-            if isinstance(answer, Decision):
-                writer.add(n, answer)
+            writer.add(n, decided(n, stepper.decide_decoded(entry, observe(n))))
         if done % 1024 == 0:
             tell(done)
     writer.close()

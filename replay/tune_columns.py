@@ -30,7 +30,7 @@ from quell.replay.history_types import arrow_type
 from quell.replay.named_values import TAP
 from quell.replay.outcome import Outcome
 from quell.replay.sql_expressions import NotAColumn
-from quell.replay.stepping import entries
+from quell.replay.stepping import decided, entries
 
 BATCH = 8_192
 
@@ -94,7 +94,7 @@ def _stepped(outcome: Outcome, requests: Sequence[Request], tell: Callable[[int]
     for done, (n, entry) in enumerate(entries(replace(history, build=made)), 1):
         now = n
         if isinstance(entry, Decoded):
-            stepper.decide_decoded(entry, observe)
+            decided(n, stepper.decide_decoded(entry, observe))
         else:
             stepper.act(entry)
         if done % 1024 == 0:
