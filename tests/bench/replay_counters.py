@@ -106,7 +106,8 @@ def fill(db: Database, events: int, keys: int) -> None:
 
 def ours(db: Database, readings: list[Reading]) -> None:
     """The readings by stores as a replay makes them: one for what is counted alike."""
-    cache, stores = Cache(), dict.fromkeys((r.kind, r.value) for r in readings)
+    cache = Cache()
+    stores: dict[tuple[StoreKind, str], None] = dict.fromkeys((r.kind, r.value) for r in readings)
     for i, (kind, value) in enumerate(stores):
         mine = [r for r in readings if (r.kind, r.value) == (kind, value)]
         fed = StoreSource("event", None, (0,), 1 if value else None, None)
