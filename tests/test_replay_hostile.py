@@ -231,8 +231,16 @@ def test_a_history_whose_name_is_no_text(tmp_path: Path, ending: str) -> None:
         columns = pa.schema([(c, pa.string()) for c in ("type", "id", "at", "author", "content", "score")])
         with Path(path).open("wb") as file:
             pq.write_table(pa.Table.from_pylist(texts, schema=columns), file)
-    files = ["--out", tmp_path / "o.parquet", "--html", tmp_path / "o.html", "--markdown", tmp_path / "o.md"]
-    for more in ([], ["--against", bundle]):
+    files: list[str | Path] = [
+        "--out",
+        tmp_path / "o.parquet",
+        "--html",
+        tmp_path / "o.html",
+        "--markdown",
+        tmp_path / "o.md",
+    ]
+    against: list[str | Path] = ["--against", bundle]
+    for more in ([], against):
         done = run("replay", bundle, "--events", path, *files, *more)
         assert done.exit_code == 0, done.output
     kept = pq.read_table(tmp_path / "o.parquet")
