@@ -117,7 +117,8 @@ def _format_of(file: Path) -> Format:
         raise cannot_open(file, OSError())
     known = " ".join(_ENDINGS)
     raise SourceError(
-        f"`{file.name}` does not say what it holds", f"name it with one of {known}, or say its format"
+        f"`{file.name}` does not say what it holds",
+        f"name it with one of {known}, or say its format with --format",
     )
 
 

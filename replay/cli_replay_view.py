@@ -164,7 +164,7 @@ def _print_samples(out: Console, report: Backtest) -> None:
     if not picked:
         return
     rest = f", of {len(picked):,} rules" if len(picked) > MOST_SAMPLES else ""
-    heading(out, "Samples", f"one event of each rule, at random{rest}; because: what the rule said")
+    heading(out, "Samples", f"one event of each rule, at random{rest}")
     names = [v.verdict for v in report.verdicts]
     rows: list[tuple[str | Text, ...]] = []
     for rule, sample in picked[:MOST_SAMPLES]:

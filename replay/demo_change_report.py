@@ -23,9 +23,7 @@ def print_change(made: Comparison, positive: Sequence[str]) -> None:
     arrow = "→" if utf8(out.file) else "->"
     out.print(words(f"in {FILE}, rule {RULE}: ", (BEFORE, "cyan"), f" {arrow} ", (AFTER, "cyan")))
     until = f"until {result.until[11:16]}"
-    out.print(
-        f"both versions replay the day's first {result.events:,} events, {until}; the truth labels them"
-    )
+    out.print(f"both replay the day's first {result.events:,} events, {until}; the truth labels them")
     _print_figures(out, result)
     if made.newly_caught:
         _print_sample(out, made, made.newly_caught[0])

@@ -200,7 +200,7 @@ def _print_fixed(out: Console, report: Tuning) -> None:
     for why, compared in reasons.items():
         names = "; ".join(visible(c, 60) for c in list(compared)[:3])
         more = f" and {len(compared) - 3} more" if len(compared) > 3 else ""
-        out.print(words((f"  {names}{more}: {visible(why)}", "dim")))
+        print_pairs(out, [("", f"{names}{more}: {visible(why)}")])
 
 
 def _print_proposal(out: Console, report: Tuning) -> None:

@@ -242,7 +242,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 def test_what_is_no_file_of_events(tmp_path: Path) -> None:
     assert trouble(write(tmp_path / "events.txt", LINE)) == (
         "`events.txt` does not say what it holds"
-        " (name it with one of .jsonl .ndjson .json .csv .tsv .parquet .pq, or say its format)"
+        " (name it with one of .jsonl .ndjson .json .csv .tsv .parquet .pq, or say its format with --format)"
     )
     assert payloads(tmp_path / "events.txt", format="json lines") == [LINE]
     assert "does not say" in trouble(write(tmp_path / "events", LINE))
