@@ -13,6 +13,9 @@ from quell.replay.database import text_literal
 from quell.replay.outcome import Outcome
 from quell.replay.report_data import Way
 
+TOGETHER = 40
+"""Rules whose hits are written by one statement."""
+
 
 def why_settled(rule: LoweredRule, tables: CandidateTables) -> str:
     """Why a rule needs settling; empty for a plain one."""
@@ -58,8 +61,9 @@ class _Writer:
         self.con = outcome.db.con
 
     def write(self) -> None:
-        for rule in self.rules:
-            self.con.execute(self._hits(rule))
+        for first in range(0, len(self.rules), TOGETHER):
+            parts = " UNION ALL ".join(self._hits(r) for r in self.rules[first : first + TOGETHER])
+            self.con.execute(f"INSERT INTO {self.outcome.table('hits')} {parts} ORDER BY n")
         self.con.execute(self._decisions())
 
     def _when(self, rule: LoweredRule) -> str:
@@ -69,10 +73,9 @@ class _Writer:
         verdict = text_literal(rule.effects[0].name) if rule.effects else "NULL"
         message, source = self._message(rule)
         return (
-            f"INSERT INTO {self.outcome.table('hits')} SELECT c.n, {text_literal(rule.event)}, c.at, "
+            f"SELECT c.n AS n, {text_literal(rule.event)}, c.at, "
             f"{text_literal(rule.name)}, '{'fired' if rule.live else 'shadow'}', {verdict}, {message}, NULL "
-            f"FROM (SELECT * FROM {self.made.table} WHERE {self._when(rule)} AND {self.alone}) c{source} "
-            "ORDER BY c.n"
+            f"FROM (SELECT * FROM {self.made.table} WHERE {self._when(rule)} AND {self.alone}) c{source}"
         )
 
     def _message(self, rule: LoweredRule) -> tuple[str, str]:
