@@ -156,16 +156,17 @@ def scan_of(opened: Opened, reading: Reading) -> Scan | None:
         [{c: v.sql for c, v in one.items()} for one in made],
         [v.sql for v in extras],
         longest,
-        [*_seen(kinds, list(kinds) if read is None else read), *_validated(made, extras)],
+        _validated(made, extras),
         np.empty(0, np.int64),
     )
 
 
 def _validated(made: list[dict[str, Value]], extras: list[Value]) -> list[str]:
     """What reads the texts that only reports look at, so that one that is not UTF-8 shows itself in time."""
-    entities = dict.fromkeys(one["entity"].sql for one in made if "entity" in one)
-    looks = [f"count(*) FILTER (({sql}) IS NULL)" for sql in entities]
-    return looks + [f"max(length({sql}))" for sql in dict.fromkeys(v.sql for v in extras)]
+    entities = [one["entity"].sql for one in made if "entity" in one]
+    return [
+        f"max(octet_length(encode({sql})))" for sql in dict.fromkeys([*entities, *(v.sql for v in extras)])
+    ]
 
 
 def _tree(
@@ -194,18 +195,12 @@ def _tree(
 
 
 def _longest(kinds: Mapping[str, Kind], names: list[str]) -> list[str]:
-    """The bytes of the longest text in each column that counts in a row's size."""
+    """The bytes of the longest text in each column that counts in a row's size. They are counted so that the
+    text is read, and looked at, as a whole."""
     found: list[str] = []
     for name in names:
         found += _lengths(kinds[name], f"_t.{quoted(name)}", outermost=True)
     return [f"max({sql})" for sql in found]
-
-
-def _seen(kinds: Mapping[str, Kind], names: list[str]) -> list[str]:
-    """What makes SQL read the texts of columns, and refuse those that are not UTF-8: lengths alone it knows
-    without. Inside of other values they are counted in characters."""
-    plain = [f"_t.{quoted(name)}" for name in names if _is_plain(kinds[name])]
-    return [f"count(*) FILTER ({x} IS NULL)" for x in plain]
 
 
 def _is_plain(kind: Kind) -> bool:
@@ -214,7 +209,7 @@ def _is_plain(kind: Kind) -> bool:
 
 def _lengths(kind: Kind, x: str, outermost: bool = False) -> list[str]:
     if outermost and _is_plain(kind):
-        return [f"strlen({x})"]
+        return [f"octet_length(encode({x}))"]  # reads the text, which `strlen` alone does not
     if kind.name == "text":
         text = x if kind.duck == "varchar" else f"CAST({x} AS VARCHAR)"
         return [f"greatest(strlen({text}), length({text}))"]
