@@ -283,7 +283,8 @@ def test_sums_and_means_are_rounded_once(values: list[float], most: int, data: s
         sums = Sums(np.array(values), most)
     except TooWide:
         exponents = [math.frexp(v)[1] for v in values if v]
-        assert max(exponents) - min(exponents) > 10
+        # Numbers close to zero or to the largest double are left to the store, however close together.
+        assert max(exponents) - min(exponents) > 10 or max(abs(e) for e in exponents) > 800
         return
     start = data.draw(st.integers(0, len(values) - 1))
     end = data.draw(st.integers(start + 1, len(values)))
