@@ -102,9 +102,15 @@ def silent(what: str, share: float | None) -> None:
 
 
 def read(
-    db: Database, name: str, prepared: Prepared, files: Sequence[str | Path], tell: Tell = silent
+    db: Database,
+    name: str,
+    prepared: Prepared,
+    files: Sequence[str | Path],
+    tell: Tell = silent,
+    later: bool = False,
 ) -> History:
-    """Read a history for a backtest; the tables go to the schema `name_history`. Raises SourceError."""
+    """Read a history for a backtest; the tables go to the schema `name_history`. `later` leaves texts to who
+    decides it. Raises SourceError."""
     asked = prepared.asked
     history = ingest(
         db,
@@ -114,6 +120,7 @@ def read(
         order=asked.order,
         format=asked.format,
         extras=prepared.beside.extras,
+        later=later,
         tell=lambda done, of: tell("reading", done / of if of else None),
     )
     check_usable(history)
@@ -127,7 +134,8 @@ def run(
     db: Database, name: str, prepared: Prepared, files: Sequence[str | Path], tell: Tell = silent
 ) -> Outcome:
     """Read a history and decide it; the outcome's tables go to the schema `name`. Raises SourceError."""
-    return replaying.decide(read(db, name, prepared, files, tell), name, tell=tell)
+    later = prepared.asked.limit is None  # a part of a history is not read again
+    return replaying.decide(read(db, name, prepared, files, tell, later), name, tell=tell)
 
 
 def frame_of(outcome: Outcome, prepared: Prepared) -> Frame:

@@ -20,6 +20,7 @@ from quell.engine.lowered import LoweredRule, StoreSource
 from quell.replay.database import quoted, unordered
 from quell.replay.dependence import Dependence
 from quell.replay.history import History
+from quell.replay.history_later import OddText, odd_text
 from quell.replay.possible import Possible, Reach, as_text
 from quell.replay.relations import Relation
 
@@ -78,11 +79,18 @@ class CandidateTables:
         if not every:
             somewhere = f"({somewhere}) OR n % {self.every} = 0"
         columns = "".join(f", {relation.sql(n)} AS c{n}" for n in sorted(made.held))
+        if self.history.unread:
+            columns += f", ({odd_text(self.history)}) AS odd"
+            somewhere = "TRUE" if every else f"{somewhere} OR {odd_text(self.history)}"
         with unordered(self.history.db):
             self.con.execute(
                 f'CREATE TABLE {table} AS SELECT n, "at", now{columns} FROM ({relation.text}) '
                 f"WHERE {somewhere}"
             )
+        if self.history.unread:
+            if self.history.db.value(f"SELECT count(*) FROM {table} WHERE odd"):
+                raise OddText
+            self.history.unread = []
         made.possible = Possible(relation.graph, rules, self._residual(event), made.column, self.reach)
         return made
 

@@ -81,6 +81,10 @@ class History:
     format: Any = None
     scans: dict[int, Scan] = field(default_factory=dict)
     """The files, by number, that SQL reads."""
+    unread: list[str] = field(default_factory=list)
+    """Columns of the only event type with texts that nobody looked at yet."""
+    again: Callable[[], History] | None = None
+    """Reads the files anew, with nothing left unread."""
     supplied: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     """For histories made of tests: by `n`, the named values that a test supplies (`with spam = 0.95`). Only a
     bundle made for tests has leaves for them."""
@@ -149,12 +153,14 @@ def ingest(
     order: Order = "time",
     format: Any = None,
     extras: Extras | None = None,
+    later: bool = False,
     tell: Callable[[int, int | None], None] = lambda done, of: None,
 ) -> History:
     """Read files of events into a new schema of the database.
 
     `files` are names, globs, folders and tables of DuckDB files (`quell.replay.history_files`); `extras` are
-    values to read beside what policies read. `tell` hears how much of how much has been done. Raises
+    values to read beside what policies read. `later` says that texts may be left to who decides the history
+    (`quell.replay.history_later`). `tell` hears how much of how much has been done. Raises
     SourceError for what cannot be read; whether there is an event is for `check_usable` to ask.
     """
     found = find(files)
@@ -170,8 +176,9 @@ def ingest(
         found=found,
         format=format,
     )
+    history.again = lambda: ingest(db, schema, build, files, order=order, format=format, extras=extras)
     history.columns = {e.schema.name: list(e.columns) for e in reading.events}
-    _Ingest(history, reading, format, tell).run()
+    _Ingest(history, reading, format, later, tell).run()
     return history
 
 
@@ -194,9 +201,14 @@ class _Ingest:
     """One history being read."""
 
     def __init__(
-        self, history: History, reading: Reading, format: Any, tell: Callable[[int, int | None], None]
+        self,
+        history: History,
+        reading: Reading,
+        format: Any,
+        later: bool,
+        tell: Callable[[int, int | None], None],
     ) -> None:
-        self.history, self.reading, self.format = history, reading, format
+        self.history, self.reading, self.format, self.later = history, reading, format, later
         self.db = history.db
         self.writer = RowWriter(self.db, history.schema, reading)
         self.sizes = [_size(f.path) for f in history.found]
@@ -247,8 +259,15 @@ class _Ingest:
         )
 
     def _surveyed(self, scan: Scan, number: int) -> bool:
+        most, tell = self.reading.decoder.max_bytes, self._share(self.sizes[number])
+        alone = self.later and len(self.history.found) == 1
         try:
-            return scan.survey(self.db, self.reading.decoder.max_bytes, self._share(self.sizes[number]))
+            if alone and scan.later and (self.history.order == "given" or scan.in_order(self.db)):
+                sure = scan.survey(self.db, most, tell, scan.later)
+                if sure and scan.taken == scan.table.rows:
+                    self.history.unread = list(scan.later.values())
+                    return True
+            return scan.survey(self.db, most, tell)
         except duckdb.InterruptException:
             raise
         except duckdb.Error:
@@ -303,17 +322,14 @@ class _Ingest:
         """How many events came after later ones, file after file."""
         late, newest = 0, None
         for scan in self.history.scans.values():
-            at, times = "_at" if newest is None else f"greatest(_at, {newest})", scan.times()
-            first, last, back = self.db.run(
-                f"SELECT min(_at), max(_at), count(*) FILTER ((_at >= _before) IS NOT TRUE) FROM "
-                f"(SELECT _at, lag(_at) OVER () AS _before FROM ({times}))"
-            )[0]
-            if back == 1 and (newest is None or first >= newest):
-                newest = last  # only the first row does not come after another one
+            span = scan.in_order(self.db)
+            if span is not None and (newest is None or span[0] >= newest):
+                newest = span[1]
                 continue
+            at = "_at" if newest is None else f"greatest(_at, {newest})"
             count, last = self.db.run(
                 f"SELECT count(*) FILTER (_at < _seen), max(_seen) FROM "
-                f"(SELECT _at, max({at}) OVER ({_SO_FAR}) AS _seen FROM ({times}))"
+                f"(SELECT _at, max({at}) OVER ({_SO_FAR}) AS _seen FROM ({scan.times()}))"
             )[0]
             late, newest = late + count, newest if last is None else last
         return late

@@ -7,7 +7,7 @@ is no scan, and the decoder reads the file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,8 @@ _EXACT = 1 << 53
 @dataclass(slots=True)
 class Scan:
     """A table as events. `code` gives a row's event type by its number, ODD or UNMATCHED; `at` and `columns`
-    are by event type, `extras` by number. They hold for rows whose code is the event's."""
+    are by event type, `extras` by number. They hold for rows whose code is the event's. `later` are looks, of
+    those for the longest texts, that can be taken at a column of the only event type as well."""
 
     table: Table
     code: str
@@ -49,8 +50,10 @@ class Scan:
     longest: list[str]
     others: list[str]
     odd: np.ndarray[Any, Any]
+    later: dict[str, str]
     taken: int = 0
     unmatched: int = 0
+    _span: tuple[int, int] | None = None
 
     def select(self, wanted: str, where: str = "true") -> str:
         """A query over the rows in which `_row` is the number and `_code` the event type."""
@@ -74,15 +77,30 @@ class Scan:
         cases = " ".join(f"WHEN {i} THEN {sql}" for i, sql in enumerate(self.at))
         return f"CASE _t._code {cases} END"
 
-    def survey(self, db: Database, most: int, tell: Callable[[float], None]) -> bool:
-        """Look at all rows; false where the decoder should read the file instead."""
-        looks = ", ".join(["0", *self.longest, *self.others])
+    def in_order(self, db: Database) -> tuple[int, int] | None:
+        """The first and the last time where every row has one and none is before that of an earlier row."""
+        if self._span is not None:
+            return self._span
+        first, last, back = db.run(
+            f"SELECT min(_at), max(_at), count(*) FILTER ((_at >= _before) IS NOT TRUE) FROM "
+            f"(SELECT _at, lag(_at) OVER () AS _before FROM ({self.times()}))"
+        )[0]
+        self._span = (first, last) if back == 1 else None  # the first row comes after no other one
+        return self._span
+
+    def survey(
+        self, db: Database, most: int, tell: Callable[[float], None], without: Collection[str] = ()
+    ) -> bool:
+        """Look at all rows, `without` some of the looks; false where the decoder should read the file
+        instead."""
+        longest = [look for look in self.longest if look not in without]
+        looks = ", ".join(["0", *longest, *self.others])
         query = (
             f"SELECT count(*), count(*) FILTER (_code >= 0), count(*) FILTER (_code = {UNMATCHED}), {looks} "
             f"FROM ({self.select('*')}) _t"
         )
         total, self.taken, self.unmatched, _, *found = db.run(query, tell)[0]
-        if total != self.table.rows or any(n is not None and n > most for n in found[: len(self.longest)]):
+        if total != self.table.rows or any(n is not None and n > most for n in found[: len(longest)]):
             return False
         odd = total - self.taken - self.unmatched
         if odd > max(FEW, SHARE * total):
@@ -156,16 +174,22 @@ def scan_of(opened: Opened, reading: Reading) -> Scan | None:
         [{c: v.sql for c, v in one.items()} for one in made],
         [v.sql for v in extras],
         longest,
-        [*_seen(kinds, list(kinds) if read is None else read), *_validated(made, extras)],
+        _validated(made, extras),
         np.empty(0, np.int64),
+        _later(made[0], longest, [c for c, _ in reading.events[0].columns]) if len(made) == 1 else {},
     )
+
+
+def _later(made: Mapping[str, Value], longest: list[str], shown: list[str]) -> dict[str, str]:
+    """The looks at texts that columns of the history's own table show whole."""
+    texts = {made[c].sql.removeprefix("CAST(").removesuffix(" AS VARCHAR)"): c for c in shown if c in made}
+    return {f"max({look})": texts[x] for x in texts for look in [_length(x)] if f"max({look})" in longest}
 
 
 def _validated(made: list[dict[str, Value]], extras: list[Value]) -> list[str]:
     """What reads the texts that only reports look at, so that one that is not UTF-8 shows itself in time."""
-    entities = dict.fromkeys(one["entity"].sql for one in made if "entity" in one)
-    looks = [f"count(*) FILTER (({sql}) IS NULL)" for sql in entities]
-    return looks + [f"max(length({sql}))" for sql in dict.fromkeys(v.sql for v in extras)]
+    entities = [one["entity"].sql for one in made if "entity" in one]
+    return [f"max({_length(sql)})" for sql in dict.fromkeys([*entities, *(v.sql for v in extras)])]
 
 
 def _tree(
@@ -194,18 +218,17 @@ def _tree(
 
 
 def _longest(kinds: Mapping[str, Kind], names: list[str]) -> list[str]:
-    """The bytes of the longest text in each column that counts in a row's size."""
+    """The bytes of the longest text in each column that counts in a row's size. They are counted so that the
+    text is read, and looked at, as a whole."""
     found: list[str] = []
     for name in names:
         found += _lengths(kinds[name], f"_t.{quoted(name)}", outermost=True)
     return [f"max({sql})" for sql in found]
 
 
-def _seen(kinds: Mapping[str, Kind], names: list[str]) -> list[str]:
-    """What makes SQL read the texts of columns, and refuse those that are not UTF-8: lengths alone it knows
-    without. Inside of other values they are counted in characters."""
-    plain = [f"_t.{quoted(name)}" for name in names if _is_plain(kinds[name])]
-    return [f"count(*) FILTER ({x} IS NULL)" for x in plain]
+def _length(x: str) -> str:
+    """The bytes of a text, which is read for it: `strlen` alone does without."""
+    return f"octet_length(encode({x}))"
 
 
 def _is_plain(kind: Kind) -> bool:
@@ -214,7 +237,7 @@ def _is_plain(kind: Kind) -> bool:
 
 def _lengths(kind: Kind, x: str, outermost: bool = False) -> list[str]:
     if outermost and _is_plain(kind):
-        return [f"strlen({x})"]
+        return [_length(x)]
     if kind.name == "text":
         text = x if kind.duck == "varchar" else f"CAST({x} AS VARCHAR)"
         return [f"greatest(strlen({text}), length({text}))"]

@@ -7,6 +7,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
 
+import duckdb
+
 from quell.engine.compile import Build
 from quell.engine.explanation import Explanation
 from quell.replay.choosing import why_not_columns, why_stepping_is_quicker
@@ -15,6 +17,7 @@ from quell.replay.database import Database
 from quell.replay.dependence import Dependence
 from quell.replay.explaining import explain_columns, explain_steps
 from quell.replay.history import Extras, History, Order, ingest
+from quell.replay.history_later import OddText, look, read_again
 from quell.replay.outcome import Outcome
 from quell.replay.report_data import Way
 from quell.replay.stepping import step
@@ -47,6 +50,7 @@ def replay(
         order=order,
         format=format,
         extras=extras,
+        later=True,
         tell=lambda done, of: tell("reading", done / of if of else None),
     )
     return decide(history, name, way=way, tell=tell)
@@ -55,7 +59,20 @@ def replay(
 def decide(
     history: History, name: str, *, way: RunWay = "auto", tell: Tell = lambda what, share: None
 ) -> Outcome:
-    """Decide a history that was read; the tables go to the schema `name`. Every way gives the same."""
+    """Decide a history that was read; the tables go to the schema `name`. Every way gives the same. Raises
+    SourceError for one whose texts were left to be read (`later`), where none of its events can be taken."""
+    try:
+        return _decide(history, name, way, tell)
+    except duckdb.InterruptException:
+        raise
+    except (OddText, duckdb.Error):
+        if not history.unread:
+            raise
+    read_again(history, name)
+    return _decide(history, name, way, tell)
+
+
+def _decide(history: History, name: str, way: RunWay, tell: Tell) -> Outcome:
     outcome = Outcome(history, name)
     dependence = Dependence(history.build.analysis)
     reason = why_not_columns(history, dependence)
@@ -73,6 +90,7 @@ def decide(
             outcome.ways.clear()
             reason = "counters may come to more keys than `max_keys` in quell.toml lets memory hold"
     if reason:
+        look(history)
         outcome.ways.append(Way("everything", "stepped", reason))
         total = history.events + history.hands
         step(outcome, lambda done: tell("deciding", done / total if total else None))

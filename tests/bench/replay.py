@@ -115,10 +115,12 @@ class Report:
         self.table.add_row(what, f"{wall:.2f}", f"{processor:.2f}", shown, str(mine), str(other))
 
 
-def stateless(report: Report, path: Path, events: int, turns: int) -> None:
-    """Rules alone."""
-    build = bundle(RULES)
+def plain(report: Report, folder: Path, events: int, turns: int) -> None:
+    """Rules alone, over more events: what a replay takes to begin is little of the goal's five million."""
+    build, path = bundle(RULES), folder / "many.parquet"
+    write_events(path, events)
     mine, other = best([lambda: ours(build, path), lambda: theirs(path, RULES)], turns)
+    path.unlink()
     report.add(f"{len(RULES)} rules, {events:,} events", mine, other, GOAL)
 
 
@@ -212,19 +214,21 @@ PARTS = ("rules", "counters", "model", "steps", "figures")
 def main() -> None:
     """Print the table; exits with 1 where a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument(
+        "--events", type=int, default=1_000_000, help="five times as many for the rules alone"
+    )
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--only", choices=PARTS, action="append")
     parser.add_argument("--large", action="store_true", help="ten million events in 2 GB, too")
     given = parser.parse_args()
-    report, only = Report(), given.only or PARTS
+    report, only, many = Report(), given.only or PARTS, 5 * given.events
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path, few = folder / "events.parquet", folder / "few.parquet"
         write_events(path, given.events)
         write_events(few, min(given.events, 50_000))
         works = {
-            "rules": lambda: stateless(report, path, given.events, given.turns),
+            "rules": lambda: plain(report, folder, many, given.turns),
             "counters": lambda: counters(report, path, given.events, given.turns),
             "model": lambda: modelled(report, path, given.events, given.turns),
             "steps": lambda: stepped(report, few, min(given.events, 50_000)),
