@@ -168,6 +168,14 @@ class Build:
         """The models that deciding an event may ask."""
         return used_models(self.programs[event].program, self.analysis.models)
 
+    def reads(self, event: str, name: str) -> bool:
+        """Whether a field of an event is decoded at all."""
+        try:
+            self.decoder.loader(event, name)
+        except KeyError:
+            return False
+        return True
+
     def reader(self, event: str, name: str) -> Callable[[Any, int], Any]:
         """How a field of a decoded event is read. Raises KeyError for one that is not decoded."""
         leaf = self.decoder.loader(event, name)

@@ -108,7 +108,7 @@ class Settler:
                 held.append(Held(rule.name, why))
                 continue
             verdict = self._effects(index, values, now, changes if rule.live else None, sends)
-            (fired if rule.live else shadow).append(_fired(rule, verdict, message))
+            (fired if rule.live else shadow).append(fired_as(rule, verdict, message))
             if rule.live and verdict is not None:
                 best = max(best, self._ranks[index])
         decision.verdict = self.ladder.verdicts[best]
@@ -146,7 +146,8 @@ class Settler:
         return verdict
 
 
-def _fired(rule: LoweredRule, verdict: str | None, message: str | None) -> Fired:
+def fired_as(rule: LoweredRule, verdict: str | None, message: str | None) -> Fired:
+    """What a decision says of a rule that fired."""
     tags = tuple(t.plain or "" for t in rule.rule.tags)
     severity = rule.rule.severity.name if rule.rule.severity is not None else None
     return Fired(rule.name, verdict, message, tags, severity)
@@ -158,7 +159,7 @@ def _plain(rule: LoweredRule) -> Fired | None:
     held = rule.share is not None or rule.exempt_by or not rule.live or rule.because is not None
     if held or any(e.kind != "verdict" or e.limit is not None for e in rule.effects):
         return None
-    return _fired(rule, rule.effects[0].name if rule.effects else None, None)
+    return fired_as(rule, rule.effects[0].name if rule.effects else None, None)
 
 
 class _Changes:

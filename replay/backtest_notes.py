@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from quell.engine.cli_output import count, percent
-from quell.replay.outcome import Outcome
 from quell.replay.report_data import Backtest
 
 MOST_NAMED = 4
 
 
-def notes(report: Backtest, outcome: Outcome) -> list[str]:
+def notes(report: Backtest) -> list[str]:
     """All of them, the gravest first."""
-    out = [*_refused(report), *_windows(report), *_order(report), *_values(report), *_remote(report, outcome)]
-    return out + list(outcome.notes)
+    return [*_refused(report), *_windows(report), *_order(report), *_values(report), *_remote(report)]
 
 
 def named(names: list[str]) -> str:
@@ -75,8 +73,9 @@ def _values(report: Backtest) -> list[str]:
     return out
 
 
-def _remote(report: Backtest, outcome: Outcome) -> list[str]:
-    models = sorted(report.remote)
-    if not models:
+def _remote(report: Backtest) -> list[str]:
+    unrecorded = sorted(model for model, recorded in report.remote.items() if not recorded)
+    if not unrecorded:
         return []
-    return [f"the answers of {named(models)} were not recorded in this history, and are missing throughout"]
+    told = named(unrecorded)
+    return [f"the answers of {told} were not recorded in this history, and are missing throughout"]

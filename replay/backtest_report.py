@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from quell.engine.compile import Build
+from quell.engine.source_base import SourceError
 from quell.replay import run as replaying
 from quell.replay.backtest_frame import Frame
 from quell.replay.backtest_notes import notes
@@ -126,6 +127,8 @@ def read(
     check_usable(history)
     if asked.limit is not None:
         history.cut(asked.limit)
+        if not history.events:
+            raise SourceError("the history holds no event", "take more of it with --limit")
     check_period(history, asked.start, asked.until, asked.warm_up == "leave-out")
     return history
 
@@ -176,7 +179,7 @@ def backtest_of(
             within=frame.within("e"),
             tell=lambda done: tell("sweeping thresholds", done / total if total else None),
         )
-    report.notes = notes(report, outcome) + frame.notes
+    report.notes = notes(report) + frame.notes
     return report
 
 
@@ -202,6 +205,7 @@ def _figures(outcome: Outcome, frame: Frame, prepared: Prepared) -> Backtest:
         ),
         ways=list(outcome.ways),
         seconds=outcome.seconds,
+        remote=dict.fromkeys(_asked_elsewhere(prepared.build), 0),
         events=sum(over_time),
         labelled=_labelled(frame, events, prepared),
         weighed=prepared.asked.weigh,
@@ -211,6 +215,11 @@ def _figures(outcome: Outcome, frame: Frame, prepared: Prepared) -> Backtest:
             frame, "labels", "t.entity || ' \"' || label || '\"'", 't."on" AND rule IS NOT NULL'
         ),
     )
+
+
+def _asked_elsewhere(build: Build) -> list[str]:
+    """The remote models that deciding asks. No history that can be read yet has their answers."""
+    return sorted({q.model for linked in build.programs.values() for q in linked.program.asked})
 
 
 def _labelled(frame: Frame, events: Events, prepared: Prepared) -> Labelled | None:

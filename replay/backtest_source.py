@@ -72,7 +72,7 @@ def warmup(history: History, left_out: bool, start: int | None = None, until: in
         longest=spell_duration(longest) if longest else "ever",
         events=before,
         left_out=left_out,
-        until=show_time(full) if whole else None,
+        until=show_time(full) if longest and whole else None,
         whole=whole,
         ever=ever,
     )

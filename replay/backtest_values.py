@@ -25,7 +25,7 @@ class Beside:
 
     def field(self, event: str, of: Field) -> None:
         """Have a field of an event at hand."""
-        if not self.is_read(event, of):
+        if not self.build.reads(event, of.name):
             self.path(of.path)
 
     def path(self, path: tuple[Segment, ...]) -> str:
@@ -33,14 +33,6 @@ class Beside:
         name = spell_path(path)
         self.extras[name] = path
         return name
-
-    def is_read(self, event: str, of: Field) -> bool:
-        """Whether the bundle decodes a field."""
-        try:
-            self.build.decoder.loader(event, of.name)
-        except KeyError:
-            return False
-        return True
 
 
 def principals(build: Build) -> Mapping[str, Field]:

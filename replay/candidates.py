@@ -51,7 +51,6 @@ class CandidateTables:
     def __init__(self, history: History, dependence: Dependence, relations: dict[str, Relation], schema: str):
         self.history, self.dependence, self.schema = history, dependence, schema
         self.con = history.db.con
-        self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
         self.every = max(1, history.events // LOOKED)
         self.reach = Reach({}, {})
         self.of: dict[str, Candidates] = {}
@@ -161,8 +160,8 @@ class CandidateTables:
     def _label_feeds(self) -> list[str]:
         asked = {
             relation.graph[n].data
-            for event, relation in ((c.event, c.relation) for c in self.of.values())
-            for n in relation.graph.reach(list(self.dependence.roots(event)))
+            for relation in (c.relation for c in self.of.values())
+            for n in relation.graph.reach(list(self.dependence.roots(relation.event)))
             if relation.graph[n].op == "labelled"
         }
         setters: dict[tuple[str, str], list[tuple[Candidates, LoweredRule, int]]] = {}
@@ -173,13 +172,14 @@ class CandidateTables:
                         setters.setdefault((effect.entity, effect.name), []).append(
                             (made, rule, effect.target)
                         )
+        by_hand = self._by_hand() if asked else {}
         feeds: list[str] = []
         tables: dict[tuple[str, str], str] = {}
         for i, key in enumerate(sorted(asked)):
             if any(not self._plain(made, [t]) for made, _, t in setters.get(key, [])):
                 continue  # it may be put on whoever
             tables[key] = self._table(f"label{i}", 1)
-            self._put_hands(tables[key], *key)
+            self._put_ids(tables[key], by_hand.get(key, set()))
         self.reach.labels = tables
         for key, table in tables.items():
             for made, rule, target in setters.get(key, []):
@@ -227,12 +227,17 @@ class CandidateTables:
             f"WHERE NOT EXISTS (SELECT 1 FROM {table} t WHERE {same})"
         )
 
-    def _put_hands(self, table: str, entity: str, label: str) -> None:
-        rows = self.history.db.rows(f"SELECT action FROM {self.history.table('hands')}")
-        actions = [msgspec.json.decode(action, type=HandAction) for (action,) in rows]
-        ids = sorted({a.id for a in actions if (a.entity, a.label) == (entity, label)})
+    def _by_hand(self) -> dict[tuple[str, str], set[str]]:
+        """The ids of which people said something, by label."""
+        found: dict[tuple[str, str], set[str]] = {}
+        for (action,) in self.history.db.rows(f"SELECT action FROM {self.history.table('hands')}"):
+            said = msgspec.json.decode(action, type=HandAction)
+            found.setdefault((said.entity, said.label), set()).add(said.id)
+        return found
+
+    def _put_ids(self, table: str, ids: set[str]) -> None:
         if ids:
-            self.con.register("_ids", pa.table({"k0": pa.array(ids, pa.string())}))
+            self.con.register("_ids", pa.table({"k0": pa.array(sorted(ids), pa.string())}))
             self.con.execute(f"INSERT INTO {table} SELECT k0 FROM _ids")
             self.con.unregister("_ids")
 

@@ -60,14 +60,7 @@ def _costs(history: History, dependence: Dependence, event: str) -> tuple[float,
         if n.op in ("field", "clock", "remote") or n.op in READINGS or n.op in FROM_DECISIONS
     }
     conditions = [r.condition for r in dependence.rules(event)]
-    counted = [
-        n
-        for level in dependence.levels
-        for identity in level
-        for source in dependence.stores[identity].sources
-        if source.event == event
-        for n in source.nodes
-    ]
+    counted = list(dependence.counted(event))
     for n in dict.fromkeys([*conditions, *counted]):
         translator.sql(n, given)
     python = sum(costs.cost(n) for n in dict(translator.ways))

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quell.engine.cli_bundle import Broken, print_findings, read
-from quell.engine.cli_files import STDIO, missing_parent, same_file, write_text
+from quell.engine.cli_files import STDIO, write_text
 from quell.engine.cli_group import FINDINGS, OK, Unreadable, say_error
 from quell.engine.cli_output import Busy, console, count, print_json, say, stderr, stdout
+from quell.replay.cli_features import check_outs
 from quell.replay.cli_replay_options import together
 
 if TYPE_CHECKING:
@@ -146,11 +147,7 @@ def _check_markdown(asked: dict[str, Any], events: Sequence[str]) -> None:
         if asked["as_json"]:
             raise click.UsageError("`--json` and `--markdown -` both want standard output")
         return
-    if any(path != STDIO and same_file(path, to) for path in events):
-        raise click.UsageError(f"`{to}` would overwrite the events")
-    missing_parent(Path(to))
-    if Path(to).is_dir():
-        raise Unreadable(f"`{to}` is a folder", "name a file in it")
+    check_outs(events, asked["labels"], (to, ()))
 
 
 def _built_other(other: Other) -> Build:

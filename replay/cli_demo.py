@@ -122,9 +122,9 @@ def _backtested(made: Stepper, folder: Path, keep: str | None) -> Comparison:
 
 
 def _write_page(change: Comparison, to: IO[bytes]) -> None:
-    from quell.replay.page import page
+    from quell.replay.page import write_page
 
-    to.write(page(change).encode())
+    write_page(change, to)
 
 
 def _print_day(engine: Stepper, day: Day, events: int) -> None:

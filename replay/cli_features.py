@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,12 +96,34 @@ def features(
     return status(summary)
 
 
-def check_out(events: str, out: str, endings: tuple[str, ...]) -> None:
+def check_outs(events: Sequence[str], labels: str | None, *outs: tuple[str | None, tuple[str, ...]]) -> None:
+    """Refuse outputs that cannot be of a history of files, patterns and folders; each output has the endings
+    that it may have, none where any will do."""
+    asked = [(out, endings) for out, endings in outs if out is not None]
+    if not asked:
+        return
+    from quell.engine.source_base import SourceError
+    from quell.replay.history_files import find
+
+    try:
+        files = [found.path for found in find(events)]
+    except SourceError as error:
+        raise Unreadable(error.message, error.hint or None) from error
+    for out, endings in asked:
+        check_out(files, out, endings, labels)
+
+
+def check_out(
+    events: str | Sequence[str], out: str, endings: tuple[str, ...], labels: str | None = None
+) -> None:
     """Refuse an output that cannot be, before any work is done."""
-    if Path(out).suffix.lower() not in endings:
+    if endings and Path(out).suffix.lower() not in endings:
         raise click.UsageError(f"`{out}` does not say what to write: end it in {endings[0]}")
-    if events != STDIO and same_file(events, out):
+    read = (events,) if isinstance(events, str) else events
+    if any(path != STDIO and same_file(path, out) for path in read):
         raise click.UsageError(f"`{out}` would overwrite the events")
+    if labels is not None and same_file(labels, out):
+        raise click.UsageError(f"`{out}` would overwrite the labels")
     missing_parent(Path(out))
     if Path(out).is_dir():
         raise Unreadable(f"`{out}` is a folder", "name a file in it")

@@ -12,22 +12,27 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quell.engine.cli_bundle import built
-from quell.engine.cli_files import STDIO, missing_parent, same_file, whole, write_text
+from quell.engine.cli_files import whole, write_text
 from quell.engine.cli_group import OK, Unreadable
 from quell.engine.cli_output import PATIENCE, Watch, console, count, print_json, say
 from quell.replay.cli_compare import Change, change_options
+from quell.replay.cli_features import check_outs
 from quell.replay.cli_replay_options import history_options, label_options, period_options, sample_options
 
 if TYPE_CHECKING:
     from quell.engine.compile import Build
     from quell.replay.backtest_report import Asked
     from quell.replay.database import Database
-    from quell.replay.history import History
     from quell.replay.outcome import Outcome
     from quell.replay.report_data import Backtest, Comparison
     from quell.replay.run import Tell
 
 STEPS = 1_000
+_NOT_WITH_EVENT = {
+    "gates": "--fail-if", "out": "--out", "html": "--html", "markdown": "--markdown", "labels": "--labels",
+    "weigh": "--weigh", "explain": "--explain",
+}  # fmt: skip
+"""What asks for more than one event's explanation."""
 """Into how many parts progress is measured."""
 
 
@@ -78,8 +83,9 @@ def replay(policies: str, events: tuple[str, ...], **asked: Any) -> int:
       quell replay policies --events day.jsonl --against main --fail-if 'new_blocks > 0.1%'
       quell replay policies --events 'march/*.parquet' --from 2026-03-08 --out decisions.parquet
     """
-    _check_out(events, asked["out"], (".parquet", ".pq"))
-    _check_out(events, asked["html"], (".html", ".htm"))
+    _check_alone(asked)
+    pages = (".html", ".htm")
+    check_outs(events, asked["labels"], (asked["out"], (".parquet", ".pq")), (asked["html"], pages))
     build = built(policies)
     with Change(policies, build, asked, events) as change:
         if change.other is not None:
@@ -127,8 +133,6 @@ def _compare(change: Change, asked: Asked, events: tuple[str, ...], said: dict[s
     with opened(said["memory"], said["threads"]) as db, progress() as tell:
         pair = Pair.of(change.other_build, change.build, asked, change.other.title)
         before, after = histories(db, pair, events, tell)
-        check_history(after)
-        check_history(before)
         done = compared(pair, before, after, against=change.other.title, tell=tell)
         if said["out"] is not None:
             _write_decisions(done.after, said["out"], tell)
@@ -163,17 +167,13 @@ def _asked(policies: str, asked: dict[str, Any], *, curves: bool) -> Asked:
     )
 
 
-def _check_out(events: tuple[str, ...], out: str | None, endings: tuple[str, ...]) -> None:
-    """Refuse a file that cannot be written, before any work is done."""
-    if out is None:
+def _check_alone(asked: dict[str, Any]) -> None:
+    """Refuse what `--event`, which explains one event and nothing else, would leave undone."""
+    if asked["event"] is None:
         return
-    if Path(out).suffix.lower() not in endings:
-        raise click.UsageError(f"`{out}` does not say what to write: end it in {endings[0]}")
-    if any(path != STDIO and same_file(path, out) for path in events):
-        raise click.UsageError(f"`{out}` would overwrite the events")
-    missing_parent(Path(out))
-    if Path(out).is_dir():
-        raise Unreadable(f"`{out}` is a folder", "name a file in it")
+    for name, option in _NOT_WITH_EVENT.items():
+        if asked[name]:
+            raise click.UsageError(f"`--event` explains one event: leave out `{option}`")
 
 
 # ------------------------------------------------------------------------------- shared with others
@@ -249,22 +249,13 @@ def progress() -> Iterator[Tell]:
             timer.join()
 
 
-def check_history(history: History) -> None:
-    """Refuse a history of which nothing is left: where there was never an event, reading it says so."""
-    if not history.events:
-        raise Unreadable("the history holds no event", "take more of it with --limit")
-
-
 def _replayed(
     db: Database, build: Build, asked: Asked, events: tuple[str, ...], tell: Tell
 ) -> tuple[Any, Outcome]:
-    from quell.replay.backtest_report import prepare, read
-    from quell.replay.run import decide
+    from quell.replay.backtest_report import prepare, run
 
     prepared = prepare(build, asked)
-    history = read(db, "after", prepared, events, tell)
-    check_history(history)
-    return prepared, decide(history, "after", tell=tell)
+    return prepared, run(db, "after", prepared, events, tell)
 
 
 def write_html(report: Backtest | Comparison, path: str) -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quell.engine.cli_bundle import built
-from quell.engine.cli_files import STDIO, missing_parent, same_file, whole
+from quell.engine.cli_files import whole
 from quell.engine.cli_group import OK, Unreadable
 from quell.engine.cli_output import print_json, say
-from quell.replay.cli_replay import check_history, opened, progress
+from quell.replay.cli_features import check_outs
+from quell.replay.cli_replay import opened, progress
 from quell.replay.cli_replay_options import history_options, truth_options
 
 if TYPE_CHECKING:
@@ -92,13 +93,7 @@ def _check(events: tuple[str, ...], asked: dict[str, Any]) -> None:
         raise click.UsageError("`--goal` needs `--labels`: without them no setting is better than another")
     if asked["write"] and not (asked["goal"] or asked["wanted"]):
         raise click.UsageError("`--write` needs a value: say --set, or --labels and --goal")
-    picture = asked["picture"]
-    if picture is not None:
-        if Path(picture).suffix.lower() != ".svg":
-            raise click.UsageError(f"`{picture}` does not say what to draw: end it in .svg")
-        if any(path != STDIO and same_file(path, picture) for path in events):
-            raise click.UsageError(f"`{picture}` would overwrite the events")
-        missing_parent(Path(picture))
+    check_outs(events, asked["labels"], (asked["picture"], (".svg",)))
 
 
 def _run(build: Build, policies: str, rule: str, events: tuple[str, ...], asked: dict[str, Any]) -> int:
@@ -139,7 +134,7 @@ def _swept(
     from time import monotonic
 
     from quell.replay.backtest_report import Asked, prepare, read
-    from quell.replay.outcome import Outcome
+    from quell.replay.run import undecided
     from quell.replay.tune import tune as sweep
     from quell.replay.tune_report import report_of, wished
 
@@ -154,12 +149,11 @@ def _swept(
     )
     prepared = prepare(build, how)
     history = read(db, "tune", prepared, events, tell)
-    check_history(history)
     truth = prepared.labels.attach(history) if prepared.labels is not None else None
     total = history.events + history.hands
     constants, also = wished(found, wish, asked["constants"])
     tuned = sweep(
-        Outcome(history, "tune"),
+        undecided(history, "tune", tell=tell),
         found,
         constants,
         truth=truth.table if truth is not None else None,

@@ -66,13 +66,16 @@ class Columnar:
         """The history."""
         return self.outcome.history
 
+    @property
+    def own(self) -> str:
+        """The schema of what this replay adds: others may read the same history."""
+        return f"{self.outcome.schema}_rows"
+
     def run(self) -> None:
         """Decide the history and write the outcome's tables."""
         self.prepare()
         self.say("choosing rows", None)
-        self.candidates = CandidateTables(
-            self.history, self.dependence, self.relations, f"{self.outcome.schema}_rows"
-        )
+        self.candidates = CandidateTables(self.history, self.dependence, self.relations, self.own)
         writer = OutcomeWriter(self.outcome)
         for event in self.relations:
             self._left[event] = write_plain(self.outcome, self.candidates, event)
@@ -91,6 +94,7 @@ class Columnar:
     def prepare(self) -> None:
         """Make the relations, with every counter that deciding needs."""
         history, table = self.history, self.history.table
+        history.db.con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.own)}")
         self.began = history.db.value(f'SELECT "at" FROM {table("all")} ORDER BY n LIMIT 1')
         if not history.sorted:
             self.nows = self._write_nows()
@@ -159,7 +163,7 @@ class Columnar:
 
     def _write_nows(self) -> str:
         """A table with the time at which each entry counts, as `quell.signals.clock` has it."""
-        name = f"{quoted(self.history.schema)}.nows"
+        name = f"{quoted(self.own)}.nows"
         all_, hands = self.history.table("all"), self.history.table("hands")
         lateness = self.history.build.analysis.files.settings.lateness
         self.history.db.con.execute(
@@ -180,7 +184,7 @@ class Columnar:
             nodes = dict.fromkeys(n for s in stores for n in self._needs(s, event))
             relation.hold(n for n in nodes if n not in relation.columns)
             self._tables += 1
-            relation.keep(f"{quoted(self.history.schema)}.kept{self._tables}")
+            relation.keep(f"{quoted(self.own)}.kept{self._tables}")
         every = sum(len(level) for level in self.dependence.levels)
         made = []
         for store in stores:
@@ -195,14 +199,8 @@ class Columnar:
         for source in store.sources:
             if source.event == event:
                 yield from source.nodes
-        for node in self._readings(store, event):
+        for node in self.dependence.readings_of(event, store.identity):
             yield from node.args[:-1]
-
-    def _readings(self, store: Store, event: str) -> list[Node]:
-        graph = self.dependence.graph(event)
-        roots = list(self.dependence.all_roots(event))
-        found = (graph[n] for n in graph.reach(roots) if graph[n].op in READINGS)
-        return [node for node in found if node.data[0] == store.identity]
 
     def _as_tables(self, store: Store) -> list[tuple[str, str, dict[int, str]]]:
         """The readings of a store by event type: a table and its columns."""
@@ -210,7 +208,7 @@ class Columnar:
         asked: list[Asked] = []
         for event, relation in self.relations.items():
             by_keys: dict[tuple[int, ...], list[Node]] = {}
-            for node in self._readings(store, event):
+            for node in self.dependence.readings_of(event, store.identity):
                 whole = replace(node, type=self._whole(node.type))
                 by_keys.setdefault(tuple(node.args[:-1]), []).append(whole)
             own = next((s.keys for s in store.sources if s.event == event), None)

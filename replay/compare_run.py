@@ -39,6 +39,8 @@ class Compared:
     before: Outcome
     after: Outcome
     comparison: Comparison
+    period: Frame
+    """The events that the figures are of, on the side of `after`."""
 
 
 def histories(
@@ -76,7 +78,7 @@ def compared(
         for outcome, prepared, frame in zip(outcomes, (pair.before, pair.after), frames, strict=True)
     ]
     made = compare(*sides, samples=asked.samples, explained=explained, against=against, tell=tell)
-    return Compared(outcomes[0], outcomes[1], made)
+    return Compared(outcomes[0], outcomes[1], made, frames[1])
 
 
 def _frames(pair: Pair, outcomes: Sequence[Outcome]) -> list[Frame]:
@@ -87,9 +89,10 @@ def _frames(pair: Pair, outcomes: Sequence[Outcome]) -> list[Frame]:
     starts = {frame.start for frame in frames}
     if len(starts) > 1:
         latest = max(start for start in starts if start is not None)
-        for p in prepared:
+        for p, frame in zip(prepared, frames, strict=True):
             p.asked = replace(p.asked, start=latest)
-        frames = [frame_of(outcome, p) for outcome, p in zip(outcomes, prepared, strict=True)]
+            frame.start = latest
+            frame.make()
     if len({frame.buckets for frame in frames}) > 1:  # one refuses the other's first or last event
         first, last = min(f.first for f in frames), max(f.last for f in frames)
         for frame in frames:
@@ -115,15 +118,8 @@ def read_alike(pair: Pair) -> bool:
 
 
 def _decoded(build: Build) -> set[tuple[str, str]]:
-    found = set()
-    for event, schema in build.analysis.symbols.schemas.items():
-        for field in schema.fields:
-            try:
-                build.decoder.loader(event, field.name)
-            except KeyError:
-                continue
-            found.add((event, field.name))
-    return found
+    schemas = build.analysis.symbols.schemas.items()
+    return {(event, f.name) for event, s in schemas for f in s.fields if build.reads(event, f.name)}
 
 
 def shared(history: History, schema: str, build: Build) -> History:

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -115,6 +115,11 @@ def unordered(db: Database) -> Iterator[None]:
         yield
     finally:
         db.con.execute("SET preserve_insertion_order = true")
+
+
+def among(ns: Iterable[int]) -> str:
+    """The condition that a row's `n` is one of some."""
+    return f"n IN ({', '.join(str(int(n)) for n in sorted(set(ns))) or 'NULL'})"
 
 
 def quoted(name: str) -> str:

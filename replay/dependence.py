@@ -33,6 +33,7 @@ class Dependence:
     levels: list[list[str]] = field(default_factory=list)
     _known: dict[tuple[str, int], bool] = field(default_factory=dict)
     _readers: dict[str, list[tuple[str, Node]]] | None = None
+    _asked: dict[str, dict[str, list[Node]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._find_residual()
@@ -54,6 +55,8 @@ class Dependence:
     def is_residual(self, event: str, number: int) -> bool:
         """Whether a node's value follows from decisions."""
         known = self._known
+        if (event, number) in known:
+            return known[event, number]
         graph = self.graph(event)
         for inner in graph.reach([number]):
             if (event, inner) in known:
@@ -73,6 +76,10 @@ class Dependence:
     def all_roots(self, event: str) -> Iterator[int]:
         """The same, and how the columnar stores count that deciding leads to."""
         yield from self.roots(event)
+        yield from self.counted(event)
+
+    def counted(self, event: str) -> Iterator[int]:
+        """What counting an event in the columnar stores asks of it."""
         for identity in (i for level in self.levels for i in level):
             yield from self._source_nodes(self.stores[identity], event)
 
@@ -84,6 +91,15 @@ class Dependence:
             for n in graph.reach(list(roots))
             if graph[n].op in READINGS and graph[n].data[0] not in self.residual
         ]
+
+    def readings_of(self, event: str, identity: str) -> list[Node]:
+        """The nodes of an event type that read a columnar store and that deciding leads to."""
+        if event not in self._asked:
+            graph, found = self.graph(event), dict[str, list[Node]]()
+            for n in self.readings(event, self.all_roots(event)):
+                found.setdefault(graph[n].data[0], []).append(graph[n])
+            self._asked[event] = found
+        return self._asked[event].get(identity, [])
 
     # ------------------------------------------------------------------------------- working it out
 

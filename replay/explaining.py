@@ -15,9 +15,10 @@ from quell.engine.explanation import Explanation
 from quell.engine.graph import Node
 from quell.engine.interpret import FieldReaders, Interpreter, NotRead
 from quell.engine.lower_lists import with_columns
-from quell.engine.settle import Hit
+from quell.engine.settle import Hit, fired_as
 from quell.engine.stepper import Stepper
 from quell.replay.columnar import Columnar
+from quell.replay.database import among
 from quell.replay.dependence import READINGS
 from quell.replay.history_types import from_column
 from quell.replay.outcome import Outcome
@@ -109,27 +110,23 @@ class _Matched:
 
     def into(self, decision: Decision, build: Build) -> None:
         """Put it into a decision, the rules in the order of the program."""
-        order = {r.name: (i, r.rule) for i, r in enumerate(build.programs[decision.event].program.rules)}
+        order = {r.name: (i, r) for i, r in enumerate(build.programs[decision.event].program.rules)}
         fired: dict[str, list[Fired]] = {"fired": [], "shadow": []}
         held = []
         for name, outcome, verdict, message, by in sorted(self.hits, key=lambda hit: order[hit[0]][0]):
-            rule = order[name][1]
             if outcome == "held":
                 held.append(Held(name, by))
-                continue
-            tags = tuple(t.plain or "" for t in rule.tags)
-            severity = rule.severity.name if rule.severity is not None else None
-            fired[outcome].append(Fired(name, verdict, message, tags, severity))
+            else:
+                fired[outcome].append(fired_as(order[name][1], verdict, message))
         decision.verdict, decision.held = self.verdict, tuple(held)
         decision.fired, decision.shadow = tuple(fired["fired"]), tuple(fired["shadow"])
 
 
 def _matched(outcome: Outcome, wanted: Sequence[int]) -> dict[int, _Matched]:
-    among = "n IN (" + (", ".join(str(int(n)) for n in sorted(set(wanted))) or "NULL") + ")"
-    rows = outcome.db.rows
-    decided = rows(f"SELECT n, verdict FROM {outcome.table('decisions')} WHERE {among}")
+    chosen, rows = among(wanted), outcome.db.rows
+    decided = rows(f"SELECT n, verdict FROM {outcome.table('decisions')} WHERE {chosen}")
     found = {n: _Matched(verdict) for n, verdict in decided}
-    hits = f'SELECT n, rule, outcome, verdict, message, "by" FROM {outcome.table("hits")} WHERE {among}'
+    hits = f'SELECT n, rule, outcome, verdict, message, "by" FROM {outcome.table("hits")} WHERE {chosen}'
     for n, *hit in rows(hits):
         found[n].hits.append((hit[0], hit[1], hit[2], hit[3], hit[4] or ""))
     return found
@@ -145,9 +142,9 @@ def _values(columnar: Columnar, event: str, wanted: Sequence[int]) -> dict[int, 
     ]
     low = columnar.history.build.analysis.lowerer
     makes = [from_column(with_columns(low, graph[n].type)) for n in nodes]
-    chosen = ", ".join(str(int(n)) for n in sorted(set(wanted))) or "NULL"
     columns = "".join(f", {relation.columns[n]}" for n in nodes)
-    rows = columnar.history.db.rows(f"SELECT n, now{columns} FROM ({relation.text}) WHERE n IN ({chosen})")
+    query = f"SELECT n, now{columns} FROM ({relation.text}) WHERE {among(wanted)}"
+    rows = columnar.history.db.rows(query)
     out = {}
     for n, now, *held in rows:
         made = [v if m is None or v is None else m(v) for v, m in zip(held, makes, strict=True)]

@@ -191,10 +191,11 @@ def _holds(
         return None if None in parts else not decisive
     value = _value(condition, report)
     result = None
-    if value.value is not None:
+    share = condition.percent and value.of is not None
+    if value.value is not None and (value.of or not share):  # of no events nothing is a share
         figure = Fraction(value.value)
-        if condition.percent and value.of is not None:
-            figure = figure / value.of if value.of else Fraction(0)
+        if share and value.of is not None:
+            figure /= value.of
         result = _COMPARE[condition.op](figure, condition.value)
     results.append((result, value, condition))
     return result
@@ -210,11 +211,6 @@ def _shown(compared: Compared, value: _Value) -> str:
         )
     share = as_percent(float(value.value), value.of, 2)
     return f"{name} is {int(value.value):,} ({share} of {value.of:,} {value.unit})"
-
-
-def _percent(share: Fraction | int) -> str:
-    shown = f"{float(100 * share):.2f}%"
-    return shown.removeprefix("-") if not shown.strip("-0.%") else shown
 
 
 def _value(compared: Compared, report: Backtest | Comparison) -> _Value:

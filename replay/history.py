@@ -33,7 +33,7 @@ from quell.engine.event_problems import Refusal
 from quell.engine.schema import Field
 from quell.engine.source_base import SourceError
 from quell.engine.source_lines import JsonElements
-from quell.replay.database import Database, quoted, text_literal
+from quell.replay.database import Database, among, quoted, text_literal
 from quell.replay.history_files import Found, as_text, find
 from quell.replay.history_reading import Extras, Reading, principal
 from quell.replay.history_rows import RowWriter
@@ -119,11 +119,8 @@ class History:
 
     def origins(self, ns: Sequence[int]) -> dict[int, tuple[int, int]]:
         """The file (an index of `files`) and the record in it, for events and labels by hand by their `n`."""
-        wanted = ", ".join(str(int(n)) for n in ns)
-        if not wanted:
-            return {}
         query = " UNION ALL ".join(
-            f"SELECT n, file, row FROM {self.table(name)} WHERE n IN ({wanted})" for name in ("all", "hands")
+            f"SELECT n, file, row FROM {self.table(name)} WHERE {among(ns)}" for name in ("all", "hands")
         )
         return {n: (file, row) for n, file, row in self.db.rows(query)}
 

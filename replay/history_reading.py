@@ -71,7 +71,7 @@ class Reading:
         self.type_path = settings.type_path
         bare, used, plans = [], {}, []
         for name, schema in schemas.items():
-            read = [f.name for f in schema.fields if _is_read(build, name, f)]
+            read = [f.name for f in schema.fields if build.reads(name, f.name)]
             main = principal(schema)
             more = () if main is None or main.name in read else (_entity(main),)
             bare.append(replace(schema, fields=(*(_bare(f, schema.at) for f in schema.fields), *more)))
@@ -108,14 +108,6 @@ class Reading:
             place["id"] if id_ is not None and is_textual(id_.type) else "",
             _row(reader, bare, [f for _, f in stored]),
         )
-
-
-def _is_read(build: Build, event: str, f: Field) -> bool:
-    try:
-        build.decoder.loader(event, f.name)
-    except KeyError:
-        return False
-    return True
 
 
 def _entity(main: Field) -> Field:

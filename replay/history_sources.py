@@ -163,8 +163,7 @@ class Opened:
             except BaseException:
                 stream.close()
                 raise
-        asked = columns if path.suffix.lower() in _PARQUET else self._reading.wide
-        return open_source(path, format=self._format, columns=asked, max_bytes=most)
+        return open_source(path, format=self._format, columns=self._reading.wide, max_bytes=most)
 
     def _table(self, source: Rows) -> Table | None:
         """The file as SQL reads it; None where SQL cannot name it."""
@@ -249,14 +248,6 @@ class Opened:
     def close(self) -> None:
         """Let go of the file."""
         self.source.close()
-
-
-def place_of(found: Found, row: int) -> str:
-    """Where a record stands, as the sources say it; for a file that is not open any more."""
-    name = found.path.lower()
-    if found.is_duckdb or name.endswith(_PARQUET):
-        return f"{found.name} row {row}"
-    return f"{found.name}:{row}"
 
 
 # ------------------------------------------------------------------ DuckDB files

@@ -15,7 +15,6 @@ from quell.engine.compile import Analysis, Build, build, used_fields
 from quell.engine.graph import Graph
 from quell.engine.lowered import LoweredRule, Store
 from quell.engine.order import order
-from quell.engine.waves import schedule
 from quell.grammar import tree
 from quell.grammar.diagnostics import Report
 from quell.replay.history import History, ingest
@@ -100,7 +99,8 @@ def _two_rules(analysis: Analysis, nodes: Mapping[str, int], text: str) -> Analy
     for event in analysis.symbols.schemas:
         graph = low.graph(event)
         stages[event] = order(event, graph, rules[event], stores, report)
-        schedule(graph, stages[event], report)
+    if report.found:
+        raise NotAValue(f"the label `{text}` cannot be worked out: {report.found[0].message}")
     symbols = replace(analysis.symbols, rules=written)
     return replace(analysis, symbols=symbols, rules=rules, stages=stages)
 

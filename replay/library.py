@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
@@ -21,14 +21,14 @@ from quell.engine.compile import Build, analyse, build
 from quell.grammar.diagnostics import Report, did_you_mean
 from quell.replay.backtest_files import query
 from quell.replay.backtest_places import places
-from quell.replay.backtest_report import Asked, Prepared, WarmUp, backtest_of, frame_of, prepare, read, silent
+from quell.replay.backtest_report import Asked, Prepared, WarmUp, backtest_of, frame_of, prepare, run, silent
 from quell.replay.database import Database
 from quell.replay.history import Order
 from quell.replay.interrupt import interruptible
 from quell.replay.labels import LabelsError
 from quell.replay.outcome import Outcome
 from quell.replay.report_data import Backtest
-from quell.replay.run import Tell, decide
+from quell.replay.run import Tell
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,8 +41,27 @@ TABLES = ("decisions", "hits", "labels", "sends", "outranked", "missing", "late"
 """The tables that a result gives."""
 
 
-class Replayed:
-    """Tables of a replay, in a database that lives until `close` is called or the block is left.
+class Result:
+    """What a database holds that lives until `close` is called or the block is left."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def close(self) -> None:
+        """Let go of the database, and of every relation that came from it."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Replayed(Result):
+    """Tables of a replay.
 
     `decisions` has a row for every event with all that was decided, as `quell replay --out` writes it; `hits`
     a row for every rule that matched (event, time, rule, `fired`, `shadow` or `held`, verdict, message);
@@ -51,7 +70,8 @@ class Replayed:
     """
 
     def __init__(self, db: Database, outcome: Outcome) -> None:
-        self._db, self._outcome = db, outcome
+        super().__init__(db)
+        self._outcome = outcome
 
     def table(self, name: str) -> duckdb.DuckDBPyRelation:
         """A table as a DuckDB relation, in order. Raises KeyError for a name that is none of `TABLES`."""
@@ -76,18 +96,6 @@ class Replayed:
             )
         columns = f'n, event, {time}, * EXCLUDE (n, event, "at")' if name == "hits" else "*"
         return f"SELECT {columns} FROM {self._outcome.table(name)} ORDER BY ALL"
-
-    def close(self) -> None:
-        """Let go of the database, and of every relation that came from it."""
-        self._db.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class BacktestResult(Replayed):
@@ -121,8 +129,8 @@ def backtest(
     Arguments are as for `quell replay`; times are microseconds since 1970 UTC. `tell` hears what is being
     done and how much of it is. Use the result as a context, or close it.
 
-    Raises PolicyError for a bundle with errors, SourceError for files that cannot be read, LabelsError and
-    NotAValue for labels and weights that do not fit, and ValueError for a history without a usable event.
+    Raises PolicyError for a bundle with errors, SourceError for files that cannot be read or hold no usable
+    event, and LabelsError and NotAValue for labels and weights that do not fit.
     """
     asked = Asked(
         order=order,
@@ -132,10 +140,9 @@ def backtest(
         samples=samples,
         explained=explained,
         policies=str(policies),
-        labels=None if labels is None else str(labels),
-        positive=(positive,) if isinstance(positive, str) else tuple(positive),
         known_by=known_by,
         weigh=weigh,
+        **truth(labels, positive),
     )
     with working(memory, threads) as db:
         outcome, prepared, frame = replayed(db, "after", compiled(policies), asked, events, tell)
@@ -163,16 +170,25 @@ def working(memory: str | None, threads: int | None) -> Iterator[Database]:
         raise
 
 
+def truth(labels: str | Path | None, positive: str | Sequence[str]) -> dict[str, Any]:
+    """What a caller says of labels, as `Asked` has it."""
+    return {
+        "labels": None if labels is None else str(labels),
+        "positive": several(positive),
+    }
+
+
+def several(said: str | Path | Iterable[Any]) -> tuple[Any, ...]:
+    """One thing or several of them, as several."""
+    return (said,) if isinstance(said, str | Path) else tuple(said)
+
+
 def replayed(
     db: Database, name: str, made: Build, asked: Asked, events: Paths, tell: Tell = silent
 ) -> tuple[Outcome, Prepared, Frame]:
     """A history read and decided, and what its figures are made of. Raises as `backtest` does."""
-    files = [events] if isinstance(events, str | Path) else list(events)
     prepared = prepare(made, asked)
-    history = read(db, name, prepared, files, tell)
-    if not history.events:
-        raise ValueError("the history holds no event that the policies take")
-    outcome = decide(history, name, tell=tell)
+    outcome = run(db, name, prepared, several(events), tell)
     return outcome, prepared, frame_of(outcome, prepared)
 
 

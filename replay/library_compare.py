@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from quell.replay.backtest_report import Asked, WarmUp, silent
 from quell.replay.compare_run import Compared, Pair, compared, histories
 from quell.replay.database import Database
 from quell.replay.history import Order
-from quell.replay.library import Paths, Replayed, compiled, working
+from quell.replay.library import Paths, Replayed, Result, compiled, several, truth, working
 from quell.replay.report_data import Comparison
 from quell.replay.revisions import other_policies
 from quell.replay.run import Tell
@@ -26,35 +25,26 @@ if TYPE_CHECKING:
     import duckdb
 
 
-class ComparisonResult:
+class ComparisonResult(Result):
     """What `compare` gives: `report`, the figures as plain data, and the tables of both sides."""
 
     def __init__(self, db: Database, done: Compared) -> None:
-        self._db, self._done = db, done
+        super().__init__(db)
+        self._done = done
         self.report: Comparison = done.comparison
         self.before, self.after = Replayed(db, done.before), Replayed(db, done.after)
 
     def changed(self) -> duckdb.DuckDBPyRelation:
-        """The events with another verdict: file and row, type, time, verdict before and after."""
+        """The events of the period with another verdict: file and row, type, time, verdict before and
+        after."""
         a, b = self._done.before, self._done.after
         return self._db.con.sql(
             f'SELECT x.file, x."row", w.event, make_timestamptz(w."at") AS "at", v.verdict AS before, '
             f"w.verdict AS after FROM {a.table('verdicts')} v JOIN {a.table('all')} y ON y.n = v.n "
             f'JOIN {b.table("all")} x ON x.file = y.file AND x."row" = y."row" '
-            f"JOIN {b.table('verdicts')} w ON w.n = x.n WHERE v.verdict != w.verdict ORDER BY ALL"
+            f"JOIN {b.table('verdicts')} w ON w.n = x.n WHERE v.verdict != w.verdict "
+            f"AND {self._done.period.within('w')} ORDER BY ALL"
         )
-
-    def close(self) -> None:
-        """Let go of the database, and of every relation that came from it."""
-        self._db.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def compare(
@@ -90,15 +80,13 @@ def compare(
         samples=samples,
         explained=False,
         policies=str(after),
-        labels=None if labels is None else str(labels),
-        positive=(positive,) if isinstance(positive, str) else tuple(positive),
         known_by=known_by,
         weigh=weigh,
+        **truth(labels, positive),
     )
-    files = [events] if isinstance(events, str | Path) else list(events)
     with other_policies(str(before), after) as other, working(memory, threads) as db:
         pair = Pair.of(compiled(other.folder), compiled(after), asked, other.title)
-        read = histories(db, pair, files, tell)
+        read = histories(db, pair, several(events), tell)
         done = compared(pair, *read, explained=explained, against=other.title, tell=tell)
         done.comparison.notes[:0] = other.notes
         return ComparisonResult(db, done)

@@ -47,24 +47,22 @@ def fenced(command: str) -> list[str]:
     return [f"{ticks}sh", command.replace("\n", " "), ticks]
 
 
-def markdown(report: Backtest | Comparison, command: str = "", gates: Sequence[Gate] = ()) -> str:
+def markdown(report: Backtest | Comparison, command: str = "") -> str:
     """The whole comment, of at most `LONGEST` characters. `command` is what makes it again."""
     made = ""
     for most in (MOST_SAMPLES, 1, 0):
         for rules in (MOST_RULES, 5):
-            made = "\n".join(_parts(report, command, gates, most, rules)) + "\n"
+            made = "\n".join(_parts(report, command, most, rules)) + "\n"
             if len(made) <= LONGEST:
                 return made
     return made[: LONGEST - 40].rpartition("\n")[0] + "\n\n(cut here: this was too long)\n"
 
 
-def _parts(
-    report: Backtest | Comparison, command: str, gates: Sequence[Gate], most: int, rules: int
-) -> Iterable[str]:
+def _parts(report: Backtest | Comparison, command: str, most: int, rules: int) -> Iterable[str]:
     if isinstance(report, Comparison):
-        yield from _comparison(report, gates or report.gates, most, rules)
+        yield from _comparison(report, report.gates, most, rules)
     else:
-        yield from _backtest(report, gates, most, rules)
+        yield from _backtest(report, report.gates, most, rules)
     if command:
         yield from (
             "",
@@ -265,7 +263,7 @@ def _backtest(report: Backtest, gates: Sequence[Gate], most: int, rules: int) ->
             "",
         )
         for rule, sample in shown[: 2 * most]:
-            told = f": {code(sample.message)}" if sample.message else ""
+            told = f": {code(sample.because)}" if sample.because else ""
             yield f"- {code(rule.rule)} on {_event(sample)}{told}"
         yield from ("", "</details>")
     yield from _notes(report.notes)

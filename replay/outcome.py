@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from quell.engine.decision import Decision
+from quell.engine.decision import Acted, Decision
 from quell.replay.database import Database, quoted, text_literal
 from quell.replay.history import History
 from quell.replay.report_data import Way
@@ -58,7 +58,6 @@ class Outcome:
     schema: str
     ways: list[Way] = field(default_factory=list)
     seconds: float = 0.0
-    notes: list[str] = field(default_factory=list)
     columnar: Any = None
     """The `quell.replay.columnar.Columnar` that decided it; None where the online engine was stepped."""
 
@@ -106,6 +105,11 @@ class OutcomeWriter:
             self.put("sends", (n, s.sink, s.rule, msgspec.json.encode(s.payload).decode()))
         for o in decision.outranked:
             self.put("outranked", (n, o.entity, o.id, o.label, o.on, o.rule, o.by))
+
+    def act(self, n: int, acted: Acted) -> None:
+        """A label by hand, where it changed something."""
+        if acted.on != acted.was:
+            self.put("labels", (n, acted.entity, acted.id, acted.label, acted.on, None, acted.until))
 
     def put(self, name: str, row: Sequence[Any]) -> None:
         """One row of a table."""

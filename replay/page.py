@@ -11,7 +11,7 @@ from base64 import b64encode
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import msgspec
 
@@ -27,7 +27,7 @@ SCRIPTS = ("page_base.js", "page_tables.js", "page_samples.js")
 """The page's assets, beside this module."""
 
 
-def write_page(report: Backtest | Comparison, to: BinaryIO | str | Path) -> None:
+def write_page(report: Backtest | Comparison, to: IO[bytes] | str | Path) -> None:
     """Write the page of a report, to a stream of bytes or a file. Raises OSError."""
     made = page(report).encode()
     if isinstance(to, str | Path):

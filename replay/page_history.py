@@ -148,6 +148,7 @@ def making(report: Backtest, before: Backtest | None = None) -> Section:
     figures += [
         (f"Answers of {name}", f"{n:,}", "recorded, not asked anew")
         for name, n in sorted(report.remote.items())
+        if n
     ]
     ways = table([("part", ""), ("way", ""), ("why", "half")], rows, style="stack") if rows else None
     return section("making", "How it was worked out", lead, tiles(figures), _warmup(report), ways)

@@ -289,7 +289,7 @@ class Backtest(msgspec.Struct, omit_defaults=True):
     """The number that the `volume` of verdicts and rules adds up."""
     curves: list[Curve] = []
     remote: dict[str, int] = {}
-    """For each remote model, on how many decisions a recorded answer was there (key `model`), see `notes`."""
+    """For each remote model that decisions ask, on how many of them a recorded answer was there."""
     notes: list[str] = []
     """Sentences that a reader must know: what was stepped, what was missing, what is left out."""
     gates: list[Gate] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
@@ -72,14 +73,32 @@ def decide(
     return _decide(history, name, way, tell)
 
 
-def _decide(history: History, name: str, way: RunWay, tell: Tell) -> Outcome:
-    outcome = Outcome(history, name)
-    dependence = Dependence(history.build.analysis)
+def _why_stepped(history: History, dependence: Dependence, way: RunWay) -> str:
+    """Why the online engine is stepped; empty where columns are the way."""
     reason = why_not_columns(history, dependence)
     if not reason and way == "steps":
         reason = "it was asked for"
     elif not reason and way == "auto":
         reason = why_stepping_is_quicker(history, dependence)
+    return reason
+
+
+def undecided(history: History, name: str, *, tell: Tell = lambda what, share: None) -> Outcome:
+    """An outcome of which only values are wanted, no decisions: with its columns, where those are the way."""
+    outcome = Outcome(history, name)
+    dependence = Dependence(history.build.analysis)
+    if not _why_stepped(history, dependence, "auto"):
+        columnar = Columnar(outcome, dependence, tell)
+        with suppress(TooManyKeys):
+            columnar.prepare()
+            outcome.columnar = columnar
+    return outcome
+
+
+def _decide(history: History, name: str, way: RunWay, tell: Tell) -> Outcome:
+    outcome = Outcome(history, name)
+    dependence = Dependence(history.build.analysis)
+    reason = _why_stepped(history, dependence, way)
     began = monotonic()
     if not reason:
         try:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from quell.engine.decision import Decision
-from quell.engine.hand import HandAction, LabelError, check, perform
+from quell.engine.hand import HandAction, perform
 from quell.engine.lower_lists import with_columns
 from quell.engine.settle import Hit, Settler
 from quell.replay.history import History
@@ -27,14 +27,12 @@ from quell.signals.memory import Memory
 from quell.signals.state import State
 
 BATCH = 4_096
-FIRST = ("n", "at", "now", "id")
-"""The columns of a query of rows, before those of the reduced program."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of an event type to be decided: the query gives FIRST, then the columns of the program, in
-    order of n."""
+    """The rows of an event type to be decided: the query gives n, at, now and id, then the columns of
+    the program, in order of n."""
 
     event: str
     reduced: Reduced
@@ -108,16 +106,15 @@ class Settling:
         looking = look.get(n) if look is not None else None
         self._looked = n
         memory = self.state.memory
+        memory.late.clear()
+        memory.full.clear()
         if not hits and looking is None:
-            memory.late.clear()
             return
         event = self.rows[index].event
         decision = Decision(event, n, at, self._first[index], id, n)
         after = looking(hits) if looking is not None else None
         if hits:
             self._settlers[index].settle(decision, hits, now)
-        memory.late.clear()
-        memory.full.clear()
         if after is not None:
             after(decision)
         if writer is not None:
@@ -131,15 +128,11 @@ class Settling:
                 after(None)
 
     def _by_hand(self, n: int, now: int, action: HandAction, writer: OutcomeWriter | None) -> None:
-        try:
-            check(self.history.build.analysis.symbols, action.entity, action.label)
-        except LabelError:
-            return  # refused, as online
         self.state.clock.horizon = now if now > action.at else None
         acted = perform(self.state, action, n)
         self.state.clock.horizon = None
-        if writer is not None and acted.on != acted.was:
-            writer.put("labels", (n, acted.entity, acted.id, acted.label, acted.on, None, acted.until))
+        if writer is not None:
+            writer.act(n, acted)
 
 
 Entry = tuple[int, int, int, int, str | None, Any]

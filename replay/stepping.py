@@ -16,6 +16,7 @@ from quell.engine.event_problems import Problem, Refusal
 from quell.engine.events import Decoded
 from quell.engine.hand import HandAction
 from quell.engine.stepper import Observer, Stepper
+from quell.replay.database import among
 from quell.replay.history import History
 from quell.replay.history_types import from_column
 from quell.replay.outcome import Outcome, OutcomeWriter
@@ -44,8 +45,7 @@ def _merged(streams: list[Iterator[tuple[int, Any]]]) -> Iterator[tuple[int, Any
 
 def some_events(history: History, event: str, wanted: Sequence[int]) -> Iterator[tuple[int, Decoded]]:
     """Those of some events of a history that are of a type, with their `n`, in order."""
-    chosen = ", ".join(str(int(n)) for n in sorted(set(wanted))) or "NULL"
-    return _events(history, event, _problems(history), f" WHERE n IN ({chosen})")
+    return _events(history, event, _problems(history), f" WHERE {among(wanted)}")
 
 
 def _events(
@@ -109,11 +109,9 @@ def step(
     stepper, writer = Stepper(history.build, state, supplied), OutcomeWriter(outcome)
     for done, (n, entry) in enumerate(entries(history), 1):
         if isinstance(entry, HandAction):
-            answer: Any = stepper.act(entry)
-            if isinstance(answer, Acted) and answer.on != answer.was:
-                writer.put(
-                    "labels", (n, answer.entity, answer.id, answer.label, answer.on, None, answer.until)
-                )
+            answer = stepper.act(entry)
+            if isinstance(answer, Acted):
+                writer.act(n, answer)
         else:
             if history.supplied:
                 supplied.clear()

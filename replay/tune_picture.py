@@ -84,7 +84,9 @@ def _told(p: CurvePoint) -> str:
     if p.entities is not None:
         told += f" on {p.entities:,} entities"
     if p.quality is not None and p.quality.precision.value is not None:
-        told += f", precision {p.quality.precision.value:.1%}, recall {p.quality.recall.value or 0:.1%}"
+        told += f", precision {p.quality.precision.value:.1%}"
+        if p.quality.recall.value is not None:
+            told += f", recall {p.quality.recall.value:.1%}"
     return told
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from quell.replay import backtest, compare
+from quell.replay import backtest, choosing, compare
 from quell.replay.headline import headline
 from quell.replay.labels import LabelsError
 from quell.replay.named_values import NotAValue
@@ -155,6 +155,42 @@ def test_an_expression_that_counts(history: tuple[Path, Path], seen: list[Seen])
         return sum(low < m.decision.at and m.decision.seq <= s.decision.seq for m in counted) > 2
 
     check(run(history, "count(message by author within 30m) > 2"), seen, truth)
+
+
+def test_an_expression_that_counts_with_a_condition_where_both_replays_go_by_columns(
+    history: tuple[Path, Path], seen: list[Seen], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "SHORT", 0)
+    policies = tmp_path / "policies"
+    policies.mkdir()
+    text = (history[0] / "p.quell").read_text(encoding="utf-8")
+    text = text.replace(
+        "count(message by author within 10m)", "count(message by author within 10m where score > 1)"
+    )
+    (policies / "p.quell").write_text(text, encoding="utf-8")
+    reversed_ = tmp_path / "events.jsonl"
+    lines = history[1].read_text(encoding="utf-8").splitlines()
+    reversed_.write_text("\n".join(reversed(lines)) + "\n", encoding="utf-8")
+    messages = [s for s in seen if s.decision.event == "message" and s.event.get("score", 0) > 50]
+    for order in ("time", "given"):
+        label = "count(message by author within 30m where score > 50) > 1"
+        with backtest(policies, reversed_, labels=label, order=order) as result:
+            labelled = result.report.labelled
+            assert labelled is not None
+            assert result.report.ways[0].way != "stepped"
+        if order == "time":
+            assert labelled.positive == sum(
+                sum(
+                    low < m.decision.at
+                    and m.decision.seq <= s.decision.seq
+                    and m.event["author"] == s.event["author"]
+                    for m in messages
+                )
+                > 1
+                for s in seen
+                if s.decision.event == "message"
+                for low in [s.decision.at - 1_800_000_000]
+            )
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,8 @@ def test_a_period_is_bounded_by_times(history: tuple[Path, Path]) -> None:
         (["--labels", "none.jsonl"], 3, "there is no file `none.jsonl`"),
         (["--positive", "spam"], 2, "belong to `--labels`"),
         (["--weigh", "author"], 2, "`author` is a User"),
+        (["--event", "m1", "--fail-if", "hits(high) > 0"], 2, "leave out `--fail-if`"),
+        (["--event", "m1", "--html", "x.html"], 2, "leave out `--html`"),
     ],
 )
 def test_what_is_wrong_is_told_in_a_sentence(
@@ -232,3 +234,49 @@ def test_an_interrupt_stops_a_query_and_leaves_nothing_behind(tmp_path: Path) ->
     assert process.returncode == 130
     assert told.decode().strip() == "interrupted"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_neither_events_nor_labels_are_overwritten(history: tuple[Path, Path], tmp_path: Path) -> None:
+    events, labels = tmp_path / "day.parquet", tmp_path / "truth.html"
+    events.write_bytes(b"events")
+    labels.write_bytes(b"labels")
+    asked: list[tuple[list[str | Path], str]] = [
+        (["--events", str(tmp_path / "*.parquet"), "--out", events], "would overwrite the events"),
+        (["--events", tmp_path, "--out", events], "would overwrite the events"),
+        (["--events", events, "--labels", labels, "--html", labels], "would overwrite the labels"),
+        (["--events", events, "--labels", labels, "--markdown", labels], "would overwrite the labels"),
+    ]
+    for words, message in asked:
+        done = run("replay", history[0], *words)
+        assert done.exit_code == 2, done.output
+        assert message in done.stderr
+    assert (events.read_bytes(), labels.read_bytes()) == (b"events", b"labels")
+
+
+def test_the_summary_of_a_backtest_has_its_gates(history: tuple[Path, Path]) -> None:
+    gates = ("--fail-if", "hits(high) > 0", "--fail-if", "hits(high) < 0")
+    done = run("replay", history[0], "--events", history[1], "--markdown", "-", *gates)
+    assert done.exit_code == 1
+    assert done.stdout.startswith("## ✘ Quell")
+    assert "hits(high) is" in done.stdout
+
+
+def test_remote_models_whose_answers_are_not_there_are_named(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "p.quell").write_text(
+        'event message from "message"\n  id text = $.id\n  at time = $.at\n  content text = $.content\n'
+        'model scam from remote "classifier"\n  text = content\n  gives likely number\n  wait 1s\n'
+        "  when length(content) > 1\n"
+        "rule sure on message\n  when scam.likely > 90%\n  then block\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "p" / "quell.toml").write_text(
+        '[remote.classifier]\nurl = "http://127.0.0.1:9"\n', encoding="utf-8"
+    )
+    events = tmp_path / "events.jsonl"
+    events.write_text(
+        '{"type": "message", "id": "1", "at": 1772323200, "content": "hello"}\n', encoding="utf-8"
+    )
+    found = json.loads(run("replay", tmp_path / "p", "--events", events, "--json").stdout)
+    assert found["remote"] == {"scam": 0}
+    assert any("answers of `scam` were not recorded" in note for note in found["notes"])

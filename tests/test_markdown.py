@@ -50,7 +50,8 @@ def outside_code(page: str) -> str:
 def test_what_it_says(made: Comparison) -> None:
     known = Known(frozenset({"flood"}), frozenset({"block"}), True, False)
     gates = [judge(gate_of(g, known), made) for g in ("new_blocks > 50%", "no_longer(flood) > 0")]
-    page = markdown(made, "quell replay after --events 'events.jsonl' --against before", gates)
+    made = msgspec.structs.replace(made, gates=gates)
+    page = markdown(made, "quell replay after --events 'events.jsonl' --against before")
     assert page.startswith(
         "## ✘ Quell: what this change of policies changes\n\n**3 events of 5 (60.00%) get "
     )
