@@ -18,7 +18,7 @@ from quell.engine.event_layout import MAX_LIST, element_type
 from quell.engine.schema import Field, Segment
 from quell.grammar.literals import LARGEST_DURATION
 from quell.grammar.types import Type
-from quell.replay.database import quoted, text_literal
+from quell.replay.database import text_literal
 from quell.replay.history_types import sql_type
 from quell.signals.values import EARLIEST, LATEST
 
@@ -385,8 +385,3 @@ def json_of(kind: Kind, x: str) -> Value:
         plain = f"{x} = 0 OR abs({x}) BETWEEN {low} AND {high}"
         return Value(f"CAST({x} AS VARCHAR)", f"coalesce(NOT ({plain}), false)")
     return _unsure(x, "VARCHAR")
-
-
-def column(name: str) -> str:
-    """A column of the table that is read."""
-    return f"_t.{quoted(name)}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from quell.engine.schema import Field
 from quell.replay.database import Database, quoted, text_literal
 from quell.replay.history_reading import EventReading, Reading, principal
-from quell.replay.history_rows import FILE_SQL, ROW_SQL, RowWriter
+from quell.replay.history_rows import FILE_SQL, ROW_SQL, RowWriter, key_of
 from quell.replay.history_scan import Scan, choice
 from quell.replay.history_sql import literal
 from quell.replay.history_types import sql_type
@@ -164,7 +164,7 @@ class Tables:
         for (event, column), slot in slots.items():
             by_slot.setdefault(slot, {})[event] = scan.columns[event][column]
         columns = [
-            f"{file << 40} + _t._row AS key",
+            f"{key_of(file, 0)} + _t._row AS key",
             f"{choice(scan.at, 'BIGINT')} AS {AT}",
             "_t._code AS code",
             *(f"{sql} AS x{i}" for i, sql in enumerate(scan.extras)),

@@ -19,7 +19,7 @@ from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from quell.engine.compile import Build
 from quell.engine.expressions import Expressions, Names
-from quell.engine.graph import Graph, Node
+from quell.engine.graph import ELEMENTS, Graph, Node
 from quell.engine.link import link
 from quell.engine.python_backend import Program
 from quell.replay.database import Database
@@ -263,7 +263,7 @@ class _Writer:
 
     def _leaf(self, node: Node) -> str:
         if node.op == "element":
-            return f"x{node.data[0] % 64}"
+            return f"x{node.data[0] % ELEMENTS}"
         raise KeyError(f"{node.op} is no input")
 
     def _state(self, node: Node) -> str:

@@ -301,13 +301,15 @@ def curves(
     )
     sweeps: list[Sweep] = []
     for (name,) in rules:
+        if len(sweeps) == most:
+            break
         found = find(analysis, name)
         try:
             sweep = open_up(analysis, found)
         except NoSweep:
             continue
         own = [c for c in _candidates(found) if c.inside is None]
-        if own and len(sweeps) < most:
+        if own:
             sweeps.append(narrowed(sweep, own))
     asked: list[Request] = [r for sweep in sweeps for r in requests(sweep)]
     tables = columns_of(outcome, asked, tell) if asked else []

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from quell.engine.lower_lists import with_columns
 from quell.engine.schema import Field
 from quell.grammar.literals import spell_path
+from quell.replay.backtest_quality import Tally, quality_of
 from quell.replay.backtest_values import principals, text_of
 from quell.replay.database import quoted, text_literal
 from quell.replay.outcome import Outcome
-from quell.replay.quality import wilson
-from quell.replay.report_data import Quality, Rate
+from quell.replay.report_data import Quality
 from quell.replay.tune_columns import Request, from_column_value
 from quell.replay.tune_lower import Part, Sweep, always_true
 from quell.replay.tune_values import Batch
@@ -221,21 +221,8 @@ class Rows:
         if self.asked.positive is None or self.asked.negative is None:
             return None
         right, wrong = int(counts.right[place]), int(counts.wrong[place])
-        return Quality(
-            right=right,
-            wrong=wrong,
-            unlabelled=int(counts.hits[place]) - right - wrong,
-            missed=self.asked.positive - right,
-            spared=self.asked.negative - wrong,
-            precision=_rate(right, right + wrong),
-            recall=_rate(right, self.asked.positive),
-            false_positives=_rate(wrong, self.asked.negative),
-        )
-
-
-def _rate(hits: int, of: int) -> Rate:
-    low, high = wilson(hits, of)
-    return Rate(hits, of, hits / of if of else None, low, high)
+        caught = Tally(right, wrong, int(counts.hits[place]) - right - wrong)
+        return quality_of(caught, Tally(self.asked.positive, self.asked.negative))
 
 
 def _asked(outcome: Outcome, sweep: Sweep, truth: str | None, within: str) -> Asked:

@@ -66,8 +66,12 @@ class DistinctStore(BaseStore):
     def add_each(self, keys: Collection[Key], values: Any, at: int) -> None:
         """Count the different values of one event under several different keys."""
         self.previous = {}
-        told = each(values) if values.__class__ is list else (values,)
-        self._added = different = self._fitting(keys, told)
+        told: Sequence[Any] = (values,)
+        different = told
+        if values.__class__ is list:
+            told = each(values)
+            different = self._fitting(keys, told)
+        self._added = different
         if different:
             for key in keys:
                 self._add(key, different, at)

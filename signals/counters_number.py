@@ -56,8 +56,12 @@ class NumberStore(BaseStore):
 
     def add_each(self, keys: Collection[Key], value: Any, at: int) -> None:
         """The same under several different keys."""
-        told = each(value) if value.__class__ is list else (value,)
-        values = [v if v else 0 for v in self._fitting(keys, told)]  # there is one zero
+        told: Sequence[Any] = (value,)
+        fitting = told
+        if value.__class__ is list:
+            told = each(value)
+            fitting = self._fitting(keys, told)
+        values = [v if v else 0 for v in fitting]  # there is one zero
         self._added = len(values)
         if values:
             for key in keys:
