@@ -6,7 +6,7 @@ more entries than a store holds, words that no column can say. It takes some mic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ from quell.engine.lowered import Store
 from quell.replay.counters_rows import Asked, Source, column
 from quell.replay.database import Database, quoted
 from quell.replay.history_types import arrow_type
-from quell.signals.counters import each, keys_of
+from quell.signals.counters import keys_of
 from quell.signals.memory import Memory
 
 BATCH = 16_384
@@ -205,7 +205,7 @@ class _Stepper:
                 for held, value in zip(out.rows[1:], unread, strict=True):
                     held.append(value)
             elif any(isinstance(p, list) for p in parts):
-                keys = list(_each_key(parts))
+                keys = keys_of(*parts)
                 for held, one in zip(out.rows[1:], reads, strict=True):
                     held.append(present_of([one(k, at) for k in keys]))
             else:
@@ -249,10 +249,3 @@ class _Stepper:
 
 def _bound(method: Callable[[Any, int, int], Any], within: int) -> Read:
     return lambda key, at: method(key, at, within)
-
-
-def _each_key(parts: Sequence[Any]) -> Iterator[Any]:
-    """The keys of a reading under a list, each once and in order."""
-    place = next(i for i, p in enumerate(parts) if isinstance(p, list))
-    for element in each(parts[place]):
-        yield element if len(parts) == 1 else (*parts[:place], element, *parts[place + 1 :])
