@@ -167,7 +167,9 @@ class Load:
         held = [s.rows for s in self.sources] + [a.rows for a, _ in self.apart]
         plain = not any(lists_of(self.spec, s) for s in self.sources)
         plain = plain and self.part.of == 1 and all(listed is None for _, listed in self.apart)
-        return tuple(n for n in held if n is not None) if plain and None not in held else ()
+        # Rows that are counted in one store may be only read in another: the same queries, parted otherwise.
+        few = str(len(self.sources))
+        return (few, *(n for n in held if n is not None)) if plain and None not in held else ()
 
     def _fetch(self, query: str) -> Any:
         """What a query gives, in order of n."""
