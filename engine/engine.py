@@ -13,26 +13,28 @@ run can be made again one event at a time (recorded.py). An engine is for one ev
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from quell.engine.asking import late_event, remotes_of
-from quell.engine.decision import Acted, Refused, Reply
-from quell.engine.events import Refusal
+from quell.engine.decision import Acted, Decision, Refused, Reply
+from quell.engine.events import Decoded, Refusal
 from quell.engine.figures import Figures
-from quell.engine.hand import HAND, Carried, HandAction, LabelError
+from quell.engine.hand import HAND, Carried, HandAction, LabelError, entry_of
 from quell.engine.hand_calls import HandCalls, Time
+from quell.engine.pending import Pending, report
+from quell.engine.schema import Field
 from quell.engine.stepper import Event, Stepper
 from quell.engine.waiting import Waiting
+from quell.grammar.literals import spell_path
 from quell.signals.remote_types import Answer, RemoteSpec, Request
 from quell.signals.remote_types import Figures as RemoteFigures
+from quell.signals.show import show_time
 
 IN_FLIGHT = 10_000
 """Decisions that may wait at once; beyond them an event is refused before anything counts it."""
@@ -46,6 +48,24 @@ _STEP = 256
 """Decisions made at once before others on the event loop get their turn."""
 
 Watcher = Callable[[Reply], None]
+
+
+class Recorder(Protocol):
+    """Hears of all that changes an engine's memory, in the order in which it does, before whoever asked is
+    answered. It must not raise."""
+
+    def decided(self, event: Event, reply: Reply) -> None:
+        """An event was decided at once, or deciding it failed inside Quell once it was counted, or a label by
+        hand was carried out."""
+        ...
+
+    def admitted(self, event: Event, waiting: Waiting) -> None:
+        """An event was counted, and its decision waits."""
+        ...
+
+    def finished(self, waiting: Waiting, reply: Decision | Refused) -> None:
+        """The decision of an event that waited was made."""
+        ...
 
 
 class Asking(Protocol):
@@ -72,7 +92,9 @@ class Engine(HandCalls):
     `deadline` is how long a decision may take at most, in seconds: what has not answered by then is missing.
     `in_flight` is how many decisions may wait at once. `on_decision` sees every decision, label by hand and
     refusal in the order in which they are made; what it raises goes to the event loop's exception handler, as
-    the decision holds all the same. Raises ValueError for a deadline that is no number.
+    the decision holds all the same. `recorder` hears of all that is remembered. `latest`, which a server
+    moves along with its clock, is the time in microseconds beyond which events are refused. Raises ValueError
+    for a deadline that is no number.
     """
 
     def __init__(
@@ -83,13 +105,16 @@ class Engine(HandCalls):
         deadline: float | None = None,
         in_flight: int = IN_FLIGHT,
         on_decision: Watcher | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.stepper = stepper
         self.remotes = remotes
         self.deadline = None if deadline is None else _seconds(deadline)
         self.in_flight = in_flight
         self.on_decision = on_decision
-        self._open = 0
+        self.recorder = recorder
+        self.latest: int | None = None
+        self._open: set[Pending] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: asyncio.Future[None] | None = None
         self._made: asyncio.Future[None] | None = None
@@ -125,13 +150,13 @@ class Engine(HandCalls):
     @property
     def waiting(self) -> int:
         """How many decisions wait for remote answers."""
-        return self._open
+        return len(self._open)
 
     def figures(self) -> Figures:
         """What is held and what waits: keys, entries and bytes of every counter, label and limit, and what
         became of the questions to remote models. Takes milliseconds."""
         remote = self.remotes.stats() if self.remotes is not None else {}
-        return msgspec.structs.replace(self.stepper.figures(), waiting=self._open, remote=remote)
+        return msgspec.structs.replace(self.stepper.figures(), waiting=len(self._open), remote=remote)
 
     # -------------------------------------------------------------- deciding
 
@@ -142,7 +167,7 @@ class Engine(HandCalls):
         same and its effects hold. Never raises for what is in the event; raises ValueError, before the event
         is counted, for a deadline that is no number.
         """
-        answer = self._begin(event, deadline)
+        answer = self.begin(event, deadline)
         return await answer if isinstance(answer, asyncio.Future) else answer
 
     async def decide_many(
@@ -155,12 +180,12 @@ class Engine(HandCalls):
         async for event in _each(events):
             while under_way and (len(under_way) >= self.in_flight or _is_done(under_way[0])):
                 yield await _settled(under_way.popleft())
-            while self._open >= self.in_flight > 0 and not self._closing:  # others decide as well
+            while len(self._open) >= self.in_flight > 0 and not self._closing:  # others decide as well
                 if under_way:
                     yield await _settled(under_way.popleft())
                 else:
                     await self._room()
-            under_way.append(self._begin(event, deadline))
+            under_way.append(self.begin(event, deadline))
             at_once += 1
             if at_once % _STEP == 0:
                 await asyncio.sleep(0)
@@ -173,32 +198,54 @@ class Engine(HandCalls):
             self._made = asyncio.get_running_loop().create_future()
         await asyncio.shield(self._made)
 
-    def _begin(self, event: Event, deadline: float | None, echoes: int = 0) -> Reply | asyncio.Future[Reply]:
-        """Admit an event; gives its decision, or a future of it."""
-        stepper = self.stepper
+    def begin(
+        self, event: Event, deadline: float | None = None, echoes: int = 0
+    ) -> Reply | asyncio.Future[Reply]:
+        """Admit an event; gives its decision, or a future of it where it waits for remote answers. Raises as
+        `decide` does."""
         within = self.deadline if deadline is None else _seconds(deadline)
-        decoded = stepper.decode(event)
-        if isinstance(decoded, Refusal):
-            return self._told(stepper.refuse(decoded))
-        if isinstance(decoded, HandAction):
-            if self._closing:
-                return self._told(stepper.refuse(Refusal("closing", CLOSING, event=HAND)))
-            return self._told(stepper.act(decoded))
-        if self._closing or self._open >= self.in_flight:
-            kind, why = (
-                ("closing", CLOSING) if self._closing else ("busy", "the engine has too much under way")
-            )
-            ladder = stepper.bundle.analysis.symbols.ladders[decoded.event]
-            return self._told(Refused(kind, why, ladder.failure, "", decoded.event))
-        answer = stepper.admit(decoded)
+        decoded = self.stepper.decode(event)
+        if not isinstance(decoded, Decoded):
+            return self._no_event(event, decoded)
+        if self._closing or len(self._open) >= self.in_flight:
+            kind, why = ("closing", CLOSING) if self._closing else ("busy", BUSY)
+            return self._refused(Refusal(kind, why, event=decoded.event))
+        if self.latest is not None and decoded.at > self.latest:
+            schema = self.stepper.bundle.analysis.symbols.schemas[decoded.event]
+            return self._refused(_ahead(decoded.at, decoded.event, schema.field(schema.at)))
+        answer = self.stepper.admit(decoded)
         if not isinstance(answer, Waiting):
+            if self.recorder is not None:
+                self.recorder.decided(event, answer)
             return self._told(answer)
         answer.echoes = echoes
+        if self.recorder is not None:
+            self.recorder.admitted(event, answer)
+        return self._wait(answer, within)
+
+    def _no_event(self, event: Event, entry: Refusal | HandAction) -> Reply:
+        """The reply to what is no event: a label by hand, or what cannot be read."""
+        if isinstance(entry, Refusal):
+            return self._refused(entry)
+        if self._closing:
+            return self._refused(Refusal("closing", CLOSING, event=HAND))
+        if self.latest is not None and entry.at > self.latest:
+            return self._refused(_ahead(entry.at, HAND, None))
+        answer = self.stepper.act(entry)
+        if self.recorder is not None and isinstance(answer, Acted):
+            self.recorder.decided(event, answer)
+        return self._told(answer)
+
+    def _refused(self, refusal: Refusal) -> Reply:
+        return self._told(self.stepper.refuse(refusal))
+
+    def _wait(self, answer: Waiting, within: float | None) -> asyncio.Future[Reply]:
         loop = asyncio.get_running_loop()
         made: asyncio.Future[Reply] = loop.create_future()
-        self._open += 1
         self._loop = loop
-        _Pending(self, answer, None if within is None else loop.time() + within, made).ask()
+        pending = Pending(self, answer, None if within is None else loop.time() + within, made)
+        self._open.add(pending)
+        pending.ask()
         return made
 
     def _told(self, answer: Reply) -> Reply:
@@ -206,12 +253,14 @@ class Engine(HandCalls):
             try:
                 self.on_decision(answer)
             except Exception as error:  # it holds, and whoever asked must have it
-                _report("what sees the decisions failed", error)
+                report("what sees the decisions failed", error)
         return answer
 
-    def finish(self, made: asyncio.Future[Reply], answer: Reply) -> None:
+    def finish(self, pending: Pending, made: asyncio.Future[Reply], answer: Decision | Refused) -> None:
         """Hand over a decision that waited."""
-        self._open -= 1
+        self._open.discard(pending)
+        if self.recorder is not None:
+            self.recorder.finished(pending.waiting, answer)
         self._told(answer)
         if not made.done():  # else whoever asked has given up
             made.set_result(answer)
@@ -228,6 +277,8 @@ class Engine(HandCalls):
         if self._closing:
             raise LabelError(CLOSING)
         acted = self.stepper.carry_out(action)
+        if self.recorder is not None:
+            self.recorder.decided(entry_of(acted), acted)
         self._told(acted)
         return acted
 
@@ -246,16 +297,27 @@ class Engine(HandCalls):
         target = settings.remote.get(spec.target)
         if target is not None and target.late:
             event = late_event(spec, request, value, token, target.late, settings.type_path)
-            self._begin(event, None, token.echoes + 1)
+            self.begin(event, None, token.echoes + 1)
 
     # --------------------------------------------------------------- closing
+
+    async def still(self, within: float) -> None:
+        """Wait until no decision waits, and after so many seconds make those that still do without the
+        answers that have not come. Whoever calls this lets no event in meanwhile."""
+        if self._open:
+            if self._idle is None or self._idle.done():
+                self._idle = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._idle], timeout=within)
+        while self._open:  # going on may ask once more
+            for pending in sorted(self._open, key=lambda p: p.waiting.seq):
+                pending.give_up()
 
     async def close(self) -> None:
         """Take no more events, make the decisions that wait, and end what remote models still do. In another
         event loop than the one that decided, what waits there is given up."""
         self._closing = True
         if self._open and self._loop is asyncio.get_running_loop():
-            if self._idle is None:
+            if self._idle is None or self._idle.done():
                 self._idle = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._idle)  # several may close, and one of them give up
         if self.remotes is not None:
@@ -268,64 +330,13 @@ class Engine(HandCalls):
         await self.close()
 
 
-class _Pending:
-    """One decision that waits: asks a wave, and goes on once all of it is answered. No task is made."""
-
-    __slots__ = ("_answers", "_engine", "_left", "_made", "_until", "_waiting")
-
-    def __init__(
-        self,
-        engine: Engine,
-        waiting: Waiting,
-        until: float | None,
-        made: asyncio.Future[Reply],
-    ) -> None:
-        self._engine = engine
-        self._waiting = waiting
-        self._until = until
-        self._made = made
-        self._left = 0
-        self._answers: list[Answer] = []
-
-    def ask(self) -> None:
-        """Ask everything that the present wave needs, at once."""
-        engine, requests = self._engine, self._waiting.requests
-        self._left = len(requests)
-        self._answers = [NO_REMOTES] * len(requests)
-        if engine.remotes is None:
-            self._go_on()
-            return
-        token = self._waiting
-        for place, request in enumerate(requests):
-            try:
-                asked = engine.remotes.ask(request, self._until, token)
-            except Exception as error:  # a stand-in's: the decision must be made all the same
-                _report(f"asking `{request.model}` failed", error)
-                asked = asyncio.get_running_loop().create_future()
-                asked.set_result(UNASKED_FAILED)
-            asked.add_done_callback(partial(self._take, place))
-
-    def _take(self, place: int, done: asyncio.Future[Answer]) -> None:
-        try:
-            self._answers[place] = UNASKED_CLOSED if done.cancelled() else done.result()
-        except Exception as error:  # as above
-            _report("asking failed", error)
-            self._answers[place] = UNASKED_FAILED
-        self._left -= 1
-        if not self._left:
-            self._go_on()
-
-    def _go_on(self) -> None:
-        answer = self._engine.stepper.resume(self._waiting, self._answers)
-        if isinstance(answer, Waiting):
-            self.ask()
-        else:
-            self._engine.finish(self._made, answer)
-
-
-NO_REMOTES = Answer("unasked", None, "no remote models are configured")
-UNASKED_CLOSED = Answer("failed", None, "the question was given up")
-UNASKED_FAILED = Answer("failed", None, "the question could not be asked")
+def _ahead(at: int, event: str, field: Field | None) -> Refusal:
+    return Refusal(
+        "ahead",
+        f"the event is dated {show_time(at)}, further ahead of the server's clock than it allows",
+        "at" if field is None else spell_path(field.path),
+        event=event,
+    )
 
 
 def _seconds(deadline: float) -> float:
@@ -335,16 +346,6 @@ def _seconds(deadline: float) -> float:
         if not math.isnan(seconds):
             return seconds
     raise ValueError("a deadline is a number of seconds")
-
-
-def _report(what: str, error: Exception) -> None:
-    """Tell of an exception in code that is not Quell's, where nobody can be given it."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:  # a label by hand needs no loop
-        logging.getLogger("quell").error(what, exc_info=error)
-    else:
-        loop.call_exception_handler({"message": what, "exception": error})
 
 
 async def _each(events: Iterable[Event] | AsyncIterable[Event]) -> AsyncIterator[Event]:

@@ -26,6 +26,7 @@ KINDS: dict[str, str] = {
     "not-a-member": "a text is none of the values the field allows",
     "not-finite": "a number is too large for a double, or is not a number",
     "bad-label": "a label by hand names what is not declared, or its parts do not fit together",
+    "ahead": "the event, or a label by hand, is dated further ahead of the server's clock than it allows",
     "too-many": "a list has more elements than the decoder allows",
 }
 """Every kind of problem, with what it means: the reference is made from this."""
