@@ -61,6 +61,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.outbox_work": "asyncio",
     "engine.sink_file": "asyncio",
     "engine.sink_webhook": "asyncio socket ssl",  # looks names up, and connects to what it found
+    "engine.metrics_process": "asyncio",  # how late the event loop is
     "engine.pending": "asyncio",  # and so is what each of them waits for
     "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
     "replay.revisions": "subprocess",  # git, for policies as they were
@@ -102,6 +103,8 @@ REACH: dict[str, str] = {
     "engine.event_match": "eval",  # so is what tells event types apart
     "engine.interrupts": "signal",  # cleaning up is not cut short
     "engine.link": "compile exec",  # and the function that decides
+    "engine.metrics": "time",  # what was asked lately is answered with what was made
+    "engine.metrics_process": "time",  # how long collections of garbage take
     "engine.snapshot": "os pathlib",  # what an engine remembers, in a file that is whole or not there
     "engine.source_streams": "io os pathlib",  # histories are files or standard input
     "engine.source_tables": "io",
