@@ -56,6 +56,12 @@ REACH_NETWORK: dict[str, str] = {
     "engine.asking": "asyncio",  # a loop of its own, for what decides one event after another
     "engine.engine": "asyncio",  # decisions that wait for others are futures of the event loop
     "engine.metrics_process": "asyncio",  # how late the event loop is
+    "engine.outbox": "asyncio",  # what leaves does so beside the requests
+    "engine.outbox_store": "asyncio",
+    "engine.outbox_thread": "asyncio",  # a thread for what blocks
+    "engine.outbox_work": "asyncio",
+    "engine.sink_file": "asyncio",
+    "engine.sink_webhook": "asyncio socket ssl",  # looks names up, and connects to what it found
     "engine.pending": "asyncio",  # and so is what each of them waits for
     "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
     "replay.revisions": "subprocess",  # git, for policies as they were
@@ -63,8 +69,9 @@ REACH_NETWORK: dict[str, str] = {
     "signals.remote": "asyncio",  # the event loop: nothing is opened here
     "signals.remote_connection": "asyncio httptools",  # one connection
     "signals.remote_functions": "asyncio concurrent",  # functions that may block run in threads
-    "signals.remote_http": "asyncio ssl",  # opens and keeps them
+    "signals.remote_http": "asyncio ssl",  # opens them
     "signals.remote_lane": "asyncio",
+    "signals.remote_pool": "asyncio",  # keeps them
 }
 
 # The modules that may, each with all that it reaches. Every other module is pure: the same values in,
@@ -84,6 +91,13 @@ REACH: dict[str, str] = {
     "engine.compile": "eval",  # a leaf's reader is generated
     "engine.engine": "pathlib",  # opens a bundle for a service
     "engine.service": "time",  # says how long it took, and what is dated too far ahead
+    "engine.outbox": "pathlib time",  # how long a send has waited is a matter of the server's clock
+    "engine.outbox_acks": "os pathlib",  # what is settled, on disk
+    "engine.outbox_dead": "pathlib sqlite3",  # what was given up
+    "engine.outbox_store": "pathlib",
+    "engine.sink_file": "os pathlib",  # appends to the operator's file
+    "engine.sink_webhook": "time",  # signatures hold the time
+    "engine.sinks": "pathlib",
     "engine.stepper": "pathlib",  # opens a bundle for a service
     "engine.event_code": "compile exec",  # the decoder of an event type is generated
     "engine.event_match": "eval",  # so is what tells event types apart
