@@ -64,6 +64,10 @@ REACH_NETWORK: dict[str, str] = {
     "engine.sink_webhook": "asyncio socket ssl",  # looks names up, and connects to what it found
     "engine.pending": "asyncio",  # and so is what each of them waits for
     "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
+    "engine.reload": "asyncio",  # waits for the check, for a thread, and for the engine
+    "engine.reload_process": "asyncio",  # bundles are checked in a process of their own
+    "engine.reload_start": "asyncio",
+    "engine.watch": "asyncio",  # told of changes while events go on
     "replay.revisions": "subprocess",  # git, for policies as they were
     "signals.models_lightgbm": "ctypes",  # the library's fast call for one row, and its buffer
     "signals.remote": "asyncio",  # the event loop: nothing is opened here
@@ -105,10 +109,20 @@ REACH: dict[str, str] = {
     "engine.link": "compile exec",  # and the function that decides
     "engine.metrics": "time",  # what was asked lately is answered with what was made
     "engine.metrics_process": "time",  # how long collections of garbage take
+    "engine.reload": "pathlib time",  # how long it took
+    "engine.reload_check": "os pathlib sys",  # a process of its own
+    "engine.reload_compile": "pathlib sys",  # lets the thread of the event loop have its turns
+    "engine.reload_files": "os pathlib",  # what lies in a bundle's folder
+    "engine.reload_freeze": "os pathlib shutil time",  # copies it
+    "engine.reload_history": "os pathlib",
+    "engine.reload_process": "pathlib sys",  # runs the same Python
+    "engine.reload_start": "pathlib time",
     "engine.snapshot": "os pathlib",  # what an engine remembers, in a file that is whole or not there
     "engine.source_streams": "io os pathlib",  # histories are files or standard input
     "engine.source_tables": "io",
     "engine.sources": "pathlib sys",
+    "engine.versions": "pathlib shutil time",  # every version's files, and when it went live
+    "engine.watch": "pathlib time",
     "replay.__init__": "importlib",  # public names are imported when first asked for
     "replay.cli": "sys",
     "replay.cli_compare": "pathlib",
