@@ -56,6 +56,12 @@ REACH_NETWORK: dict[str, str] = {
     "engine.asking": "asyncio",  # a loop of its own, for what decides one event after another
     "engine.engine": "asyncio",  # decisions that wait for others are futures of the event loop
     "engine.metrics_process": "asyncio",  # how late the event loop is
+    "engine.http_body": "asyncio",  # a slow body is cancelled
+    "engine.http_bulk": "asyncio",
+    "engine.http_decide": "asyncio",
+    "engine.http_pressure": "asyncio",  # how late the event loop is
+    "engine.http_stream": "asyncio",
+    "engine.keys": "fcntl",  # one process changes the keys at a time
     "engine.outbox": "asyncio",  # what leaves does so beside the requests
     "engine.outbox_store": "asyncio",
     "engine.outbox_thread": "asyncio",  # a thread for what blocks
@@ -105,7 +111,9 @@ REACH: dict[str, str] = {
     "engine.stepper": "pathlib",  # opens a bundle for a service
     "engine.event_code": "compile exec",  # the decoder of an event type is generated
     "engine.event_match": "eval",  # so is what tells event types apart
+    "engine.http_change": "time",  # a label by hand is of now, unless it says otherwise
     "engine.interrupts": "signal",  # cleaning up is not cut short
+    "engine.keys": "os pathlib time",  # keys are in a file, and expire
     "engine.link": "compile exec",  # and the function that decides
     "engine.metrics": "time",  # what was asked lately is answered with what was made
     "engine.metrics_process": "time",  # how long collections of garbage take
