@@ -87,6 +87,8 @@ REACH: dict[str, str] = {
     "engine.event_match": "eval",  # so is what tells event types apart
     "engine.interrupts": "signal",  # cleaning up is not cut short
     "engine.link": "compile exec",  # and the function that decides
+    "engine.logs": "os sys",  # the log is standard error, and NO_COLOR is heeded
+    "engine.logs_thin": "time",  # repeated messages are thinned by the clock
     "engine.metrics": "time",  # what was asked lately is answered with what was made
     "engine.metrics_process": "time",  # how long collections of garbage take
     "engine.snapshot": "os pathlib",  # what an engine remembers, in a file that is whole or not there
