@@ -301,13 +301,18 @@ class Engine(HandCalls):
 
     # --------------------------------------------------------------- closing
 
-    async def still(self, within: float) -> None:
-        """Wait until no decision waits, and after so many seconds make those that still do without the
-        answers that have not come. Whoever calls this lets no event in meanwhile."""
+    async def quiet(self, within: float) -> bool:
+        """Wait until no decision waits, so many seconds at most; gives whether that came to be. Whoever calls
+        this lets no event in meanwhile."""
         if self._open:
             if self._idle is None or self._idle.done():
                 self._idle = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._idle], timeout=within)
+        return not self._open
+
+    async def still(self, within: float) -> None:
+        """As `quiet`, and what waits even then is decided without the answers that have not come."""
+        await self.quiet(within)
         while self._open:  # going on may ask once more
             for pending in sorted(self._open, key=lambda p: p.waiting.seq):
                 pending.give_up()

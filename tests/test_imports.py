@@ -57,6 +57,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.engine": "asyncio",  # decisions that wait for others are futures of the event loop
     "engine.metrics_process": "asyncio",  # how late the event loop is
     "engine.pending": "asyncio",  # and so is what each of them waits for
+    "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
     "replay.revisions": "subprocess",  # git, for policies as they were
     "signals.models_lightgbm": "ctypes",  # the library's fast call for one row, and its buffer
     "signals.remote": "asyncio",  # the event loop: nothing is opened here
@@ -82,6 +83,7 @@ REACH: dict[str, str] = {
     "engine.cli_state": "pathlib",
     "engine.compile": "eval",  # a leaf's reader is generated
     "engine.engine": "pathlib",  # opens a bundle for a service
+    "engine.service": "time",  # says how long it took, and what is dated too far ahead
     "engine.stepper": "pathlib",  # opens a bundle for a service
     "engine.event_code": "compile exec",  # the decoder of an event type is generated
     "engine.event_match": "eval",  # so is what tells event types apart
