@@ -115,6 +115,8 @@ REACH: dict[str, str] = {
     "engine.interrupts": "signal",  # cleaning up is not cut short
     "engine.keys": "os pathlib time",  # keys are in a file, and expire
     "engine.link": "compile exec",  # and the function that decides
+    "engine.logs": "os sys",  # the log is standard error, and NO_COLOR is heeded
+    "engine.logs_thin": "time",  # repeated messages are thinned by the clock
     "engine.metrics": "time",  # what was asked lately is answered with what was made
     "engine.metrics_process": "time",  # how long collections of garbage take
     "engine.reload": "pathlib time",  # how long it took
