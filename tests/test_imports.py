@@ -56,6 +56,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.asking": "asyncio",  # a loop of its own, for what decides one event after another
     "engine.children": "asyncio",
     "engine.engine": "asyncio",  # decisions that wait for others are futures of the event loop
+    "engine.filling": "asyncio",
     "engine.http_body": "asyncio",  # a slow body is cancelled
     "engine.http_bulk": "asyncio",
     "engine.http_decide": "asyncio",
@@ -114,6 +115,8 @@ REACH: dict[str, str] = {
     "engine.event_code": "compile exec",  # the decoder of an event type is generated
     "engine.event_match": "eval",  # so is what tells event types apart
     "engine.explain_past": "pathlib sys",
+    "engine.fill": "pathlib sys time",
+    "engine.filling": "os sys",
     "engine.http_change": "time",  # a label by hand is of now, unless it says otherwise
     "engine.interrupts": "signal",  # cleaning up is not cut short
     "engine.journal": "pathlib",
@@ -147,6 +150,7 @@ REACH: dict[str, str] = {
     "engine.reload_history": "os pathlib",
     "engine.reload_process": "pathlib signal sys",  # runs the same Python
     "engine.reload_start": "pathlib time",
+    "engine.remake": "pathlib",
     "engine.service": "time",  # says how long it took, and what is dated too far ahead
     "engine.serving": "pathlib time",
     "engine.sink_file": "os pathlib",  # appends to the operator's file
