@@ -82,6 +82,9 @@ REACH_NETWORK: dict[str, str] = {
     "engine.serving": "asyncio",
     "engine.sink_file": "asyncio",
     "engine.sink_webhook": "asyncio socket ssl",  # looks names up, and connects to what it found
+    "engine.metrics_process": "asyncio",  # how late the event loop is
+    "engine.pending": "asyncio",  # and so is what each of them waits for
+    "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
     "engine.snapshots": "asyncio",
     "engine.watch": "asyncio",  # told of changes while events go on
     "replay.revisions": "subprocess",  # git, for policies as they were
