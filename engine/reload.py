@@ -12,10 +12,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -29,6 +29,7 @@ from quell.engine.reload_findings import merged, plain, said
 from quell.engine.reload_freeze import Staged, Unsettled
 from quell.engine.reload_history import HistoryError
 from quell.engine.reload_process import Checker
+from quell.engine.reload_requests import answer_requests
 from quell.engine.reload_start import Started
 from quell.engine.service_types import Finding, ReloadOutcome, VersionInfo
 from quell.engine.versions import VersionError, Versions, now
@@ -36,6 +37,7 @@ from quell.engine.watch import Mode, Watch
 from quell.grammar.diagnostics import PolicyError
 
 LOG = logging.getLogger("quell.reload")
+T = TypeVar("T")
 
 Swap = Callable[[Build, VersionInfo], Awaitable[tuple[SnapshotReport, float]]]
 Tell = Callable[[ReloadOutcome], None]
@@ -100,6 +102,8 @@ class Reloader:
         self._patience = patience
         self._watch = watch or Watch(policies)
         self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
         self._seen: Look | None = None
         self._tried = ""
         self._same: set[str] = set()
@@ -119,30 +123,46 @@ class Reloader:
     # ---------------------------------------------------------------- from outside
 
     async def watch(self) -> None:
-        """Take what changes in the folder, until cancelled."""
+        """Take what changes in the folder, and what `quell versions put-back` asks for, until cancelled."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._watch_folder())
+            both.create_task(answer_requests(self.versions.requests, self.put_back))
+
+    async def _watch_folder(self) -> None:
         async with contextlib.aclosing(self._watch.changes()) as told:
             async for changed in told:
                 try:
-                    await self._changed(changed)
+                    await self._whole(self._changed(changed))
                 except Exception:
                     LOG.exception("taking changed policies failed; the version that decides goes on")
 
     async def reload(self, by: str, why: str = "asked for") -> ReloadOutcome:
-        """Take what is in the folder now, whether it was put aside or refused before or not."""
-        async with self._turn:
-            return await self._attempt(by, why, asked=True) or self._unchanged(by, why, time.monotonic())
+        """Take what is in the folder now, whether it was put aside or refused before or not. Whoever asks may
+        go away meanwhile."""
+        return await self._whole(self._reload(by, why))
 
     async def put_back(self, number: int | None, by: str) -> ReloadOutcome:
         """Let an earlier version decide again, under a new number; None is the last that was live before this
         one. The folder's content is not used from then on until it changes."""
-        async with self._turn:
-            began = time.monotonic()
-            try:
-                return await self._put_back(number, by, began)
-            except VersionError as error:
-                return self._refused(by, "put back", began, Refusal((plain(error.message, error.hint),)))
-            except Refusal as refusal:
-                return self._refused(by, "put back", began, refusal)
+        return await self._whole(self._put_back_or_not(number, by))
+
+    async def close(self) -> None:
+        """End what is under way, and its process; nothing is taken from then on. The version that decides
+        stays."""
+        self._closed = True
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _whole(self, attempt: Coroutine[Any, Any, T]) -> T:
+        """Wait for an attempt, which goes on if the one who waits does not."""
+        if self._closed:
+            attempt.close()
+            raise asyncio.CancelledError
+        task = asyncio.create_task(attempt)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
 
     # ------------------------------------------------------------------- the folder
 
@@ -152,6 +172,10 @@ class Reloader:
             if not told and await asyncio.to_thread(look, self.policies) == self._seen:
                 return
             await self._attempt("files", "files changed", asked=False)
+
+    async def _reload(self, by: str, why: str) -> ReloadOutcome:
+        async with self._turn:
+            return await self._attempt(by, why, asked=True) or self._unchanged(by, why, time.monotonic())
 
     async def _attempt(self, by: str, why: str, *, asked: bool) -> ReloadOutcome | None:
         """Take what is in the folder. None, where nobody asked and there is nothing to say."""
@@ -236,6 +260,16 @@ class Reloader:
         return None
 
     # ------------------------------------------------------------------- going live
+
+    async def _put_back_or_not(self, number: int | None, by: str) -> ReloadOutcome:
+        async with self._turn:
+            began = time.monotonic()
+            try:
+                return await self._put_back(number, by, began)
+            except VersionError as error:
+                return self._refused(by, "put back", began, Refusal((plain(error.message, error.hint),)))
+            except Refusal as refusal:
+                return self._refused(by, "put back", began, refusal)
 
     async def _put_back(self, number: int | None, by: str, began: float) -> ReloadOutcome:
         versions = self.versions

@@ -305,14 +305,20 @@ class Service:
     def _change(self, build: Build, info: VersionInfo, remotes: Asking | None) -> SnapshotReport:
         engine, former = self.engine, self.engine.remotes
         stepper, kept = carry(engine.stepper, build)
-        engine.stepper, engine.remotes, self.number = stepper, remotes, info.number
-        self._append("version", stepper.seq, 0, 0, b"", _encode(info))
-        if self.journal is not None:
-            self.journal.flush()
+        engine.stepper, engine.remotes = stepper, remotes
+        self.note_version(info)
         if former is not None:
             self._closing.add(task := asyncio.ensure_future(former.close()))
             task.add_done_callback(self._closing.discard)
         return kept
+
+    def note_version(self, info: VersionInfo) -> None:
+        """Put down which version decides from here on: a change is a step of the history of its own."""
+        self.number = info.number
+        self.engine.stepper.seq += 1
+        self._append("version", self.engine.stepper.seq, 0, 0, b"", _encode(info))
+        if self.journal is not None:
+            self.journal.flush()
 
     async def quiet(self, within: float) -> bool:
         """Hold events up until no decision waits, at most so many seconds; gives whether there was such a

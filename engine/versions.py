@@ -80,7 +80,8 @@ class Versions:
     """The versions in a data folder, for the one process that serves it.
 
     `keep_from` is the least number that the journal or a snapshot may still need: its files and those of
-    all that follow stay. Until the service says so, nothing is dropped.
+    all that follow stay. Until the service says so, nothing is dropped. `used` is the greatest number that
+    the journal names: no other is given up to it, whatever became of the history.
     """
 
     def __init__(self, folder: Path, history: History) -> None:
@@ -88,6 +89,7 @@ class Versions:
         self.path = folder
         self.keep = KEEP
         self.keep_from = 1
+        self.used = 0
         self._history = history
         self._kept = kept_of(history.lines)
         self._unwritten: list[Line] = []
@@ -98,7 +100,7 @@ class Versions:
     @classmethod
     def open(cls, folder: str | Path) -> Versions:
         """The versions in a folder, which is made where it is not there. Raises HistoryError."""
-        path = Path(folder)
+        path = Path(folder).absolute()
         try:
             for part in (BUNDLES, REQUESTS):
                 (path / part).mkdir(parents=True, exist_ok=True)
@@ -177,6 +179,11 @@ class Versions:
     def _place(self, content: str) -> Path:
         return self.path / BUNDLES / content
 
+    @property
+    def requests(self) -> Path:
+        """The folder in which other processes ask for something."""
+        return self.path / REQUESTS
+
     def before(self) -> VersionInfo | None:
         """The last version that was live before the one that is."""
         earlier = [n for n, k in self._kept.items() if k.live and n < self._live]
@@ -244,7 +251,7 @@ class Versions:
     ) -> VersionInfo:
         """Give a number to a version whose frozen copy is kept. It is on disk when this returns. Raises
         HistoryError."""
-        number = max(self._kept, default=0) + 1
+        number = max(self.used, max(self._kept, default=0)) + 1
         info = VersionInfo(number, digest, now(), by, why, tuple(changed))
         self._add(Given(info, content, name))
         self._kept[number] = Kept(info, content, name, None)

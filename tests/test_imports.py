@@ -55,10 +55,12 @@ PURE = ("importlib.resources", "importlib.metadata", "urllib.parse")
 REACH_NETWORK: dict[str, str] = {
     "engine.asking": "asyncio",  # a loop of its own, for what decides one event after another
     "engine.engine": "asyncio",  # decisions that wait for others are futures of the event loop
+    "engine.metrics_process": "asyncio",  # how late the event loop is
     "engine.pending": "asyncio",  # and so is what each of them waits for
     "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
     "engine.reload": "asyncio",  # waits for the check, for a thread, and for the engine
     "engine.reload_process": "asyncio",  # bundles are checked in a process of their own
+    "engine.reload_requests": "fcntl",  # whether a server holds the data folder
     "engine.reload_start": "asyncio",
     "engine.watch": "asyncio",  # told of changes while events go on
     "replay.revisions": "subprocess",  # git, for policies as they were
@@ -98,8 +100,11 @@ REACH: dict[str, str] = {
     "engine.reload_files": "os pathlib",  # what lies in a bundle's folder
     "engine.reload_freeze": "os pathlib shutil time",  # copies it
     "engine.reload_history": "os pathlib",
-    "engine.reload_process": "pathlib sys",  # runs the same Python
+    "engine.reload_process": "pathlib signal sys",  # runs the same Python
+    "engine.reload_requests": "os pathlib time",  # what other processes ask of the server
     "engine.reload_start": "pathlib time",
+    "engine.metrics": "time",  # what was asked lately is answered with what was made
+    "engine.metrics_process": "time",  # how long collections of garbage take
     "engine.snapshot": "os pathlib",  # what an engine remembers, in a file that is whole or not there
     "engine.source_streams": "io os pathlib",  # histories are files or standard input
     "engine.source_tables": "io",

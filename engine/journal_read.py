@@ -1,0 +1,158 @@
+"""Reading a journal: its entries in order, whatever form its segments have, while another process writes.
+
+    for entry in read("data/journal", after=41):
+        …
+
+A reader holds no lock. It takes the segments in the order in which they were begun, stops before a record
+that is still being written, and finds the Parquet file of a segment that was packed under it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from quell.engine.journal_chain import Chain, unreadable
+from quell.engine.journal_format import Damage, JournalError, Segment, segments_of
+from quell.engine.journal_packed import PackedFile
+from quell.engine.journal_records import SegmentFile, Tell
+from quell.engine.service_types import Entry
+
+_HINT = "name a journal's folder, or the data folder above it"
+_TRIES = 100
+"""Times that a segment may vanish between being listed and being opened."""
+
+
+def read(folder: str | Path, after: int = 0, *, tell: Tell | None = None) -> Iterator[Entry]:
+    """The entries of a journal behind the number `after`, in order, up to the last that is whole.
+
+    An entry's number is `decided`, and `seq` for one that is only admitted. A change of version has the
+    number of the entry before it, and comes with what follows that.
+
+    `tell` hears of each damaged place, and reading goes on behind it; without it the first raises
+    JournalError, as does a folder that cannot be read.
+    """
+    reader = JournalReader(folder, after, tell=tell)
+    try:
+        yield from reader
+    finally:
+        reader.close()
+
+
+def journal_in(folder: str | Path) -> Path:
+    """The folder of a journal: the one given, or `journal` in it. Raises JournalError if neither holds one."""
+    folder = Path(folder)
+    for place in (folder, folder / "journal"):
+        with suppress(OSError):
+            if segments_of(place):
+                return place
+    if not folder.is_dir():
+        raise JournalError(f"there is no folder `{folder}`", _HINT)
+    raise JournalError(f"there is no journal in `{folder}`", _HINT)
+
+
+def _raise(damage: Damage) -> None:
+    raise JournalError(f"the journal is damaged: {damage}", "`quell journal verify` tells all of it")
+
+
+class JournalReader:
+    """Reads a journal, and goes on where it stopped each time it is iterated: whoever follows a journal
+    iterates it again and again. An empty folder is a journal without entries."""
+
+    def __init__(self, folder: str | Path, after: int = 0, *, tell: Tell | None = None) -> None:
+        self.after = after
+        self._tell = tell if tell is not None else _raise
+        self._chain = Chain(Path(folder))
+        self._at: Segment | None = None  # the segment that is read, or was read last
+        self._file: SegmentFile | PackedFile | None = None
+        self._again = 0  # entries that come a second time, as the end of their segment was given up
+
+    def __iter__(self) -> Iterator[Entry]:
+        """The entries from where reading stands to the last that is whole."""
+        for entries in self.pieces():
+            yield from entries
+
+    def pieces(self) -> Iterator[list[Entry]]:
+        """The same in lists of at most some thousand, for whoever has many to take."""
+        while self._file is not None or self._open():
+            yield from self._pieces(None)
+            later = self._chain.later(self._reading)
+            if not later:
+                return
+            self._told_missing(later[0])
+            end = self._chain.end(self._reading, later[0])
+            yield from self._pieces(end if end is not None else self._size())
+            self._leave(end)
+
+    def close(self) -> None:
+        """Close the file that is open. Reading is over then."""
+        if self._file is not None:
+            self._file.close()
+
+    @property
+    def _reading(self) -> Segment:
+        assert self._at is not None
+        return self._at
+
+    def _pieces(self, end: int | None) -> Iterator[list[Entry]]:
+        assert self._file is not None
+        try:
+            while (entries := self._file.piece(self.after, end, self._tell)) is not None:
+                left, self._again = entries[self._again :], max(0, self._again - len(entries))
+                if left:
+                    yield left
+        except OSError as error:
+            raise unreadable(self._reading.path, error) from error
+
+    # -------------------------------------------------------------- segments
+
+    def _open(self) -> bool:
+        """Open the segment to be read next; False if there is none yet."""
+        for _ in range(_TRIES):
+            at = self._at
+            found = self._chain.beyond(self.after) if at is None else self._chain.later(at)
+            if not found:
+                return False
+            segment = found[0]
+            try:
+                self._chain.head(segment)
+                self._file = self._opened(segment)
+            except FileNotFoundError:  # packed in this moment, or dropped for its age
+                continue
+            except OSError as error:
+                raise unreadable(segment.path, error) from error
+            self._at = segment
+            return True
+        raise JournalError(f"the journal `{self._chain.folder}` changes faster than it can be read")
+
+    def _opened(self, segment: Segment) -> SegmentFile | PackedFile:
+        if segment.packed:
+            return PackedFile(segment.path)
+        file = SegmentFile(segment.path, self._chain.salt)
+        if file.head is None:
+            what = "the head of the segment is not what was written"
+            self._tell(Damage(str(segment.path), 0, 0 if file.salt else file.size(), what))
+        return file
+
+    def _size(self) -> int:
+        assert self._file is not None
+        return self._file.size()
+
+    def _told_missing(self, follows: Segment) -> None:
+        """Tell of a segment that should stand before the next one. One that was dropped for its age while
+        this was read is no loss: then what was read before it is gone as well."""
+        head, at = self._chain.head(follows), self._reading
+        if head is None or head.previous == at.ordinal or self._again:
+            return
+        if any(s.ordinal == at.ordinal for s in self._chain.listed()):
+            self._tell(Damage(str(follows.path), 0, 0, "the segment before it is missing"))
+
+    def _leave(self, end: int | None) -> None:
+        """Close what was read to its end, and note how much of it stands in the next segment again."""
+        file = self._file
+        assert file is not None
+        if isinstance(file, SegmentFile) and end is not None:
+            self._again = file.beyond(end, self.after)
+        file.close()
+        self._file = None

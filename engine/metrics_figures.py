@@ -1,0 +1,72 @@
+"""Figures of the parts of a service as values of metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from quell.engine.figures import Figures
+from quell.engine.metrics_parts import JournalFigures, SinkFigures
+from quell.engine.metrics_rows import Labels, Values
+from quell.signals.remote_types import Figures as RemoteFigures
+
+Rows = Iterator[tuple[str, Values]]
+STATES = ("closed", "open", "half-open")
+ENDED = ("answered", "cached", "late", "failed", "invalid", "open", "busy")
+
+
+def one(value: float) -> Values:
+    """The value of a metric without labels."""
+    return (((), value),)
+
+
+def figures_rows(figures: Figures) -> Rows:
+    """What an engine holds, and how its remote models fare."""
+    yield "quell_sequence_number", one(figures.seq)
+    if figures.newest is not None:
+        yield "quell_newest_event_timestamp_seconds", one(figures.newest / 1e6)
+    yield "quell_decisions_waiting", one(figures.waiting)
+    yield "quell_counter_keys_left", one(figures.keys_left)
+    # Two counters may read alike and count differently: names within them can mean different things.
+    for what in ("keys", "entries", "bytes"):
+        held: Counter[Labels] = Counter()
+        for counter in figures.counters:
+            held[counter.counter,] += getattr(counter, what)
+        yield f"quell_counter_{what}", held.items()
+    for what in ("keys", "bytes"):
+        yield f"quell_label_{what}", [((f.entity, f.label), getattr(f, what)) for f in figures.labels]
+        yield f"quell_limit_{what}", [((f.effect,), getattr(f, what)) for f in figures.limits]
+    yield from _remote(figures.remote)
+
+
+def _remote(targets: Mapping[str, RemoteFigures]) -> Rows:
+    every = targets.items()
+    yield "quell_remote_asked", [((t,), f.asked) for t, f in every]
+    yield "quell_remote_answers", [((t, ended), getattr(f, ended)) for t, f in every for ended in ENDED]
+    yield "quell_remote_calls", [((t,), f.calls) for t, f in every]
+    yield "quell_remote_call_seconds", [((t,), f.seconds) for t, f in every]
+    yield "quell_remote_calls_in_flight", [((t,), f.in_flight) for t, f in every]
+    yield "quell_remote_questions_waiting", [((t,), f.waiting) for t, f in every]
+    yield "quell_remote_breaker", [((t, state), f.breaker == state) for t, f in every for state in STATES]
+
+
+def journal_rows(figures: JournalFigures) -> Rows:
+    """How the journal stands."""
+    yield "quell_journal_bytes", one(figures.bytes)
+    yield "quell_journal_segments", one(figures.segments)
+    yield "quell_journal_entries", one(figures.entries)
+    yield "quell_journal_last_number", one(figures.last)
+    yield "quell_journal_lag_bytes", [(("write",), figures.unwritten), (("sync",), figures.unsynced)]
+    yield "quell_journal_problem", one(bool(figures.problem))
+    if figures.synced:
+        yield "quell_journal_sync_timestamp_seconds", one(figures.synced / 1e6)
+
+
+def outbox_rows(sinks: Mapping[str, SinkFigures]) -> Rows:
+    """How each sink of the outbox stands."""
+    every = sinks.items()
+    yield "quell_outbox_waiting", [((name,), s.waiting) for name, s in every]
+    yield "quell_outbox_delivered", [((name,), s.delivered) for name, s in every]
+    yield "quell_outbox_failed", [((name,), s.failed) for name, s in every]
+    yield "quell_outbox_dead", [((name,), s.dead) for name, s in every]
+    yield "quell_outbox_oldest_seconds", [((name,), s.oldest) for name, s in every]
