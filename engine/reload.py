@@ -30,7 +30,7 @@ from quell.engine.reload_freeze import Staged, Unsettled
 from quell.engine.reload_history import HistoryError
 from quell.engine.reload_process import Checker
 from quell.engine.reload_requests import answer_requests
-from quell.engine.reload_start import Started
+from quell.engine.reload_start import BY, Started
 from quell.engine.service_types import Finding, ReloadOutcome, VersionInfo
 from quell.engine.versions import VersionError, Versions, now
 from quell.engine.watch import Mode, Watch
@@ -132,7 +132,7 @@ class Reloader:
         async with contextlib.aclosing(self._watch.changes()) as told:
             async for changed in told:
                 try:
-                    await self._whole(self._changed(changed))
+                    await self._changed(changed)
                 except Exception:
                     LOG.exception("taking changed policies failed; the version that decides goes on")
 
@@ -171,7 +171,7 @@ class Reloader:
         async with self._turn:
             if not told and await asyncio.to_thread(look, self.policies) == self._seen:
                 return
-            await self._attempt("files", "files changed", asked=False)
+            await self._attempt(BY, "files changed", asked=False)
 
     async def _reload(self, by: str, why: str) -> ReloadOutcome:
         async with self._turn:
@@ -266,8 +266,10 @@ class Reloader:
             began = time.monotonic()
             try:
                 return await self._put_back(number, by, began)
-            except VersionError as error:
-                return self._refused(by, "put back", began, Refusal((plain(error.message, error.hint),)))
+            except VersionError as error:  # for whoever asked: nothing is wrong with what is in the folder
+                told = (plain(error.message, error.hint),)
+                took = time.monotonic() - began
+                return ReloadOutcome("refused", now(), by, "put back", None, told, 1, seconds=took)
             except Refusal as refusal:
                 return self._refused(by, "put back", began, refusal)
 

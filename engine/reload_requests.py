@@ -7,12 +7,11 @@ anyway; what the files say is checked all the same.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -22,8 +21,6 @@ from quell.engine.service_types import ReloadOutcome
 from quell.engine.watch import Watch
 
 LOG = logging.getLogger("quell.reload")
-LOCK = "lock"
-"""The file in a data folder that the process which serves it holds."""
 MAX_BYTES = 10_000
 STALE = 600
 """Seconds after which nobody waits for an answer any more."""
@@ -98,22 +95,6 @@ def _tidy(folder: Path) -> None:
 
 
 # ---------------------------------------------------------------- who asks
-
-
-@contextlib.contextmanager
-def unserved(data: Path) -> Iterator[bool]:
-    """Whether no server holds a data folder; if so, none can take it until the block is over. Raises
-    OSError."""
-    opened = os.open(data / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(opened)
 
 
 def ask(folder: Path, request: PutBack, patience: float, pause: float = 0.1) -> ReloadOutcome | None:

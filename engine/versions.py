@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +76,16 @@ def kept_of(lines: Iterable[Line]) -> dict[int, Kept]:
     return found
 
 
+def wanted_of(lines: Sequence[Line]) -> Wanted | None:
+    """The version that was put back while no server ran, unless another one went live since."""
+    for line in reversed(lines):
+        if isinstance(line, Wanted):
+            return line
+        if isinstance(line, Record) and line.outcome.result == "live":
+            return None
+    return None
+
+
 class Versions:
     """The versions in a data folder, for the one process that serves it.
 
@@ -133,13 +143,8 @@ class Versions:
         return found if most is None else found[-most:] if most else []
 
     def wanted(self) -> Wanted | None:
-        """The version that was put back while no server ran, unless something came of an attempt since."""
-        for line in reversed(self._history.lines):
-            if isinstance(line, Wanted):
-                return line
-            if isinstance(line, Record) and line.outcome.result == "live":
-                return None
-        return None
+        """The version that was put back while no server ran, unless another one went live since."""
+        return wanted_of(self._history.lines)
 
     def ignored(self) -> str:
         """The content of the folder that is not used until it changes, or nothing."""

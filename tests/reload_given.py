@@ -128,7 +128,7 @@ class World:
         await self.until(lambda: len(self.told) > before)
         return self.told[before]
 
-    async def settled(self, quiet: float = 0.8) -> None:
+    async def settled(self, quiet: float = 0.5) -> None:
         """Wait until nothing was under way for a while: longer than it takes to be told of a change."""
         loop = asyncio.get_running_loop()
         since = loop.time()
