@@ -167,7 +167,8 @@ def _print_outcome(outcome: ReloadOutcome) -> None:
 
 
 def _print_files(kept: Kept, folder: Path) -> None:
-    from quell.engine.versions import BUNDLE, BUNDLES
+    from quell.engine.reload_freeze import BUNDLE
+    from quell.engine.versions import BUNDLES
 
     place = folder / BUNDLES / kept.content / BUNDLE
     there = place.is_dir()

@@ -146,8 +146,6 @@ REACH: dict[str, str] = {
     "engine.reload_freeze": "os pathlib shutil time",  # copies it
     "engine.reload_history": "os pathlib",
     "engine.reload_process": "pathlib signal sys",  # runs the same Python
-    "engine.metrics": "time",  # what was asked lately is answered with what was made
-    "engine.metrics_process": "time",  # how long collections of garbage take
     "engine.cli_versions": "pathlib",
     "engine.reload_requests": "os pathlib time",  # what other processes ask of the server
     "engine.reload_start": "pathlib time",
