@@ -32,6 +32,8 @@ from quell.grammar.diagnostics import PolicyError
 LOG = logging.getLogger("quell.reload")
 BY = "server"
 """Who takes what nobody asked for."""
+_TRIES_BACK = 5
+"""Versions that are tried when the last one cannot be used."""
 _TRIES = 50
 _PAUSE = 0.2
 
@@ -190,23 +192,34 @@ class _Start:
         return self._new(build, staged.content, checked, BY, "start")
 
     async def _last_good(self, refused: _Refused) -> Started:
-        """The version that was live last, since the folder's bundle is refused. Raises StartError."""
+        """The last version that was live and can still be used, since the folder's bundle is refused. Raises
+        StartError."""
+        ignored, live = self.versions.ignored(), self.versions.live
         outcome = self._outcome("refused", None, refused)
-        self._note(outcome)
-        live = self.versions.live
-        if live is None:
-            raise StartError(refused.findings, refused.errors, _errors(refused.errors, self.policies))
-        try:
-            build = await self._compiled(self.versions.content(live.number), self.versions.name(live.number))
-        except _Refused as worse:
-            told = f"version {live.number}, which was live last, cannot be used: {worse}"
-            raise StartError(
-                (*refused.findings, plain(told)), refused.errors + 1, _errors(refused.errors, self.policies)
-            ) from None
+        self.versions.note(outcome, ignored=ignored)
         told = _errors(refused.errors, self.policies)
-        warning = f"{told}: version {live.number}, the last good one, decides instead"
-        LOG.error(warning)
-        return replace(self._started(build, live, outcome), warnings=(warning,))
+        more: list[Finding] = []
+        for info in self._live_before():
+            content, name = self.versions.content(info.number), self.versions.name(info.number)
+            try:
+                build = await self._compiled(content, name)
+            except _Refused as worse:
+                more.append(plain(f"version {info.number} cannot be used either: {worse}"))
+                continue
+            if info != live:
+                info = self.versions.give(build.version, content, name, BY, "start", (), ignored)
+                self.versions.note(self._outcome("live", info), content, ignored)
+            warning = f"{told}: version {info.number}, the last good one, decides instead"
+            LOG.error(warning)
+            return replace(self._started(build, info, outcome, ignored), warnings=(warning,))
+        raise StartError((*refused.findings, *more), refused.errors + len(more), told)
+
+    def _live_before(self) -> list[VersionInfo]:
+        """The versions that were live, the last first, each content once, and not very many."""
+        found: dict[str, VersionInfo] = {}
+        for info in reversed(self.versions.history()):
+            found.setdefault(self.versions.content(info.number), info)
+        return list(found.values())[:_TRIES_BACK]
 
     # ------------------------------------------------------------------- parts
 
@@ -250,9 +263,9 @@ class _Start:
             name = self.versions.manifest(content).name
         except (OSError, msgspec.MsgspecError) as error:
             raise _Refused((plain(f"the frozen copy cannot be read: {error}"),)) from error
-        info = self.versions.give(build.version, content, name, by, why, checked.changed)
+        info = self.versions.give(build.version, content, name, by, why, checked.changed, ignored)
         outcome = self._outcome("live", info, by=by, why=why)
-        self._note(outcome, content, ignored)
+        self.versions.note(outcome, content, ignored)
         return self._started(build, info, outcome, ignored)
 
     def _outcome(
@@ -266,9 +279,6 @@ class _Start:
         findings, errors = ((), 0) if refused is None else (refused.findings, refused.errors)
         took = time.monotonic() - self._began
         return ReloadOutcome(result, now(), by, why, info, findings, errors, seconds=took)
-
-    def _note(self, outcome: ReloadOutcome, content: str = "", ignored: str = "") -> None:
-        self.versions.note(outcome, content, ignored)
 
     def _started(self, build: Build, info: VersionInfo, outcome: ReloadOutcome, ignored: str = "") -> Started:
         return Started(build, info, outcome, self.compiler, self._tried, ignored)

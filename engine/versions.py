@@ -49,7 +49,8 @@ class Manifest(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A version that was given to the engine: what it is, what its frozen copy is called, and whether it went
-    live. None: a crash came in between, so that only the journal knows."""
+    live. None: it is not known yet, or a crash came in between. It was sound and about to decide, so that a
+    start takes it for live."""
 
     info: VersionInfo
     content: str
@@ -81,7 +82,7 @@ def wanted_of(lines: Sequence[Line]) -> Wanted | None:
     for line in reversed(lines):
         if isinstance(line, Wanted):
             return line
-        if isinstance(line, Record) and line.outcome.result == "live":
+        if isinstance(line, Given):
             return None
     return None
 
@@ -104,7 +105,7 @@ class Versions:
         self._kept = kept_of(history.lines)
         self._unwritten: list[Line] = []
         self._freezer = Freezer(folder / STAGING, self._same_file)
-        self._live = max((n for n, k in self._kept.items() if k.live), default=0)
+        self._live = max((n for n, k in self._kept.items() if k.live is not False), default=0)
         self._manifests: dict[str, Manifest] = {}
 
     @classmethod
@@ -149,7 +150,7 @@ class Versions:
     def ignored(self) -> str:
         """The content of the folder that is not used until it changes, or nothing."""
         for line in reversed(self._history.lines):
-            if isinstance(line, Record) and line.outcome.result != "refused":
+            if isinstance(line, Given | Record):
                 return line.ignored
         return ""
 
@@ -191,8 +192,8 @@ class Versions:
 
     def before(self) -> VersionInfo | None:
         """The last version that was live before the one that is."""
-        earlier = [n for n, k in self._kept.items() if k.live and n < self._live]
-        return self._kept[max(earlier)].info if earlier else None
+        earlier = [info for info in self.history() if info.number < self._live]
+        return earlier[-1] if earlier else None
 
     # ------------------------------------------------------------------ freezing
 
@@ -252,13 +253,20 @@ class Versions:
     # ------------------------------------------------------------------- history
 
     def give(
-        self, digest: str, content: str, name: str, by: str, why: str, changed: Iterable[str]
+        self,
+        digest: str,
+        content: str,
+        name: str,
+        by: str,
+        why: str,
+        changed: Iterable[str] = (),
+        ignored: str = "",
     ) -> VersionInfo:
-        """Give a number to a version whose frozen copy is kept. It is on disk when this returns. Raises
-        HistoryError."""
+        """Give a number to a version whose frozen copy is kept, which is then to be taken by the engine; what
+        came of it is to be noted. It is on disk when this returns. Raises HistoryError."""
         number = max(self.used, max(self._kept, default=0)) + 1
         info = VersionInfo(number, digest, now(), by, why, tuple(changed))
-        self._add(Given(info, content, name))
+        self._add(Given(info, content, name, ignored))
         self._kept[number] = Kept(info, content, name, None)
         return info
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from quell.engine.carry import SnapshotReport
 from quell.engine.compile import Build
-from quell.engine.reload import Patience, Reloader
+from quell.engine.reload import Reloader
 from quell.engine.reload_check import Checked, check
 from quell.engine.reload_process import Checker
+from quell.engine.reload_settle import Patience
 from quell.engine.reload_start import Started, start
 from quell.engine.service_types import ReloadOutcome, VersionInfo
 from quell.engine.versions import Versions

@@ -76,6 +76,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.pending": "asyncio",  # and so is what each of them waits for
     "engine.reload": "asyncio",  # waits for the check, for a thread, and for the engine
     "engine.reload_process": "asyncio",  # bundles are checked in a process of their own
+    "engine.reload_settle": "asyncio",  # waits until a folder is quiet
     "engine.reload_start": "asyncio",
     "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
     "engine.serving": "asyncio",
@@ -148,6 +149,7 @@ REACH: dict[str, str] = {
     "engine.reload_process": "pathlib signal sys",  # runs the same Python
     "engine.cli_versions": "pathlib",
     "engine.reload_requests": "os pathlib time",  # what other processes ask of the server
+    "engine.reload_settle": "pathlib time",  # how long it has been quiet
     "engine.reload_start": "pathlib time",
     "engine.service": "time",  # says how long it took, and what is dated too far ahead
     "engine.serving": "pathlib time",

@@ -246,6 +246,7 @@ def test_nothing_outside_the_bundle_is_taken(tmp_path: Path) -> None:
             (w.policies / "more.quell").symlink_to(secret)
             outcome = await w.outcome()
             assert (outcome.findings[0].file, outcome.findings[0].code) == ("more.quell", "outside-bundle")
+            await w.settled()
             held = [p.read_bytes() for p in w.versions.path.rglob("*") if p.is_file()]
             assert not any(b"secret\n" in data for data in held)
 
