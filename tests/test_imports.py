@@ -77,6 +77,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.pending": "asyncio",  # and so is what each of them waits for
     "engine.reload": "asyncio",  # waits for the check, for a thread, and for the engine
     "engine.reload_process": "asyncio",  # bundles are checked in a process of their own
+    "engine.reload_settle": "asyncio",  # waits until a folder is quiet
     "engine.reload_start": "asyncio",
     "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
     "engine.serving": "asyncio",
@@ -152,6 +153,9 @@ REACH: dict[str, str] = {
     "engine.reload_freeze": "os pathlib shutil time",  # copies it
     "engine.reload_history": "os pathlib",
     "engine.reload_process": "pathlib signal sys",  # runs the same Python
+    "engine.cli_versions": "pathlib",
+    "engine.reload_requests": "os pathlib time",  # what other processes ask of the server
+    "engine.reload_settle": "pathlib time",  # how long it has been quiet
     "engine.reload_start": "pathlib time",
     "engine.remake": "pathlib",
     "engine.service": "time",  # says how long it took, and what is dated too far ahead
