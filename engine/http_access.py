@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from quell.engine.http_problem import HttpError, refuse
-from quell.engine.keys import Key, Keys, Scope
+from quell.engine.keys import Key, Keys, Needed
 
 LOCAL = "local"
 """Who asks a service without keys."""
@@ -37,7 +37,7 @@ class Grant(NamedTuple):
     name: str
     key: Key | None
 
-    def may(self, scope: Scope) -> bool:
+    def may(self, scope: Needed) -> bool:
         """Whether a scope is granted."""
         return self.key is None or self.key.may(scope)
 
@@ -53,6 +53,7 @@ class Access:
         self.keys, self.local = keys, local
         self.wrong_keys = 0
         self.forbidden = 0
+        self._known_host = b"localhost"
         self._failed: Counter[str] = Counter()
         self._seconds = 0
 
@@ -61,7 +62,7 @@ class Access:
         """Whether no key is asked for. Keys that no longer hold still close the door."""
         return self.local and (self.keys is None or not self.keys.keys)
 
-    def enter(self, headers: Mapping[bytes, bytes], scope: Scope) -> Grant:
+    def enter(self, headers: Mapping[bytes, bytes], scope: Needed) -> Grant:
         """Who asks with these headers for what takes a scope. Raises HttpError."""
         keys = self.keys
         if self.local and (keys is None or not keys.keys):
@@ -77,9 +78,13 @@ class Access:
 
     def _check_local(self, headers: Mapping[bytes, bytes]) -> Grant:
         host = headers.get(b"host", b"")
-        if _HOST.fullmatch(host) is None:
-            self.forbidden += 1
-            raise refuse("wrong-host")
+        if host != self._known_host:
+            if _HOST.fullmatch(host) is None:
+                self.forbidden += 1
+                raise refuse("wrong-host")
+            self._known_host = host
+        if b"origin" not in headers and b"sec-fetch-site" not in headers:  # no browser
+            return _LOCAL
         origin = headers.get(b"origin")
         if origin is not None and origin.lower() not in (
             b"http://" + host.lower(),
