@@ -53,6 +53,7 @@ PURE = ("importlib.resources", "importlib.metadata", "urllib.parse")
 # The modules that may reach network, processes or threads, each with all that it reaches of them. The
 # client of remote models does, and nothing else.
 REACH_NETWORK: dict[str, str] = {
+    "engine.cli_serve": "asyncio",
     "engine.asking": "asyncio",  # a loop of its own, for what decides one event after another
     "engine.engine": "asyncio",  # decisions that wait for others are futures of the event loop
     "engine.metrics_process": "asyncio",  # how late the event loop is
@@ -60,6 +61,8 @@ REACH_NETWORK: dict[str, str] = {
     "engine.http_bulk": "asyncio",
     "engine.http_decide": "asyncio",
     "engine.http_pressure": "asyncio",  # how late the event loop is
+    "engine.http_run": "asyncio socket",
+    "engine.http_server": "asyncio socket ssl",  # listens
     "engine.http_stream": "asyncio",
     "engine.keys": "fcntl",  # one process changes the keys at a time
     "engine.outbox": "asyncio",  # what leaves does so beside the requests
@@ -96,10 +99,13 @@ REACH: dict[str, str] = {
     "engine.cli_graph": "pathlib",
     "engine.cli_group": "io os pathlib sys",  # pipes, interrupts and defects end in one line
     "engine.cli_init": "pathlib",
+    "engine.cli_keys": "pathlib",
+    "engine.cli_serve": "pathlib",
     "engine.cli_output": "sys time",  # progress for what takes longer than a second
     "engine.cli_state": "pathlib",
     "engine.compile": "eval",  # a leaf's reader is generated
     "engine.engine": "pathlib",  # opens a bundle for a service
+    "engine.service_settings": "pathlib",  # reads service.toml
     "engine.service": "time",  # says how long it took, and what is dated too far ahead
     "engine.outbox": "pathlib time",  # how long a send has waited is a matter of the server's clock
     "engine.outbox_acks": "os pathlib",  # what is settled, on disk
@@ -112,6 +118,7 @@ REACH: dict[str, str] = {
     "engine.event_code": "compile exec",  # the decoder of an event type is generated
     "engine.event_match": "eval",  # so is what tells event types apart
     "engine.http_change": "time",  # a label by hand is of now, unless it says otherwise
+    "engine.http_run": "signal",
     "engine.interrupts": "signal",  # cleaning up is not cut short
     "engine.keys": "os pathlib time",  # keys are in a file, and expire
     "engine.link": "compile exec",  # and the function that decides
