@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from quell.engine.http_problem import HttpError, refuse
-from quell.engine.keys import Key, Keys, Scope
+from quell.engine.keys import Key, Keys, Needed
 
 LOCAL = "local"
 """Who asks a service without keys."""
@@ -38,7 +38,7 @@ class Grant(NamedTuple):
     name: str
     key: Key | None
 
-    def may(self, scope: Scope) -> bool:
+    def may(self, scope: Needed) -> bool:
         """Whether a scope is granted."""
         return self.key is None or self.key.may(scope)
 
@@ -64,7 +64,7 @@ class Access:
         """Whether no key is asked for. Keys that no longer hold still close the door."""
         return self.local and (self.keys is None or not self.keys.keys)
 
-    def enter(self, headers: Mapping[bytes, bytes], scope: Scope) -> Grant:
+    def enter(self, headers: Mapping[bytes, bytes], scope: Needed) -> Grant:
         """Who asks with these headers for what takes a scope. Raises HttpError."""
         keys = self.keys
         if self.local and (keys is None or not keys.keys):

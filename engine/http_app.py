@@ -22,16 +22,17 @@ from quell.engine.http_body import headers_of
 from quell.engine.http_bulk import ManyApp
 from quell.engine.http_call import Endpoint, response_of
 from quell.engine.http_decide import PATH, DecideApp
+from quell.engine.http_docs import pages
 from quell.engine.http_operations import operations
 from quell.engine.http_parts import Parts
 from quell.engine.http_problem import HttpError, details
 from quell.engine.http_stream import StreamApp
-from quell.engine.keys import Scope as KeyScope
+from quell.engine.keys import Needed
 
 Allowed = Callable[[Request], Response | None]
 
 
-def allowed(access: Access, scope: KeyScope) -> Allowed:
+def allowed(access: Access, scope: Needed) -> Allowed:
     """What looks at a request for routes that others make: None lets it in, else that is the answer."""
 
     def look(request: Request) -> Response | None:
@@ -82,15 +83,11 @@ def _starlette(parts: Parts) -> Starlette:
         if row.handler is not None
     ]
     made = Starlette(
-        routes=_merged(routes) + list(parts.live),
+        routes=[*routes, *pages(), *parts.live],
         exception_handlers={HTTPException: _refused, Exception: _failed},
     )
     made.router.redirect_slashes = False
     return made
-
-
-def _merged(routes: list[BaseRoute]) -> list[BaseRoute]:
-    return routes
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -30,6 +30,8 @@ import msgspec
 Scope = Literal["decide", "read", "admin"]
 """`decide`: events. `read`: whatever is to be seen. `admin`: both, and whatever changes something by hand."""
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+Needed = Scope | Literal["any"]
+"""What something takes: a scope, or a key for anything."""
 
 MAX_FILE = 4 << 20
 MAX_KEYS = 10_000
@@ -58,9 +60,9 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     expires: int | None = None
     revoked: int | None = None
 
-    def may(self, scope: Scope) -> bool:
+    def may(self, scope: Needed) -> bool:
         """Whether the key is good for a scope."""
-        return scope in self.scopes or "admin" in self.scopes
+        return scope in self.scopes or "admin" in self.scopes or scope == "any"
 
     def state(self, now: int) -> Literal["live", "expired", "revoked"]:
         """Whether the key holds at a time."""
