@@ -37,6 +37,7 @@ from quell.engine.waiting import Waiting
 Made = tuple[Reply, bytes]
 """A reply, and the same as JSON."""
 Watcher = Callable[[list[Note]], None]
+Done = Callable[[Made], object]
 Taker = Callable[[int, Decision], None]
 """Takes what a decision sends, by the decision's number, once the decision is in the journal."""
 
@@ -115,6 +116,7 @@ class Service:
         self._notes: list[Note] = []
         self._encoded = b""
         self._sends: list[tuple[int, Decision]] = []
+        self._turn: list[tuple[Done, Made]] = []
         self._closing: set[asyncio.Future[None]] = set()
         self._gate: deque[asyncio.Future[None]] | None = None
         self._changing = asyncio.Lock()
@@ -148,6 +150,47 @@ class Service:
         made = reply, self._encoded or _encode(reply)
         self._notes.append(Note(self.wall, time.perf_counter() - began, self.number, event, reply))
         return self._written(made) if self._encoded else made
+
+    def begin_soon(self, event: bytes, done: Done) -> bool | asyncio.Future[Made]:
+        """As `begin`, for an event that is no label by hand, with one write to the journal for all that the
+        event loop has at hand. True: it is decided, and `done` is called before the loop waits again, with
+        the answer as the journal has it or with why it is not there. A future where it waits. False: nothing
+        happened, and `begin` says why or has to wait."""
+        journal = self.journal
+        if self._gate is not None:
+            return False
+        if journal is not None and (journal.problem or journal.durability == "each"):
+            return False
+        began = time.perf_counter()
+        self._encoded = b""
+        reply = self.engine.begin(event, by_hand=False)
+        if isinstance(reply, asyncio.Future):
+            return asyncio.ensure_future(self._later(event, reply, began, self.number))
+        if not self._encoded:  # it was refused
+            return False
+        self._notes.append(Note(self.wall, time.perf_counter() - began, self.number, event, reply))
+        if not self._turn:
+            asyncio.get_running_loop().call_soon(self.end_turn)
+        self._turn.append((done, (reply, self._encoded)))
+        return True
+
+    def end_turn(self) -> None:
+        """Hand the journal over and answer all that `begin_soon` decided since the last time."""
+        turn, self._turn = self._turn, []
+        journal = self.journal
+        if not turn:
+            return
+        if journal is None or journal.durability != "off":
+            written = journal is None or journal.flush()
+            if not written:
+                turn = [(done, self._unwritten()) for done, _ in turn]
+            elif self._sends:
+                self._send(self._sent())
+        for done, made in turn:
+            try:
+                done(made)
+            except Exception as error:  # the others have their answers all the same
+                report("giving an answer failed", error)
 
     def begin_many(self, events: Sequence[bytes]) -> list[Made] | asyncio.Future[list[Made]]:
         """The decisions for events, in order, with one write to the journal for those that need not wait."""
@@ -426,6 +469,7 @@ class Service:
 
     async def close(self) -> None:
         """Take no more events, make the decisions that wait, and write all that is left."""
+        self.end_turn()
         await self.engine.close()
         if self._ticking is not None:
             self._ticking.cancel()

@@ -61,6 +61,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.http_body": "asyncio",  # a slow body is cancelled
     "engine.http_bulk": "asyncio",
     "engine.http_decide": "asyncio",
+    "engine.http_direct": "asyncio",
     "engine.http_pressure": "asyncio",  # how late the event loop is
     "engine.http_run": "asyncio socket",
     "engine.http_server": "asyncio socket ssl",  # listens
