@@ -29,8 +29,9 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from quell.engine.compile import Build
+from quell.engine.drift import DriftWatch
 from quell.engine.figures import Figures
-from quell.engine.metrics_figures import figures_rows, journal_rows, one, outbox_rows
+from quell.engine.metrics_figures import drift_rows, figures_rows, journal_rows, one, outbox_rows
 from quell.engine.metrics_parts import Parts
 from quell.engine.metrics_process import LAG_BOUNDS, PAUSE_BOUNDS, Lag, Pauses
 from quell.engine.metrics_rows import ROWS, Values, family, histogram
@@ -56,6 +57,7 @@ class Metrics(Collector):
     ) -> None:
         self.parts = parts or Parts()
         self.tally = Tally()
+        self.drift = DriftWatch()
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
@@ -85,6 +87,8 @@ class Metrics(Collector):
         """Count the answers since the last call."""
         if self.parts.bundle is not None and (bundle := self.parts.bundle()) is not self._bundle:
             self._changed(bundle)
+        if self.parts.stepper is not None:
+            self.drift.tick(self.parts.stepper(), self._clock())
         self.tally.take(notes)
 
     def reloaded(self, outcome: ReloadOutcome) -> None:
@@ -136,6 +140,8 @@ class Metrics(Collector):
         yield from self._reloading()
         if parts.figures is not None:
             yield from figures_rows(self._figures(parts.figures))
+        if parts.stepper is not None:
+            yield from drift_rows(self.drift.figures())
         if parts.journal is not None:
             yield from journal_rows(parts.journal())
         if parts.outbox is not None:

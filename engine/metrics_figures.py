@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from quell.engine.drift import Drift
 from quell.engine.figures import Figures
 from quell.engine.metrics_parts import JournalFigures, SinkFigures
 from quell.engine.metrics_rows import Labels, Values
@@ -70,3 +72,26 @@ def outbox_rows(sinks: Mapping[str, SinkFigures]) -> Rows:
     yield "quell_outbox_failed", [((name,), s.failed) for name, s in every]
     yield "quell_outbox_dead", [((name,), s.dead) for name, s in every]
     yield "quell_outbox_oldest_seconds", [((name,), s.oldest) for name, s in every]
+
+
+def drift_rows(models: Sequence[Drift]) -> Rows:
+    """How the scores and inputs of local models stand to their cards."""
+    yield "quell_model_scores_sampled", [((m.model,), m.looks) for m in models]
+    yield "quell_model_score_psi", [((m.model,), m.psi) for m in models if m.psi is not None]
+    yield "quell_model_score_mean", [((m.model,), m.mean) for m in models if m.mean is not None]
+    known = [((m.model,), m.expected_mean) for m in models if m.expected_mean is not None]
+    yield "quell_model_score_expected_mean", known
+    seen = [m for m in models if m.looks]
+    yield "quell_model_score_missing_ratio", [((m.model,), m.missing) for m in seen]
+    yield "quell_model_score_ratio", [(key, share) for m in models for key, share in _bins(m, m.shares)]
+    expected = [(key, share) for m in models for key, share in _bins(m, m.expected)]
+    yield "quell_model_score_expected_ratio", expected
+    yield "quell_model_input_missing_ratio", [((m.model, i.name), i.missing) for m in seen for i in m.inputs]
+    said = [((m.model, i.name), i.expected) for m in models for i in m.inputs if i.expected is not None]
+    yield "quell_model_input_expected_missing_ratio", said
+
+
+def _bins(drift: Drift, shares: Sequence[float]) -> Iterator[tuple[Labels, float]]:
+    """The shares by the upper ends of their bins."""
+    for end, share in zip(drift.upto, shares, strict=False):
+        yield (drift.model, "+Inf" if end == math.inf else f"{end:g}"), share

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from quell.engine.compile import Build
 from quell.engine.figures import Figures
 from quell.engine.service_types import VersionInfo
+from quell.engine.stepper import Stepper
 
 
 class JournalFigures(Protocol):
@@ -100,11 +101,13 @@ class CheckpointFigures(NamedTuple):
 class Parts:
     """The parts of a service that have figures. What is left out has no metrics.
 
-    `bundle` and `version` are those that decide now. `figures` takes milliseconds and is asked every few
-    seconds at most; all are called on the thread that reads the metrics, which is to be the one that decides.
+    `bundle`, `stepper` and `version` are those that decide now; with `stepper` the local models are watched
+    (drift.py). `figures` takes milliseconds and is asked every few seconds at most; all are called on the
+    thread that reads the metrics, which is to be the one that decides.
     """
 
     bundle: Callable[[], Build] | None = None
+    stepper: Callable[[], Stepper] | None = None
     version: Callable[[], VersionInfo | None] | None = None
     figures: Callable[[], Figures] | None = None
     journal: Callable[[], JournalFigures] | None = None
