@@ -56,15 +56,32 @@ REACH_NETWORK: dict[str, str] = {
     "engine.asking": "asyncio",  # a loop of its own, for what decides one event after another
     "engine.engine": "asyncio",  # decisions that wait for others are futures of the event loop
     "engine.metrics_process": "asyncio",  # how late the event loop is
+    "engine.http_body": "asyncio",  # a slow body is cancelled
+    "engine.http_bulk": "asyncio",
+    "engine.http_decide": "asyncio",
+    "engine.http_pressure": "asyncio",  # how late the event loop is
+    "engine.http_stream": "asyncio",
+    "engine.keys": "fcntl",  # one process changes the keys at a time
+    "engine.outbox": "asyncio",  # what leaves does so beside the requests
+    "engine.outbox_store": "asyncio",
+    "engine.outbox_thread": "asyncio",  # a thread for what blocks
+    "engine.outbox_work": "asyncio",
+    "engine.sink_file": "asyncio",
+    "engine.sink_webhook": "asyncio socket ssl",  # looks names up, and connects to what it found
     "engine.pending": "asyncio",  # and so is what each of them waits for
     "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
+    "engine.reload": "asyncio",  # waits for the check, for a thread, and for the engine
+    "engine.reload_process": "asyncio",  # bundles are checked in a process of their own
+    "engine.reload_start": "asyncio",
+    "engine.watch": "asyncio",  # told of changes while events go on
     "replay.revisions": "subprocess",  # git, for policies as they were
     "signals.models_lightgbm": "ctypes",  # the library's fast call for one row, and its buffer
     "signals.remote": "asyncio",  # the event loop: nothing is opened here
     "signals.remote_connection": "asyncio httptools",  # one connection
     "signals.remote_functions": "asyncio concurrent",  # functions that may block run in threads
-    "signals.remote_http": "asyncio ssl",  # opens and keeps them
+    "signals.remote_http": "asyncio ssl",  # opens them
     "signals.remote_lane": "asyncio",
+    "signals.remote_pool": "asyncio",  # keeps them
 }
 
 # The modules that may, each with all that it reaches. Every other module is pure: the same values in,
@@ -84,19 +101,38 @@ REACH: dict[str, str] = {
     "engine.compile": "eval",  # a leaf's reader is generated
     "engine.engine": "pathlib",  # opens a bundle for a service
     "engine.service": "time",  # says how long it took, and what is dated too far ahead
+    "engine.outbox": "pathlib time",  # how long a send has waited is a matter of the server's clock
+    "engine.outbox_acks": "os pathlib",  # what is settled, on disk
+    "engine.outbox_dead": "pathlib sqlite3",  # what was given up
+    "engine.outbox_store": "pathlib",
+    "engine.sink_file": "os pathlib",  # appends to the operator's file
+    "engine.sink_webhook": "time",  # signatures hold the time
+    "engine.sinks": "pathlib",
     "engine.stepper": "pathlib",  # opens a bundle for a service
     "engine.event_code": "compile exec",  # the decoder of an event type is generated
     "engine.event_match": "eval",  # so is what tells event types apart
+    "engine.http_change": "time",  # a label by hand is of now, unless it says otherwise
     "engine.interrupts": "signal",  # cleaning up is not cut short
+    "engine.keys": "os pathlib time",  # keys are in a file, and expire
     "engine.link": "compile exec",  # and the function that decides
     "engine.logs": "os sys",  # the log is standard error, and NO_COLOR is heeded
     "engine.logs_thin": "time",  # repeated messages are thinned by the clock
     "engine.metrics": "time",  # what was asked lately is answered with what was made
     "engine.metrics_process": "time",  # how long collections of garbage take
+    "engine.reload": "pathlib time",  # how long it took
+    "engine.reload_check": "os pathlib sys",  # a process of its own
+    "engine.reload_compile": "pathlib sys",  # lets the thread of the event loop have its turns
+    "engine.reload_files": "os pathlib",  # what lies in a bundle's folder
+    "engine.reload_freeze": "os pathlib shutil time",  # copies it
+    "engine.reload_history": "os pathlib",
+    "engine.reload_process": "pathlib sys",  # runs the same Python
+    "engine.reload_start": "pathlib time",
     "engine.snapshot": "os pathlib",  # what an engine remembers, in a file that is whole or not there
     "engine.source_streams": "io os pathlib",  # histories are files or standard input
     "engine.source_tables": "io",
     "engine.sources": "pathlib sys",
+    "engine.versions": "pathlib shutil time",  # every version's files, and when it went live
+    "engine.watch": "pathlib time",
     "replay.__init__": "importlib",  # public names are imported when first asked for
     "replay.cli": "sys",
     "replay.cli_compare": "pathlib",
