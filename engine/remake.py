@@ -61,6 +61,11 @@ class Remaker:
             raise RemakeError("the journal does not say which version of the bundle decided its first event")
         return self._stepper
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything to remember yet."""
+        return self._stepper is not None
+
     def take(self, entry: Entry, observe: Observer | None = None) -> Reply | None:
         """Make an entry again; gives the reply, where it has one. `observe` is told as by
         `Stepper.decide_decoded`. Raises RemakeError for an entry that cannot follow."""
@@ -90,6 +95,8 @@ class Remaker:
 
     def _change(self, entry: Entry) -> None:
         """Another version decides from here on; the first one begins with nothing."""
+        if entry.version == self.number:  # the last thing that a snapshot remembers
+            return
         bundle = self.builds(entry.version)
         self._stepper = Stepper(bundle) if self._stepper is None else carry(self._stepper, bundle)[0]
         self._stepper.seq = entry.seq
@@ -125,15 +132,15 @@ class Remaker:
             answer = stepper.resume(answer, [recorded(r.model, left) for r in answer.requests], observe)
         return answer
 
-    def finish(self) -> list[tuple[int, Decision | Refused]]:
-        """Decide what still waits, without the answers, since who asked for them is gone; gives each with
-        the number of its event, in order."""
-        out: list[tuple[int, Decision | Refused]] = []
+    def finish(self) -> list[tuple[Waiting, Decision | Refused]]:
+        """Decide what still waits, without the answers, since who asked for them is gone; gives what waited
+        with its decision, in order."""
+        out: list[tuple[Waiting, Decision | Refused]] = []
         for seq in sorted(self.waiting):
             answer: Decision | Refused | Waiting = self.waiting[seq]
             while isinstance(answer, Waiting):
                 answer = self.stepper.resume(answer, [ENDED] * len(answer.requests))
-            out.append((seq, answer))
+            out.append((self.waiting[seq], answer))
         self.waiting.clear()
         return out
 

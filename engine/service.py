@@ -14,7 +14,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -26,6 +26,7 @@ from quell.engine.engine import BUSY, IN_FLIGHT, Asking, Engine
 from quell.engine.event_problems import Refusal
 from quell.engine.hand import Carried, HandAction, LabelError, entry_of
 from quell.engine.hand_calls import Time
+from quell.engine.journal_format import JournalError
 from quell.engine.pending import report
 from quell.engine.service_types import Kind, Note, VersionInfo
 from quell.engine.stepper import Event, Stepper
@@ -56,8 +57,15 @@ _encode = msgspec.json.Encoder().encode
 class Writing(Protocol):
     """What a service asks of its journal: `engine.journal.Journal`, or nothing at all."""
 
-    problem: str
-    durability: str
+    @property
+    def problem(self) -> str:
+        """Why it cannot be written, or empty."""
+        ...
+
+    @property
+    def durability(self) -> Literal["each", "batch", "off"]:
+        """How durable an entry is when it is acknowledged."""
+        ...
 
     def append(
         self, kind: Kind, seq: int, decided: int, at: int, version: int, wall: int, event: bytes, reply: bytes
@@ -201,15 +209,18 @@ class Service:
         synced: asyncio.Future[None] | None,
         sends: list[tuple[int, Decision]],
     ) -> list[Made]:
-        if synced is not None:
-            await asyncio.shield(synced)
+        if synced is not None and not await _on_disk(synced):
+            self._sends = sends + self._sends
+            return [self._unwritten()] * len(made)
         self._send(sends)
         return [await m if isinstance(m, asyncio.Future) else m for m in made]
 
     async def _synced(
         self, synced: asyncio.Future[None], sends: list[tuple[int, Decision]], made: Made
     ) -> Made:
-        await asyncio.shield(synced)
+        if not await _on_disk(synced):
+            self._sends = sends + self._sends
+            return self._unwritten()
         self._send(sends)
         return made
 
@@ -229,6 +240,10 @@ class Service:
     def _sent(self) -> list[tuple[int, Decision]]:
         sends, self._sends = self._sends, []
         return sends
+
+    def forget_sends(self) -> None:
+        """Leave what was sent before the service began to whoever reads the journal."""
+        self._sends.clear()
 
     def _send(self, sends: list[tuple[int, Decision]]) -> None:
         if self.taker is not None:
@@ -404,11 +419,20 @@ class Service:
         if self.journal is not None and self.journal.flush():
             synced = self.journal.synced()
             if synced is not None:
-                await synced
+                await _on_disk(synced)
         self._send(self._sent())
         self.tell()
         for task in list(self._closing):
             await task
+
+
+async def _on_disk(synced: asyncio.Future[None]) -> bool:
+    """Wait for the disk; False if it failed, and the journal then says why."""
+    try:
+        await synced
+    except JournalError:
+        return False
+    return True
 
 
 def _json(event: Event) -> bytes:
