@@ -5,12 +5,18 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from quell.engine.drift import Drift
 from quell.engine.figures import Figures
-from quell.engine.metrics_parts import JournalFigures, SinkFigures
 from quell.engine.metrics_rows import Labels, Values
 from quell.signals.remote_types import Figures as RemoteFigures
+
+if TYPE_CHECKING:
+    from quell.engine.http_pressure import HttpFigures
+    from quell.engine.journal import JournalFigures
+    from quell.engine.outbox_types import OutboxFigures
+    from quell.engine.snapshots import SnapshotFigures
 
 Rows = Iterator[tuple[str, Values]]
 STATES = ("closed", "open", "half-open")
@@ -60,18 +66,43 @@ def journal_rows(figures: JournalFigures) -> Rows:
     yield "quell_journal_last_number", one(figures.last)
     yield "quell_journal_lag_bytes", [(("write",), figures.unwritten), (("sync",), figures.unsynced)]
     yield "quell_journal_problem", one(bool(figures.problem))
-    if figures.synced:
-        yield "quell_journal_sync_timestamp_seconds", one(figures.synced / 1e6)
+    yield "quell_journal_trouble", one(bool(figures.trouble))
 
 
-def outbox_rows(sinks: Mapping[str, SinkFigures]) -> Rows:
-    """How each sink of the outbox stands."""
-    every = sinks.items()
+def outbox_rows(figures: OutboxFigures) -> Rows:
+    """How the outbox and each of its sinks stand."""
+    every = figures.sinks.items()
     yield "quell_outbox_waiting", [((name,), s.waiting) for name, s in every]
+    yield "quell_outbox_under_way", [((name,), s.under_way) for name, s in every]
     yield "quell_outbox_delivered", [((name,), s.delivered) for name, s in every]
     yield "quell_outbox_failed", [((name,), s.failed) for name, s in every]
+    yield "quell_outbox_died", [((name,), s.died) for name, s in every]
     yield "quell_outbox_dead", [((name,), s.dead) for name, s in every]
-    yield "quell_outbox_oldest_seconds", [((name,), s.oldest) for name, s in every]
+    oldest = [((name,), s.oldest / 1e6) for name, s in every if s.oldest is not None]
+    yield "quell_outbox_oldest_timestamp_seconds", oldest
+    yield "quell_outbox_trouble", [((name,), bool(s.trouble) or not s.configured) for name, s in every]
+    yield "quell_outbox_problem", one(bool(figures.problem))
+
+
+def snapshot_rows(figures: SnapshotFigures) -> Rows:
+    """How snapshots stand."""
+    yield "quell_snapshot_number", one(figures.number)
+    if figures.wall:
+        yield "quell_snapshot_timestamp_seconds", one(figures.wall / 1e6)
+    yield "quell_snapshot_problem", one(bool(figures.problem))
+    yield "quell_remade_decisions", one(figures.made)
+    yield "quell_remade_differences", one(figures.differing)
+
+
+def http_rows(figures: HttpFigures) -> Rows:
+    """What became of requests."""
+    every = figures.answers.items()
+    yield "quell_http_responses", [((o, status), n) for o, by in every for status, n in by.items()]
+    yield "quell_http_requests_under_way", one(figures.under_way)
+    yield "quell_http_overloaded", one(figures.overloaded)
+    yield "quell_http_shed", one(figures.shed)
+    yield "quell_http_keys_refused", [(("wrong",), figures.wrong_keys), (("forbidden",), figures.forbidden)]
+    yield "quell_http_slow_bodies", one(figures.slow)
 
 
 def drift_rows(models: Sequence[Drift]) -> Rows:
