@@ -82,6 +82,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.sink_file": "asyncio",
     "engine.sink_webhook": "asyncio socket ssl",  # looks names up, and connects to what it found
     "engine.snapshots": "asyncio",
+    "engine.tracing": "asyncio",  # what waits is put on its span once it is made
     "engine.watch": "asyncio",  # told of changes while events go on
     "replay.revisions": "subprocess",  # git, for policies as they were
     "signals.models_lightgbm": "ctypes",  # the library's fast call for one row, and its buffer
