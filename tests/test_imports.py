@@ -91,6 +91,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.pending": "asyncio",  # and so is what each of them waits for
     "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
     "engine.snapshots": "asyncio",
+    "engine.tracing": "asyncio",  # what waits is put on its span once it is made
     "engine.watch": "asyncio",  # told of changes while events go on
     "replay.revisions": "subprocess",  # git, for policies as they were
     "signals.models_lightgbm": "ctypes",  # the library's fast call for one row, and its buffer
