@@ -3,8 +3,8 @@
     sockets = bind("127.0.0.1", 8600)
     await serve(app, sockets, stop=stop, listen=Listen(), closing=pressure.close)
 
-uvicorn looks after neither slow nor endless heads of requests, so what speaks HTTP here is guarded: a head
-has some seconds and some kilobytes, and as many connections are open as leave files for the journal.
+What speaks HTTP here is guarded: a head has some seconds and some kilobytes, and as many connections are open
+as leave files for the journal.
 """
 
 from __future__ import annotations
@@ -20,15 +20,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from quell.engine.http_answer import encode
-from quell.engine.http_problem import ProblemDetails, details
+from quell.engine.http_decide import DecideApp
+from quell.engine.http_direct import direct
+from quell.engine.http_guard import Guarded, guarded
 from quell.engine.service_settings import Listen
 
-HEAD_SECONDS = 10.0
-"""How long a client may take for the head of a request."""
-HEAD_BYTES = 1 << 16
 FILES_LEFT = 256
 """Open files that connections leave to everything else."""
 KEEP_ALIVE = 75
@@ -147,9 +144,11 @@ def _config(app: Any, listen: Listen) -> uvicorn.Config:
     most = max(16, more_files() - FILES_LEFT)
     if listen.connections:
         most = min(most, listen.connections)
+    decide = getattr(app, "decide", None)
+    http: Any = direct(decide, most) if isinstance(decide, DecideApp) else guarded(most)
     return uvicorn.Config(
         app,
-        http=_protocol(most),
+        http=http,
         loop="none",
         ws="none",
         interface="asgi3",
@@ -187,79 +186,5 @@ async def _watch(server: uvicorn.Server) -> None:
         await asyncio.sleep(_LOOK)
         now = loop.time()
         for connection in list(server.server_state.connections):
-            if isinstance(connection, _Guarded):
+            if isinstance(connection, Guarded):
                 connection.look(now)
-
-
-class _Guarded(HttpToolsProtocol):
-    """What speaks HTTP on one connection, with a bound on how long and how large the head of a request is."""
-
-    most = 0
-    _in_head = True
-    _head = 0
-    _waits_since: float | None = None
-
-    def connection_made(self, transport: Any) -> None:
-        """Take a connection, unless too many are open."""
-        super().connection_made(transport)
-        if len(self.connections) > self.most:
-            self._refuse(details("overload"), (b"retry-after", b"1"))
-
-    def data_received(self, data: bytes) -> None:
-        """Take what came."""
-        if self._in_head:
-            self._head += len(data)
-            if self._head > HEAD_BYTES + len(data):
-                self._refuse(details("too-many-headers", "the head of the request is too long"))
-                return
-        if not self.transport.is_closing():
-            super().data_received(data)
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        self._in_head = True
-        self._head = 0
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """The head is there."""
-        self._in_head = False
-        super().on_headers_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
-        self._refuse(details("bad-request", "this is no HTTP/1.1 that can be read"))
-
-    def look(self, now: float) -> None:
-        """Close the connection if it has waited too long for a head."""
-        idle = self.timeout_keep_alive_task is not None
-        if idle or self._answering():
-            self._waits_since = None
-        elif self._waits_since is None:
-            self._waits_since = now
-        elif now - self._waits_since > HEAD_SECONDS:
-            self._refuse(details("slow-body", "the head of the request came too slowly"))
-
-    def _answering(self) -> bool:
-        cycle: Any = self.cycle  # None before the first request
-        return cycle is not None and not cycle.response_complete
-
-    def _refuse(self, problem: ProblemDetails, *headers: tuple[bytes, bytes]) -> None:
-        """Answer with a problem and close, where no request is being answered."""
-        if self.transport.is_closing():
-            return
-        if not self._answering():
-            body = encode(problem)
-            always = [
-                (b"content-type", b"application/problem+json"),
-                (b"content-length", b"%d" % len(body)),
-                (b"connection", b"close"),
-            ]
-            lines = [b"%s: %s\r\n" % pair for pair in (*always, *headers)]
-            head = b"HTTP/1.1 %d %s\r\n" % (problem.status, problem.title.encode())
-            self.transport.write(b"".join([head, *lines, b"\r\n", body]))
-        self.transport.close()
-
-
-def _protocol(most: int) -> type[_Guarded]:
-    return type("Guarded", (_Guarded,), {"most": most})

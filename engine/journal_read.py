@@ -41,7 +41,7 @@ def read(folder: str | Path, after: int = 0, *, tell: Tell | None = None) -> Ite
 
 
 def journal_in(folder: str | Path) -> Path:
-    """The folder of a journal: the one given, or `journal` in it. Raises JournalError if neither holds one."""
+    """The folder of a journal: the one given, or `journal` in it. Raises JournalError if there is none."""
     folder = Path(folder)
     for place in (folder, folder / "journal"):
         with suppress(OSError):

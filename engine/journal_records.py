@@ -25,19 +25,20 @@ CHUNK = 1 << 20
 _CHECKED_FROM = 8  # mark and checksum are not covered by it
 _BEFORE_LENGTH = 12
 _KINDS: dict[int, Kind] = dict(enumerate(KINDS, 1))
-_ADMITTED, _VERSION = CODES["admitted"], CODES["version"]
+_VERSION = CODES["version"]
+_SEQ_COUNTS = (CODES["admitted"], _VERSION)
 
 Tell = Callable[[Damage], None]
 
 
 class Parsed(NamedTuple):
     """Entries out of a piece of a file: `used` are the bytes up to the first that begin no whole record,
-    `count` the records in them, `last` the number of the last of all. `wants` is how many bytes the record
+    `records` how many there are, `last` the number of the last of all. `wants` is how many bytes the record
     there takes by what it says itself, 0 if it is none."""
 
     entries: list[Entry]
     used: int
-    count: int
+    records: int
     last: int
     wants: int
 
@@ -60,7 +61,7 @@ def parse(data: bytes, salt: Salt, after: int = -1, last: int = 0) -> Parsed:
         split = body + parted
         if split > end or crc32(view[at + _CHECKED_FROM : end], seed) != check or code not in _KINDS:
             break
-        number = seq if code == _ADMITTED or code == _VERSION else decided
+        number = seq if code in _SEQ_COUNTS else decided
         if number > after or (code == _VERSION and number == after):
             add(make((_KINDS[code], seq, decided, time, version, wall, data[body:split], data[split:end])))
         at = end
@@ -121,9 +122,9 @@ class SegmentFile:
             most = wanted if end is None else min(wanted, end - self.offset)
             data = os.pread(self._fd, most, self.offset) if most > 0 else b""
             found = parse(data, self.salt, after, self.last)
-            if found.count:
+            if found.records:
                 self.offset += found.used
-                self.count += found.count
+                self.count += found.records
                 self.last = found.last
                 return found.entries
             whole = self.size() if end is None else end

@@ -1,4 +1,4 @@
-"""Writing a journal's segments so that nothing is lost on the way: full disks, failing ones, vanished folders.
+"""Writing a journal's segments so that nothing is lost: on full disks, failing ones, and where the folder goes.
 
 What is written waits in order in chunks, each of whole records. A chunk that was written in part goes on
 where it stopped. Where the journal is brought to disk (`each`, `batch`), a chunk is kept in memory until the
@@ -15,6 +15,7 @@ import errno
 import fcntl
 import os
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -41,7 +42,7 @@ class Chunk(NamedTuple):
 
     data: bytes
     first: int
-    count: int
+    records: int
     wall: int
 
 
@@ -71,6 +72,8 @@ class Writer:
         self.keeps = keeps
         self.segment_bytes = segment_bytes
         self.entries = 0  # written since the journal began
+        self.dropped = 0  # of these, before the first that is still there
+        self.closed: Callable[[], object] = int  # called when a segment is closed
         self.sizes: dict[int, int] = {}
         self.firsts: dict[int, int] = {}
         self.refused = ""  # why the last write failed
@@ -169,7 +172,7 @@ class Writer:
         self._done = 0
         part.whole = part.offset
         self.sizes[part.ordinal] = part.whole
-        self.entries += chunk.count
+        self.entries += chunk.records
         if self.keeps:
             self.kept.append((part, part.whole, chunk))
             self.kept_bytes += len(data)
@@ -223,6 +226,7 @@ class Writer:
         self.previous, self.end = part.ordinal, part.whole
         if not self.keeps:
             os.close(part.fd)
+        self.closed()
 
     # -------------------------------------------------------------- bringing to disk
 
@@ -273,7 +277,7 @@ class Writer:
         self.kept_bytes = 0
         self._queue.extendleft(reversed(again))
         self._done = 0
-        self.entries -= sum(chunk.count for chunk in again)
+        self.entries -= sum(chunk.records for chunk in again)
         if part is not None:
             whole = part.synced > HEAD_SIZE  # else there is nothing in it that counts
             self.previous, self.end = (
@@ -294,6 +298,14 @@ class Writer:
         with self.lock:
             parts = {part.ordinal for part in self._syncing}
             return parts | {self.part.ordinal} if self.part is not None else parts
+
+    def forget(self, ordinal: int, dropped: int | None) -> None:
+        """A segment was dropped, and so many entries stand before the first that is still there."""
+        with self.lock:
+            self.sizes.pop(ordinal, None)
+            self.firsts.pop(ordinal, None)
+            if dropped is not None:
+                self.dropped = dropped
 
     def close(self) -> None:
         """Close the files. What was not written is lost."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quell.engine.journal import Damage, Journal, JournalError, read
-from quell.engine.journal_format import HEAD_SIZE, is_behind, number_of, pack_record
+from quell.engine.journal_format import HEAD_SIZE, KINDS, is_behind, number_of, pack_record
 from quell.engine.service_types import Entry
 
 WALL = 1_700_000_000_000_000
@@ -32,7 +32,7 @@ def histories(draw: st.DrawFn, most: int = 12) -> list[Entry]:
     """Entries of every kind with numbers that never decrease."""
     number, entries = 0, []
     for _ in range(draw(st.integers(0, most))):
-        kind = draw(st.sampled_from(["event", "admitted", "decided", "acted", "version"]))
+        kind = draw(st.sampled_from(KINDS))
         number += kind != "version"
         seq = number if kind != "decided" else draw(st.integers(0, number))
         decided = 0 if kind in ("admitted", "version") else number
