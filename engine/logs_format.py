@@ -30,13 +30,13 @@ def told(record: logging.LogRecord) -> tuple[Event, Mapping[str, Any]]:
         return event, getattr(record, "quell_fields", {})
     if record.name == "uvicorn.access" and isinstance(record.args, tuple) and len(record.args) == 5:
         client, method, path, _, status = record.args
-        fields = {"client": client, "method": method, "route": _route(path), "status": status, "path": path}
+        fields = {"client": client, "method": method, "route": route_of(path), "status": status, "path": path}
         return EVENTS["http.request"], fields
     return OTHER, {"logger": record.name, **_foreign(record)}
 
 
-def _route(path: object) -> str:
-    """The beginning of a path, which is ours: what follows may be ids."""
+def route_of(path: object) -> str:
+    """The beginning of a request's path, which is ours: what follows may be ids."""
     first, *rest = str(path).partition("?")[0].split("/")[1:] or [""]
     shown = [first, *rest[:1]] if first == "v1" else [first]
     plain = (p if len(p) <= 20 and p.isascii() and p.replace(".", "").isalnum() else "…" for p in shown)

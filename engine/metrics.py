@@ -29,8 +29,17 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from quell.engine.compile import Build
+from quell.engine.drift import DriftWatch
 from quell.engine.figures import Figures
-from quell.engine.metrics_figures import figures_rows, journal_rows, one, outbox_rows
+from quell.engine.metrics_figures import (
+    drift_rows,
+    figures_rows,
+    http_rows,
+    journal_rows,
+    one,
+    outbox_rows,
+    snapshot_rows,
+)
 from quell.engine.metrics_parts import Parts
 from quell.engine.metrics_process import LAG_BOUNDS, PAUSE_BOUNDS, Lag, Pauses
 from quell.engine.metrics_rows import ROWS, Values, family, histogram
@@ -56,6 +65,7 @@ class Metrics(Collector):
     ) -> None:
         self.parts = parts or Parts()
         self.tally = Tally()
+        self.drift = DriftWatch()
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
@@ -83,8 +93,7 @@ class Metrics(Collector):
 
     def watch(self, notes: list[Note]) -> None:
         """Count the answers since the last call."""
-        if self.parts.bundle is not None and (bundle := self.parts.bundle()) is not self._bundle:
-            self._changed(bundle)
+        self._look()
         self.tally.take(notes)
 
     def reloaded(self, outcome: ReloadOutcome) -> None:
@@ -93,11 +102,15 @@ class Metrics(Collector):
         self._ended[outcome.result] = outcome.at / 1e6
         self._last = outcome
 
-    def _changed(self, bundle: Build) -> None:
-        self._bundle = bundle
-        before, self._names = self._names, names_of(bundle)
-        if before is not None:
-            self.tally.keep(self._names.and_of(before))
+    def _look(self) -> None:
+        """See what decides now: another bundle than before, and how much its models are to be looked at."""
+        if self.parts.bundle is not None and (bundle := self.parts.bundle()) is not self._bundle:
+            self._bundle = bundle
+            before, self._names = self._names, names_of(bundle)
+            if before is not None:
+                self.tally.keep(self._names.and_of(before))
+        if self.parts.stepper is not None:
+            self.drift.tick(self.parts.stepper(), self._clock())
 
     # -------------------------------------------------------------- asked
 
@@ -113,6 +126,7 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every metric, for a registry."""
+        self._look()
         for name, values in self._values():
             yield family(ROWS[name], values)
         took = [((event,), timed.spread()) for event, timed in self.tally.took.items()]
@@ -136,17 +150,16 @@ class Metrics(Collector):
         yield from self._reloading()
         if parts.figures is not None:
             yield from figures_rows(self._figures(parts.figures))
+        if parts.stepper is not None:
+            yield from drift_rows(self.drift.figures())
         if parts.journal is not None:
             yield from journal_rows(parts.journal())
         if parts.outbox is not None:
             yield from outbox_rows(parts.outbox())
-        if parts.checkpoints is not None:
-            found = parts.checkpoints()
-            yield "quell_remade_decisions", one(found.remade)
-            yield "quell_remade_differences", one(found.differences)
-            if found.at:
-                yield "quell_snapshot_number", one(found.number)
-                yield "quell_snapshot_timestamp_seconds", one(found.at / 1e6)
+        if parts.snapshots is not None:
+            yield from snapshot_rows(parts.snapshots())
+        if parts.http is not None:
+            yield from http_rows(parts.http())
 
     def _figures(self, ask: Callable[[], Figures]) -> Figures:
         now = self._clock()

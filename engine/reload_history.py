@@ -35,11 +35,12 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is", ta
 
 class Given(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is", tag="number"):
     """A number was given to a version that the engine was then to take; `content` is what its frozen copy is
-    called and `name` the folder it was taken from."""
+    called, `name` the folder it was taken from, and `ignored` as in Record."""
 
     version: VersionInfo
     content: str
     name: str = ""
+    ignored: str = ""
 
 
 class Wanted(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is", tag="wanted"):

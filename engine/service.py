@@ -11,15 +11,16 @@ to end. A service is for one event loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
 
 from quell.engine.asking import remotes_of
-from quell.engine.carry import SnapshotReport, carry
+from quell.engine.carry import Section, SnapshotReport, carry
 from quell.engine.compile import Build
 from quell.engine.decision import Acted, Decision, Refused, Reply
 from quell.engine.engine import BUSY, IN_FLIGHT, Asking, Engine
@@ -28,7 +29,8 @@ from quell.engine.hand import Carried, HandAction, LabelError, entry_of
 from quell.engine.hand_calls import Time
 from quell.engine.journal_format import JournalError
 from quell.engine.pending import report
-from quell.engine.service_types import Kind, Note, VersionInfo
+from quell.engine.remake import fill
+from quell.engine.service_types import Filled, Kind, Note, VersionInfo
 from quell.engine.stepper import Event, Stepper
 from quell.engine.waiting import Waiting
 
@@ -349,16 +351,22 @@ class Service:
         """Let another version of the bundle decide from the next event on, with the memory of the one before;
         gives what was kept, and how many seconds events were held up. Raises SetupError, with nothing
         changed, if one of its remote models has nobody to answer it."""
+        remotes = remotes_of(build, self._functions, self._environ, self.engine.take_late)
+        began = time.perf_counter()
+        async with self.held():
+            await self.engine.still(PATIENCE)
+            kept = self._change(build, info, remotes)
+        return kept, time.perf_counter() - began
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Hold events up at the gate; one at a time does so."""
         async with self._changing:
-            remotes = remotes_of(build, self._functions, self._environ, self.engine.take_late)
-            began = time.perf_counter()
             self._gate = deque()
             try:
-                await self.engine.still(PATIENCE)
-                kept = self._change(build, info, remotes)
+                yield
             finally:
                 self._open_gate()
-            return kept, time.perf_counter() - began
 
     def _change(self, build: Build, info: VersionInfo, remotes: Asking | None) -> SnapshotReport:
         engine, former = self.engine, self.engine.remotes
@@ -383,12 +391,17 @@ class Service:
         moment. From the journal's entry before it all that is remembered can be told."""
         if not self.engine.waiting:
             return True
-        async with self._changing:
-            self._gate = deque()
-            try:
-                return await self.engine.quiet(within)
-            finally:
-                self._open_gate()
+        async with self.held():
+            return await self.engine.quiet(within)
+
+    def take_filled(self, filled: Filled, told: Iterable[Section]) -> None:
+        """Let counters remember what they were filled with, as a step of the history of its own."""
+        stepper = self.engine.stepper
+        fill(stepper, told)
+        stepper.seq += 1
+        self._append("filled", stepper.seq, stepper.seq, 0, b"", _encode(filled))
+        if self.journal is not None:
+            self.journal.flush()
 
     def _open_gate(self) -> None:
         gate, self._gate = self._gate, None

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from quell.engine.compile import build
 from quell.engine.decision import Asked, Decision, Refused
@@ -21,9 +22,9 @@ from quell.engine.metrics_tally import BOUNDS, Tally, names_of
 from quell.engine.stepper import Stepper
 from tests.bundles import sound
 from tests.metrics_support import (
+    JOURNAL,
     OPENMETRICS,
     POLICY,
-    Journal,
     counted,
     full_metrics,
     full_parts,
@@ -236,13 +237,26 @@ def test_reloads_by_result() -> None:
 
 
 def test_a_journal_that_cannot_be_written_shows() -> None:
-    parts = full_parts(stepper())
-    metrics = Metrics(Parts(journal=parts.journal), fresh=0)
+    figures = [JOURNAL]
+    metrics = Metrics(Parts(journal=lambda: figures[0]), fresh=0)
     assert of(samples(metrics), "quell_journal_problem") == {(): 0}
-    metrics = Metrics(Parts(journal=lambda: Journal(problem="no space left on device")), fresh=0)
+    figures[0] = replace(JOURNAL, problem="no space left on device")
     found = samples(metrics)
     assert of(found, "quell_journal_problem") == {(): 1}
     assert of(found, "quell_journal_lag_bytes", "step") == {"write": 7, "sync": 70}
+
+
+def test_sinks_and_requests() -> None:
+    found = samples(full_metrics(stepper()))
+    assert of(found, "quell_outbox_waiting", "sink") == {"queue": 3, "other": 0, "forgotten": 0}
+    assert of(found, "quell_outbox_trouble", "sink") == {"queue": 1, "other": 0, "forgotten": 1}
+    assert of(found, "quell_outbox_oldest_timestamp_seconds", "sink") == {"queue": 1_700_000_000}
+    assert of(found, "quell_http_responses_total", "operation", "status") == {
+        ("decide", "200"): 8,
+        ("decide", "503"): 1,
+        ("status", "200"): 2,
+    }
+    assert of(found, "quell_http_keys_refused_total", "why") == {"wrong": 5, "forbidden": 6}
 
 
 def test_a_storm_of_readers_costs_one_look() -> None:
