@@ -62,10 +62,10 @@ def _end_of(path: Path) -> int:
     if segment not in chain.valid(chain.listed()):
         raise JournalError(f"there is no segment `{path}`, or it was given up")
     later = chain.later(segment)
-    end = chain.end(segment, later[0]) if later else None
-    if end is None:
+    head = chain.head(later[0]) if later else None
+    if head is None or head.previous != segment.ordinal:
         raise JournalError(f"`{path}` may still be written: the segment after it is not there")
-    return end
+    return head.end
 
 
 def _raise(damage: Damage) -> None:

@@ -200,8 +200,8 @@ def packed_head(path: Path) -> Head | None:
 
 
 class PackedFile:
-    """A packed segment, open for reading. `packed` is what it says of itself, None where the file is damaged.
-    Raises OSError where there is none, and JournalError for a newer format."""
+    """A packed segment, open for reading. `packed` is what it says of itself, None where the file is damaged;
+    `count` are the entries passed, of which the first `leave_out` are not given. Raises OSError where there is none, and JournalError for a newer format."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -215,6 +215,8 @@ class PackedFile:
             self.close()
             raise
         self._told = False
+        self.count = 0
+        self.leave_out = 0
 
     def _read_footer(self) -> None:
         import pyarrow as pa
@@ -258,10 +260,12 @@ class PackedFile:
         if group is None:
             return None
         rows = self._file.metadata.row_group(group)
-        if _greatest(rows) < after:
+        self.count += rows.num_rows
+        left, self.leave_out = self.leave_out, max(0, self.leave_out - rows.num_rows)
+        if _greatest(rows) < after or left >= rows.num_rows:
             return []
         try:
-            return _entries(self._file.read_row_group(group, columns=list(_PLAIN)), after)
+            return _entries(self._file.read_row_group(group, columns=list(_PLAIN)).slice(left), after)
         except (pa.ArrowException, OSError, UnicodeDecodeError, LookupError, TypeError):
             what = f"{rows.num_rows:,} entries cannot be read"
             tell(Damage(str(self.path), rows.column(0).data_page_offset, rows.total_byte_size, what))
