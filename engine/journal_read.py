@@ -136,9 +136,8 @@ class JournalReader:
             if found[0] == seen:
                 break
             seen = found[0]  # something is missing before it: once more, as files come and go
-        if any(
-            s.ordinal == at.ordinal for s in self._chain.listed()
-        ):  # else it was dropped for its age, and so was what is missing
+        listed = [segment.ordinal for segment in self._chain.listed()]
+        if at.ordinal in listed:  # else it was dropped for its age, and so was what is missing
             self._tell(Damage(str(seen.path), 0, 0, "the segment before it is missing"))
         return seen
 

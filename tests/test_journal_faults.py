@@ -1,4 +1,4 @@
-"""The journal on disks that are full, fail, or go away: nothing acknowledged is lost, and all of it goes on."""
+"""The journal on disks that are full, fail, or go away: nothing acknowledged is lost, and it goes on."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def numbers(folder: Path, after: int = 0) -> Numbers:
 
 
 class Disk:
-    """Stands in for the calls that write: `room` bytes may still be written, a call writes `step` at most, and
-    syncing fails while `fails` is set, and then what was not synced before is gone."""
+    """Stands in for the calls that write: `room` bytes may still be written, a call writes `step` at most,
+    and syncing fails while `fails` is set, and then what was not synced before is gone."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.room = self.step = 1 << 40
@@ -285,7 +285,7 @@ def test_what_a_failed_sync_lost_is_written_again(tmp_path: Path, disk: Disk) ->
         await (journal.synced() or done())
         put(journal, *events(3, 4))
         disk.fails = True
-        with pytest.raises(JournalError, match="the disk of .* fails"):
+        with pytest.raises(JournalError, match=r"the disk of .* fails"):
             await (journal.synced() or done())
         assert not journal.flush()
         assert not put(journal, event(5))
