@@ -44,6 +44,7 @@ _LONGEST = 1e9
 """Seconds: a longer deadline is none."""
 BUSY = "the engine has too much under way"
 CLOSING = "the engine is closing"
+NOT_BY_HAND = "labels by hand are not taken here"
 _STEP = 256
 """Decisions made at once before others on the event loop get their turn."""
 
@@ -199,14 +200,14 @@ class Engine(HandCalls):
         await asyncio.shield(self._made)
 
     def begin(
-        self, event: Event, deadline: float | None = None, echoes: int = 0
+        self, event: Event, deadline: float | None = None, echoes: int = 0, by_hand: bool = True
     ) -> Reply | asyncio.Future[Reply]:
-        """Admit an event; gives its decision, or a future of it where it waits for remote answers. Raises as
-        `decide` does."""
+        """Admit an event; gives its decision, or a future of it where it waits for remote answers. Labels by
+        hand are refused unless `by_hand`. Raises as `decide` does."""
         within = self.deadline if deadline is None else _seconds(deadline)
         decoded = self.stepper.decode(event)
         if not isinstance(decoded, Decoded):
-            return self._no_event(event, decoded)
+            return self._no_event(event, decoded, by_hand)
         if self._closing or len(self._open) >= self.in_flight:
             kind, why = ("closing", CLOSING) if self._closing else ("busy", BUSY)
             return self._refused(Refusal(kind, why, event=decoded.event))
@@ -223,10 +224,12 @@ class Engine(HandCalls):
             self.recorder.admitted(event, answer)
         return self._wait(answer, within)
 
-    def _no_event(self, event: Event, entry: Refusal | HandAction) -> Reply:
+    def _no_event(self, event: Event, entry: Refusal | HandAction, by_hand: bool) -> Reply:
         """The reply to what is no event: a label by hand, or what cannot be read."""
         if isinstance(entry, Refusal):
             return self._refused(entry)
+        if not by_hand:
+            return self._refused(Refusal("bad-label", NOT_BY_HAND, event=HAND))
         if self._closing:
             return self._refused(Refusal("closing", CLOSING, event=HAND))
         if self.latest is not None and entry.at > self.latest:
@@ -301,13 +304,18 @@ class Engine(HandCalls):
 
     # --------------------------------------------------------------- closing
 
-    async def still(self, within: float) -> None:
-        """Wait until no decision waits, and after so many seconds make those that still do without the
-        answers that have not come. Whoever calls this lets no event in meanwhile."""
+    async def quiet(self, within: float) -> bool:
+        """Wait until no decision waits, so many seconds at most; gives whether that came to be. Whoever calls
+        this lets no event in meanwhile."""
         if self._open:
             if self._idle is None or self._idle.done():
                 self._idle = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._idle], timeout=within)
+        return not self._open
+
+    async def still(self, within: float) -> None:
+        """As `quiet`, and what waits even then is decided without the answers that have not come."""
+        await self.quiet(within)
         while self._open:  # going on may ask once more
             for pending in sorted(self._open, key=lambda p: p.waiting.seq):
                 pending.give_up()

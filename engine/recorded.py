@@ -13,7 +13,7 @@ from quell.engine.decision import Acted, Asked, Decision, Reply
 from quell.engine.events import Decoded
 from quell.engine.stepper import Event, Stepper
 from quell.engine.waiting import Waiting
-from quell.signals.remote_types import Answer, Request
+from quell.signals.remote_types import Answer
 
 Record = tuple[Event, Decision | Acted]
 
@@ -65,12 +65,13 @@ def _admit(stepper: Stepper, event: Event) -> Reply | Waiting:
 def _finish(stepper: Stepper, answer: Reply | Waiting, asked: tuple[Asked, ...]) -> Reply:
     left = list(asked)
     while isinstance(answer, Waiting):
-        answer = stepper.resume(answer, [_recorded(r, left) for r in answer.requests])
+        answer = stepper.resume(answer, [recorded(r.model, left) for r in answer.requests])
     return answer
 
 
-def _recorded(request: Request, left: list[Asked]) -> Answer:
-    found = next((a for a in left if a.model == request.model), None)
+def recorded(model: str, left: list[Asked]) -> Answer:
+    """The next recorded answer of a model, which is taken out of those that are left."""
+    found = next((a for a in left if a.model == model), None)
     if found is None:
         return NOT_RECORDED
     left.remove(found)

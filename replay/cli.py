@@ -15,6 +15,7 @@ from quell.engine.cli_group import EXIT_CODES, Commands
 from quell.engine.cli_init import init
 from quell.engine.cli_reference import codes, functions
 from quell.engine.cli_test import test
+from quell.engine.cli_versions import versions
 from quell.replay.cli_demo import demo
 from quell.replay.cli_features import features
 from quell.replay.cli_replay import replay
@@ -76,6 +77,7 @@ for _command in (
     train,
     fmt,
     graph,
+    versions,
     functions,
     codes,
 ):

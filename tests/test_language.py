@@ -35,7 +35,7 @@ QUIET = {"unused-name", "missing-test", "silenced-by-missing", "no-target"}
 
 OF_FILES = {"unreadable-file", "bad-settings", "empty-bundle"}
 """Codes that no text of a policy can earn: shown in words, and tested below with real folders."""
-BEYOND_A_PAGE = {"too-large", "too-deep", "too-many", "not-utf8", "wrong-row", "ambiguous"}
+BEYOND_A_PAGE = {"ahead", "too-large", "too-deep", "too-many", "not-utf8", "wrong-row", "ambiguous"}
 """Kinds of refusals that no line of a page shows; the tests of events do."""
 
 

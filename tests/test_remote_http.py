@@ -363,7 +363,7 @@ def test_closing_under_load() -> None:
 
 
 def test_idle_connections_are_closed_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("quell.signals.remote_http.IDLE_SECONDS", 0.05)
+    monkeypatch.setattr("quell.signals.remote_pool.IDLE_SECONDS", 0.05)
 
     async def test(server: RemoteServer) -> None:
         asked = remotes(server, concurrency=20)

@@ -1,0 +1,93 @@
+"""An answer in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from quell.engine.decision import Acted, Decision, Refused
+from quell.engine.live_events import shortened
+from quell.engine.live_search import notes_of
+from quell.engine.live_types import CUT, Entity, Summary
+from quell.engine.service_types import Note
+
+ENTITIES = 4
+"""Entities that a summary names."""
+RULES = 6
+"""Rules that a summary names of those that fired, and of those in shadow."""
+
+
+def summary_of(number: int, note: Note, entities: list[Entity], levels: Mapping[str, int]) -> Summary:
+    """The summary of a note; `entities` are those of its event, of which one more than it names is enough,
+    `levels` how grave each verdict is."""
+    reply = note.reply
+    if isinstance(reply, Decision):
+        return _decided(number, note, reply, entities, levels)
+    if isinstance(reply, Acted):
+        return _acted(number, note, reply, entities)
+    return _refused(number, note, reply, levels)
+
+
+def _decided(
+    number: int, note: Note, reply: Decision, entities: list[Entity], levels: Mapping[str, int]
+) -> Summary:
+    fired, more_fired = _first(f.rule for f in reply.fired)
+    shadow, more_shadow = _first(f.rule for f in reply.shadow)
+    return Summary(
+        number=number,
+        kind="decision",
+        wall=note.wall,
+        seconds=note.seconds,
+        version=note.version,
+        verdict=reply.verdict,
+        level=levels.get(reply.verdict, 0),
+        seq=reply.seq,
+        at=reply.at,
+        event=reply.event,
+        id=(reply.id or "")[:CUT],
+        entities=shortened(entities[:ENTITIES]),
+        more_entities=max(0, len(entities) - ENTITIES),
+        fired=fired,
+        more_fired=more_fired,
+        shadow=shadow,
+        more_shadow=more_shadow,
+        held=len(reply.held),
+        labels=len(reply.labels),
+        sends=len(reply.sends),
+        notes=notes_of(reply),
+    )
+
+
+def _acted(number: int, note: Note, reply: Acted, entities: list[Entity]) -> Summary:
+    word = {"set": "put on", "remove": "taken off", "release": "handed back"}[reply.action]
+    return Summary(
+        number=number,
+        kind="by hand",
+        wall=note.wall,
+        seconds=note.seconds,
+        version=note.version,
+        seq=reply.seq,
+        at=reply.at,
+        event=reply.event,
+        entities=shortened(entities),
+        message=f"{reply.label} {word} by {reply.by}"[:CUT],
+    )
+
+
+def _refused(number: int, note: Note, reply: Refused, levels: Mapping[str, int]) -> Summary:
+    return Summary(
+        number=number,
+        kind="refused",
+        wall=note.wall,
+        seconds=note.seconds,
+        version=note.version,
+        verdict=reply.verdict,
+        level=levels.get(reply.verdict, 0),
+        event=reply.event or "",
+        message=f"{reply.kind}: {reply.message}"[:CUT],
+    )
+
+
+def _first(names: Iterable[str]) -> tuple[list[str], int]:
+    """The first names, each once, and how many are left out."""
+    all_of_them = list(dict.fromkeys(names))
+    return all_of_them[:RULES], max(0, len(all_of_them) - RULES)
