@@ -64,12 +64,6 @@ class Chain:
         """The valid segments after one."""
         return self.valid([s for s in self.listed() if s.ordinal > than.ordinal])
 
-    def end(self, segment: Segment, follows: Segment) -> int | None:
-        """The byte at which a segment ends by what the one after it says; None where that says nothing of
-        it."""
-        head = self.head(follows)
-        return head.end if head is not None and head.previous == segment.ordinal else None
-
 
 def _unborn(path: Path) -> bool:
     """Whether a segment's head is still to be written."""

@@ -16,6 +16,7 @@ from quell.engine.journal_format import (
     Damage,
     Head,
     Salt,
+    is_behind,
     unpack_head,
     unpack_record,
 )
@@ -84,11 +85,12 @@ def next_record(data: bytes, start: int, salt: Salt) -> int:
 
 class SegmentFile:
     """One segment's file, open for reading: `offset` is where the next record begins, `count` how many stand
-    before it, `last` the number of the last of them. `salt` serves where the head is damaged. Raises OSError,
-    and JournalError for a newer format."""
+    before it, `last` the number of the last of them. `salt` serves where the head is damaged. The first
+    `leave_out` records are passed by. Raises OSError, and JournalError for a newer format."""
 
     def __init__(self, path: Path, salt: Salt | None = None) -> None:
         self.path = path
+        self._fd = -1
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self.head, self.head_whole = unpack_head(os.pread(self._fd, HEAD_SIZE, 0), str(path))
@@ -99,6 +101,7 @@ class SegmentFile:
         self.offset = HEAD_SIZE
         self.count = 0
         self.last = 0
+        self.leave_out = 0
 
     def close(self) -> None:
         """Close the file."""
@@ -126,7 +129,7 @@ class SegmentFile:
                 self.offset += found.used
                 self.count += found.records
                 self.last = found.last
-                return found.entries
+                return self._without(data[: found.used], found, after)
             whole = self.size() if end is None else end
             if found.wants > len(data) and self.offset + found.wants <= min(whole, self.size()):
                 wanted = found.wants
@@ -150,12 +153,14 @@ class SegmentFile:
         self.offset += skipped
         return found >= 0
 
-    def beyond(self, end: int, after: int) -> int:
-        """How many of the entries that were read stand at or after a byte."""
-        length = self.offset - end
-        if length <= 0 or self.salt is None:
-            return 0
-        return len(parse(os.pread(self._fd, length, end), self.salt, after).entries)
+    def _without(self, data: bytes, found: Parsed, after: int) -> list[Entry]:
+        """What was found, without what is to be left out."""
+        if not self.leave_out:
+            return found.entries
+        assert self.salt is not None
+        entries = parse(data, self.salt).entries[self.leave_out :]
+        self.leave_out = max(0, self.leave_out - found.records)
+        return [entry for entry in entries if is_behind(entry, after)]
 
 
 def head_of(path: Path) -> Head | None:

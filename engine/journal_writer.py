@@ -1,4 +1,4 @@
-"""Writing a journal's segments so that nothing is lost: on full disks, failing ones, and where the folder goes.
+"""Writing a journal so that nothing is lost: on full disks, on failing ones, and where the folder goes away.
 
 What is written waits in order in chunks, each of whole records. A chunk that was written in part goes on
 where it stopped. Where the journal is brought to disk (`each`, `batch`), a chunk is kept in memory until the
@@ -187,8 +187,9 @@ class Writer:
         head = Head(self.salt, ordinal, chunk.first, self.previous, self.end, self.entries, chunk.wall)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
-            if os.pwrite(fd, pack_head(head), 0) < HEAD_SIZE:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            data, done = pack_head(head), 0
+            while done < len(data):
+                done += os.pwrite(fd, data[done:], done)
         except OSError:
             os.close(fd)
             with suppress(OSError):
@@ -283,7 +284,7 @@ class Writer:
             self.previous, self.end = (
                 (part.ordinal, part.synced) if whole else (part.head.previous, part.head.end)
             )
-        for given in self._syncing:
+        for given in reversed(self._syncing):  # the last first: whoever reads meanwhile sees no gap
             os.close(given.fd)
             if given.ordinal > self.previous:  # a later head says so too, should the file stay
                 self.sizes.pop(given.ordinal, None)

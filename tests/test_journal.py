@@ -10,36 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quell.engine.journal import Damage, Journal, JournalError, read
-from quell.engine.journal_format import HEAD_SIZE, KINDS, is_behind, number_of, pack_record
+from quell.engine.journal_format import HEAD_SIZE, is_behind, number_of, pack_record
 from quell.engine.service_types import Entry
-
-WALL = 1_700_000_000_000_000
-
-
-def event(number: int, size: int = 40) -> Entry:
-    """An event that was decided at once."""
-    body = b'{"n":%d,"pad":"%s"}' % (number, b"x" * size)
-    return Entry("event", number, number, WALL + number, 1, WALL + number, body, b'{"seq":%d}' % number)
-
-
-def put(journal: Journal, *entries: Entry) -> None:
-    for entry in entries:
-        journal.append(*entry)
-
-
-@st.composite
-def histories(draw: st.DrawFn, most: int = 12) -> list[Entry]:
-    """Entries of every kind with numbers that never decrease."""
-    number, entries = 0, []
-    for _ in range(draw(st.integers(0, most))):
-        kind = draw(st.sampled_from(KINDS))
-        number += kind != "version"
-        seq = number if kind != "decided" else draw(st.integers(0, number))
-        decided = 0 if kind in ("admitted", "version") else number
-        texts = [draw(st.binary(max_size=60)) for _ in range(2)]
-        at = draw(st.integers(-(2**62), 2**62))
-        entries.append(Entry(kind, seq, decided, at, draw(st.integers(0, 2**32 - 1)), WALL, *texts))
-    return entries
+from tests.journal_entries import event, histories, put
 
 
 @settings(max_examples=60, deadline=None)
@@ -102,7 +75,6 @@ def test_a_flipped_byte_is_told_and_nothing_wrong_is_read(
     entries = [event(n) for n in range(1, 9)]
     for entry in entries:
         put(journal, entry)
-        journal.flush()
     journal.close()
     files = sorted(folder.glob("*.qj"))
     assert len(files) > 2
