@@ -13,7 +13,7 @@ import pytest
 
 from quell.engine.cli_keys import keys as command
 from quell.engine.keys import Keys, KeysError, now
-from tests.cli_support import quell
+from tests.cli_support import run as quell
 
 
 def test_a_key_is_shown_once_and_kept_as_a_hash(tmp_path: Path) -> None:
