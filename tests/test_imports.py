@@ -58,6 +58,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.cli_serve": "asyncio",
     "engine.engine": "asyncio",  # decisions that wait for others are futures of the event loop
     "engine.filling": "asyncio",
+    "engine.health": "asyncio",  # looks once a second at what turned
     "engine.http_body": "asyncio",  # a slow body is cancelled
     "engine.http_bulk": "asyncio",
     "engine.http_decide": "asyncio",
@@ -144,6 +145,7 @@ REACH: dict[str, str] = {
     "engine.link": "compile exec",  # and the function that decides
     "engine.live_events": "eval",
     "engine.lock": "os pathlib",
+    "engine.health": "time",  # how long something was wrong
     "engine.logs": "os sys",  # the log is standard error, and NO_COLOR is heeded
     "engine.logs_thin": "time",  # repeated messages are thinned by the clock
     "engine.metrics": "time",  # what was asked lately is answered with what was made
