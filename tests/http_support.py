@@ -1,4 +1,4 @@
-"""What the tests of the HTTP side share: services over small bundles, their application, a client, a server."""
+"""What the tests of the HTTP side share: services over small bundles, an application, a client, a server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -217,8 +218,26 @@ def rest_of(opened: socket.socket) -> bytes:
     return found
 
 
+def send(opened: socket.socket, first: bytes, rest: Iterable[bytes]) -> None:
+    """Send piece by piece."""
+    opened.sendall(first)
+    for piece in rest:
+        opened.sendall(piece)
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something to come true."""
+    end = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+ANY_PORT = Listen(port=0, grace=1.0)
+
+
 @contextlib.contextmanager
-def running(parts: Parts, listen: Listen = Listen(port=0, grace=1.0)) -> Iterator[Running]:
+def running(parts: Parts, listen: Listen = ANY_PORT) -> Iterator[Running]:
     """A real server over parts, as `quell serve` runs it."""
     sockets = bind(listen.host, listen.port)
     up = threading.Event()

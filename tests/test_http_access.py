@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +215,9 @@ def test_a_key_for_events_sets_no_labels(form: Any, tmp_path: Path) -> None:
     broken = event.replace(b"2026-01-01", b"yesterday!")
     answer = asked.post("/v1/decide", content=broken, headers={**json, **ring.headers("decide")})
     assert answer.status_code == 403  # nor does it learn what would be wrong with one
-    many = asked.post("/v1/decide/many", content=b"[" + event + b"]", headers={**json, **ring.headers("decide")})
+    many = asked.post(
+        "/v1/decide/many", content=b"[" + event + b"]", headers={**json, **ring.headers("decide")}
+    )
     assert [(s["kind"], s["status"]) for s in many.json()] == [("wrong-scope", 403)]
     assert parts.service.engine.stepper.seq == 0
     answer = asked.post("/v1/decide", content=event, headers={**json, **ring.headers("admin")})
@@ -258,4 +259,4 @@ def test_who_labels_is_told_by_the_key(tmp_path: Path) -> None:
 
 def test_the_file_of_keys_is_nobody_elses(tmp_path: Path) -> None:
     keyring(tmp_path)
-    assert os.stat(tmp_path / "keys.json").st_mode & 0o777 == 0o600
+    assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from quell.engine.http_bulk import CHUNK
 from quell.engine.http_lines import Lines
 from quell.engine.http_pressure import Limits
-from tests.http_support import LINES, client, lines, message, parts_of, rest_of, running, service
+from tests.http_support import LINES, client, lines, message, parts_of, rest_of, running, send, service, until
 from tests.test_http_decide import Full
 
 JSON = {"Content-Type": "application/json"}
@@ -47,10 +47,15 @@ def test_lines_are_answered_in_order_and_a_bad_one_by_its_number() -> None:
 
 def test_many_chunks_are_one_order() -> None:
     events = [message(n, author="one") for n in range(1, CHUNK * 2 + 20)]
-    for answer in (client().post(MANY, json=events), client().post(STREAM, content=lines(*events), headers=LINES)):
-        said = answer.json() if answer.headers["content-type"] == "application/json" else [
-            json.loads(line) for line in answer.text.splitlines()
-        ]
+    for answer in (
+        client().post(MANY, json=events),
+        client().post(STREAM, content=lines(*events), headers=LINES),
+    ):
+        said = (
+            answer.json()
+            if answer.headers["content-type"] == "application/json"
+            else [json.loads(line) for line in answer.text.splitlines()]
+        )
         assert [s["seq"] for s in said] == list(range(1, len(events) + 1))
         assert [s["id"] for s in said] == [e["id"] for e in events]
 
@@ -87,7 +92,9 @@ def test_elements_that_are_no_events_are_each_refused() -> None:
 
 def test_a_line_that_is_too_long_ends_nothing() -> None:
     long = lines(message(content="y" * (1 << 20)))
-    answer = client().post(STREAM, content=lines(message()) + long + b"\n\n  \n" + lines(message(2)), headers=LINES)
+    answer = client().post(
+        STREAM, content=lines(message()) + long + b"\n\n  \n" + lines(message(2)), headers=LINES
+    )
     said = [json.loads(line) for line in answer.text.splitlines()]
     assert [s.get("kind") for s in said] == [None, "too-large", None]
     assert (said[1]["line"], said[1]["status"]) == (2, 413)
@@ -190,10 +197,8 @@ def test_a_client_that_reads_nothing_is_read_from_no_more() -> None:
     with running(parts) as server, server.connect() as opened:
         opened.sendall(HEAD)
         opened.settimeout(0.5)
-        sent = 0
         with pytest.raises(TimeoutError):
-            while sent < 400 << 20:
-                sent += opened.send(chunk(event * 100))
+            send(opened, b"", (chunk(event * 100) for _ in range(8_000)))
         seq = parts.service.engine.stepper.seq
         time.sleep(0.1)
         assert parts.service.engine.stepper.seq == seq  # it stands still
@@ -221,11 +226,3 @@ def test_a_stream_under_way_is_ended_when_the_service_ends() -> None:
         said += rest_of(opened)
         assert b'"kind":"closing"' in said
         assert said.endswith(b"0\r\n\r\n")
-
-
-def until(true: Any) -> None:
-    """Wait for something to come true."""
-    end = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.005)

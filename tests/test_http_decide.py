@@ -106,7 +106,9 @@ def test_headers_are_held_to_their_rules(headers: dict[str, str], status: int, k
     assert parts.service.engine.stepper.seq == 0
 
 
-@pytest.mark.parametrize("name", ["Content-Type", "Host", "Content-Length", "Authorization", "Quell-Deadline-Ms"])
+@pytest.mark.parametrize(
+    "name", ["Content-Type", "Host", "Content-Length", "Authorization", "Quell-Deadline-Ms"]
+)
 def test_a_header_that_stands_there_twice_is_refused(name: str) -> None:
     headers = [("Content-Type", "application/json"), ("Host", "localhost"), (name, "5"), (name, "6")]
     answer = client().post("/v1/decide", content=b"{}", headers=headers)

@@ -1,5 +1,5 @@
-"""A real server and clients that mean it ill: heads that never end, bodies that break off, two ways to read one
-request, paths that lead elsewhere."""
+"""A real server and clients that mean it ill: heads that never end, bodies that break off, requests that can
+be read in two ways, paths that lead elsewhere."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from quell.engine import http_server
+from quell.engine import http_guard, http_server
 from quell.engine.http_server import ListenError, bind, check_tls, is_local
 from quell.engine.service_settings import Listen
-from tests.http_support import Running, message, parts_of, rest_of, running
-from tests.test_http_bulk import until
+from tests.http_support import Running, message, parts_of, rest_of, running, send, until
 
 EVENT = json.dumps(message()).encode()
 GOOD = b"POST /v1/decide HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -53,7 +52,9 @@ def test_requests_in_one_piece_are_answered_in_order(server: Running) -> None:
     one = GOOD + b"Content-Length: %d\r\n\r\n" % len(EVENT) + EVENT
     said = server.ask(one * 20 + with_length(EVENT))
     assert said.count(b"HTTP/1.1 200") == 21
-    assert [int(part.split(b",")[0]) for part in said.split(b'"seq":')[1:]] == list(range(before + 1, before + 22))
+    assert [int(part.split(b",")[0]) for part in said.split(b'"seq":')[1:]] == list(
+        range(before + 1, before + 22)
+    )
 
 
 def test_a_body_that_comes_byte_by_byte(server: Running) -> None:
@@ -66,11 +67,15 @@ def test_a_body_that_comes_byte_by_byte(server: Running) -> None:
 
 def test_a_body_in_chunks(server: Running) -> None:
     chunks = b"".join(b"%x\r\n%s\r\n" % (1, EVENT[n : n + 1]) for n in range(len(EVENT)))
-    said = server.ask(GOOD + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n" + chunks + b"0\r\n\r\n")
+    said = server.ask(
+        GOOD + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n" + chunks + b"0\r\n\r\n"
+    )
     assert b"HTTP/1.1 200" in said
 
 
-@pytest.mark.parametrize("whole", [with_length(EVENT), GOOD + b"Transfer-Encoding: chunked\r\n\r\n40\r\n" + EVENT])
+@pytest.mark.parametrize(
+    "whole", [with_length(EVENT), GOOD + b"Transfer-Encoding: chunked\r\n\r\n40\r\n" + EVENT]
+)
 def test_a_body_that_breaks_off_is_not_decided(server: Running, whole: bytes) -> None:
     before = seq(server)
     with server.connect() as opened:
@@ -88,7 +93,8 @@ def test_a_body_that_is_longer_than_it_says_is_read_to_its_length(server: Runnin
 
 
 SMUGGLED = {
-    "both lengths": GOOD + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v1/status HTTP/1.1\r\n\r\n",
+    "both lengths": GOOD
+    + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v1/status HTTP/1.1\r\n\r\n",
     "two lengths": GOOD + b"Content-Length: 2\r\nContent-Length: 20\r\n\r\n{}",
     "a list of lengths": GOOD + b"Content-Length: 2, 2\r\n\r\n{}",
     "a signed length": GOOD + b"Content-Length: +2\r\n\r\n{}",
@@ -103,7 +109,8 @@ SMUGGLED = {
     "a bare carriage return": GOOD + b"X: a\rContent-Length: 2\r\n\r\n{}",
     "a zero byte in a header": GOOD + b"X: a\0b\r\nContent-Length: 2\r\n\r\n{}",
     "a chunk of a wrong size": GOOD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
-    "a chunk of a vast size": GOOD + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n{}\r\n0\r\n\r\n",
+    "a chunk of a vast size": GOOD
+    + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n{}\r\n0\r\n\r\n",
     "two hosts": GOOD + b"Host: evil.example\r\nContent-Length: 2\r\n\r\n{}",
     "no host": b"GET /v1/status HTTP/1.1\r\n\r\n",
     "no version": b"GET /v1/status\r\n\r\n",
@@ -127,7 +134,7 @@ def test_what_can_be_read_in_two_ways_is_not_read(server: Running, name: str) ->
         opened.shutdown(socket.SHUT_WR)
         said = rest_of(opened)
     assert b" 200 " not in said, said
-    assert said.count(b"HTTP/1.1") <= 1
+    assert said.count(b"\r\ncontent-type:") <= 1
     assert b"Traceback" not in said
     if said:
         assert said.split(b" ")[1][:1] == b"4", said
@@ -168,12 +175,16 @@ def test_paths_lead_nowhere_else(server: Running, path: bytes) -> None:
 
 
 def test_a_path_that_is_spelt_in_escapes_is_the_path_and_takes_its_key(server: Running) -> None:
-    said = server.ask(with_length(EVENT).replace(b"/v1/decide", b"/v1/%64ecide", 1).replace(b"localhost", b"evil"))
+    said = server.ask(
+        with_length(EVENT).replace(b"/v1/decide", b"/v1/%64ecide", 1).replace(b"localhost", b"evil")
+    )
     assert b"403" in said.split(b"\r\n")[0]
 
 
 def test_another_host_in_the_address_is_no_way_round_the_host(server: Running) -> None:
-    said = server.ask(b"GET http://localhost/v1/status HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+    said = server.ask(
+        b"GET http://localhost/v1/status HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+    )
     assert b"403" in said.split(b"\r\n")[0]
 
 
@@ -184,18 +195,14 @@ def test_many_headers_are_too_many(server: Running) -> None:
 
 
 def test_headers_without_end_are_cut_off(server: Running) -> None:
-    with server.connect() as opened, pytest.raises(OSError):  # noqa: PT011  # reset, broken or timed out
-        opened.sendall(GOOD)
-        for n in range(200_000):
-            opened.sendall(b"X-%d: %s\r\n" % (n, b"y" * 1000))
+    with server.connect() as opened, pytest.raises(ConnectionError):
+        send(opened, GOOD, (b"X-%d: %s\r\n" % (n, b"y" * 1000) for n in range(200_000)))
     still_serves(server)
 
 
 def test_one_header_without_end_is_cut_off(server: Running) -> None:
-    with server.connect() as opened, pytest.raises(OSError):  # noqa: PT011
-        opened.sendall(GOOD + b"X: ")
-        for _ in range(20_000):
-            opened.sendall(b"y" * 10_000)
+    with server.connect() as opened, pytest.raises(ConnectionError):
+        send(opened, GOOD + b"X: ", (b"y" * 10_000 for _ in range(20_000)))
     still_serves(server)
 
 
@@ -213,13 +220,19 @@ def test_a_body_in_chunks_without_end_is_refused_when_it_is_too_long(server: Run
 
 
 def test_a_bomb_is_not_unpacked(server: Running) -> None:
-    said = server.ask(with_length(b"\x1f\x8b\x08" + b"0" * 100).replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n", 1))
+    said = server.ask(
+        with_length(b"\x1f\x8b\x08" + b"0" * 100).replace(
+            b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n", 1
+        )
+    )
     assert b"HTTP/1.1 415" in said
 
 
 def test_a_client_that_waits_for_leave_to_go_on_gets_it(server: Running) -> None:
     with server.connect() as opened:
-        opened.sendall(GOOD + b"Content-Length: %d\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n" % len(EVENT))
+        opened.sendall(
+            GOOD + b"Content-Length: %d\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n" % len(EVENT)
+        )
         assert opened.recv(100).startswith(b"HTTP/1.1 100")
         opened.sendall(EVENT)
         assert b"HTTP/1.1 200" in rest_of(opened)
@@ -231,7 +244,7 @@ def test_a_client_that_must_not_go_on_is_told_at_once(server: Running) -> None:
 
 
 def test_a_head_that_comes_too_slowly_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_server, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(http_guard, "HEAD_SECONDS", 0.2)
     monkeypatch.setattr(http_server, "LOOK", 0.05)
     with running(parts_of()) as server:
         silent, half, second = server.connect(), server.connect(), server.connect()
@@ -254,7 +267,9 @@ def test_no_more_connections_than_allowed() -> None:
             assert b"200" in opened.recv(1000)
         assert b"503" in server.ask(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         kept.pop().close()
-        until(lambda: b" 200 " in server.ask(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+        until(
+            lambda: b" 200 " in server.ask(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        )
         for opened in kept:
             opened.close()
 
@@ -280,7 +295,7 @@ def test_what_is_under_way_is_answered_when_the_server_ends() -> None:
         assert b"HTTP/1.1 200" in rest_of(opened)
         assert rest_of(idle) == b""
         idle.close()
-        with pytest.raises(OSError):  # noqa: PT011  # nobody listens any more
+        with pytest.raises(ConnectionError):  # nobody listens any more
             server.connect().close()
 
 

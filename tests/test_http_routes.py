@@ -32,7 +32,14 @@ def test_labels_are_set_by_hand_and_shown_with_their_reasons() -> None:
     asked = client()
     said = asked.post(
         "/v1/labels",
-        json={"action": "set", "entity": "User", "id": "a/b", "label": "spammer", "for": "30d", "why": "seen"},
+        json={
+            "action": "set",
+            "entity": "User",
+            "id": "a/b",
+            "label": "spammer",
+            "for": "30d",
+            "why": "seen",
+        },
     )
     assert said.status_code == 200
     assert (said.json()["by"], said.json()["on"]) == ("local", True)
@@ -117,7 +124,12 @@ def test_past_decisions_are_found_by_number() -> None:
 def test_versions_are_listed_reloaded_and_put_back() -> None:
     asked = client()
     assert asked.get("/v1/versions").json()["versions"][0]["digest"] == "abc"
-    assert asked.post("/v1/reload").json() == {"result": "unchanged", "at": 1, "by": "local", "why": "asked for"}
+    assert asked.post("/v1/reload").json() == {
+        "result": "unchanged",
+        "at": 1,
+        "by": "local",
+        "why": "asked for",
+    }
     assert asked.post("/v1/versions/1/put-back").json()["version"]["number"] == 1
     assert asked.post("/v1/versions/0/put-back").status_code == 404
 

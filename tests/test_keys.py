@@ -187,9 +187,7 @@ def test_the_command_makes_lists_and_revokes(tmp_path: Path) -> None:
         (["revoke", "nobody"], 3, "there is no key `nobody`"),
     ],
 )
-def test_the_command_says_what_is_wrong(
-    arguments: list[str], status: int, told: str, tmp_path: Path
-) -> None:
+def test_the_command_says_what_is_wrong(arguments: list[str], status: int, told: str, tmp_path: Path) -> None:
     ended = quell("keys", *arguments, "--data", str(tmp_path))
     assert ended.exit_code == status
     assert told in ended.stderr

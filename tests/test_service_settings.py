@@ -105,7 +105,11 @@ def test_events_may_be_dated_at_will() -> None:
         ("port = 1", "service.toml has no section [port]", "it has [listen], "),
         ("listen = 3", "service.toml has no section [listen]", ""),
         ('[listen]\nhots = "x"', "[listen] has no setting `hots`", "did you mean `host`?"),
-        ("[listen]\nport = 70000", "`port` in [listen] must be a whole number from 0 to 65,535", "port = 8600"),
+        (
+            "[listen]\nport = 70000",
+            "`port` in [listen] must be a whole number from 0 to 65,535",
+            "port = 8600",
+        ),
         ("[listen]\nport = true", "`port` in [listen] must be a whole number", ""),
         ('[listen]\nport = "80"', "`port` in [listen] must be a whole number", ""),
         ('[listen]\nhost = ""', "`host` in [listen] must be text", '"127.0.0.1"'),
@@ -150,7 +154,14 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "bytes_"),
-    [("1B", 1), ("1.5kB", 1_500), ("10GB", 10**10), ("2 MiB", 2 << 20), ("1gib", 1 << 30), ("0.5TiB", 1 << 39)],
+    [
+        ("1B", 1),
+        ("1.5kB", 1_500),
+        ("10GB", 10**10),
+        ("2 MiB", 2 << 20),
+        ("1gib", 1 << 30),
+        ("0.5TiB", 1 << 39),
+    ],
 )
 def test_sizes(text: str, bytes_: int) -> None:
     assert size(text) == bytes_
@@ -177,7 +188,9 @@ def test_no_value_is_more_than_wrong(value: object) -> None:
             st.integers(),
             st.dictionaries(
                 st.sampled_from(["port", "host", "lag", "body", "level", "ahead", "durability", "y"]),
-                st.one_of(st.text(max_size=5), st.integers(), st.booleans(), st.floats(), st.lists(st.none())),
+                st.one_of(
+                    st.text(max_size=5), st.integers(), st.booleans(), st.floats(), st.lists(st.none())
+                ),
                 max_size=4,
             ),
         ),
