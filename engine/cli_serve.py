@@ -14,8 +14,9 @@ from quell.engine.cli_output import count, say
 if TYPE_CHECKING:
     from quell.engine.http_run import Door
     from quell.engine.keys import Keys
-    from quell.engine.service import Service
+    from quell.engine.logs import Logs
     from quell.engine.service_settings import ServiceSettings
+    from quell.engine.serving import Serving, Setup
 
 
 class Refused(Unreadable):
@@ -42,6 +43,7 @@ class Refused(Unreadable):
     help="When an answer may be given: once it is on disk, once the operating system has it, or before.",
 )
 @click.option("--json-log", is_flag=True, help="Log lines as JSON.")
+@click.option("--check-only", is_flag=True, help="Check the policies and run their tests as a reload does.")
 def serve(
     policies: str,
     data: str,
@@ -50,6 +52,7 @@ def serve(
     config: str | None,
     durability: Any,
     json_log: bool,
+    check_only: bool,
 ) -> int:
     """Decide events over HTTP, reload policies when they change, and keep a journal.
 
@@ -63,9 +66,20 @@ def serve(
       curl -s localhost:8600/v1/decide -H 'Content-Type: application/json' -d '{"type": …}'
     """
     settings = _settings(data, config, host, port, durability, json_log)
+    if check_only:
+        from quell.engine.cli_versions import check_only as check
+
+        _setup(data, settings)
+        return check(policies)
     keys = _keys(data)
-    door = _door(settings, keys, data)
-    return _run(policies, data, settings, door)
+    logs = _logs(settings)
+    return _run(policies, data, settings, _door(settings, keys, data), logs)
+
+
+def _logs(settings: ServiceSettings) -> Logs:
+    from quell.engine.logs import Logs
+
+    return Logs(settings.log)
 
 
 def _settings(
@@ -117,42 +131,99 @@ def _door(settings: ServiceSettings, keys: Keys, data: str) -> Door:
         raise Unreadable(error.message, error.hint or None) from error
 
 
-def _run(policies: str, data: str, settings: ServiceSettings, door: Door) -> int:
+def _setup(data: str, settings: ServiceSettings) -> Setup:
+    """How the service is to be kept. Everything wrong with its sinks is told at once."""
+    import os
+
+    from quell.engine.serving import Setup
+    from quell.engine.sinks import open_sinks, read_sinks
+
+    wrong: list[tuple[str, str | None]] = []
+    read = read_sinks(settings.sinks, lambda what, hint: wrong.append((what, hint)))
+    sinks = open_sinks(read, lambda what, hint: wrong.append((what, hint)), os.environ, Path(data))
+    for what, hint in wrong[:-1]:
+        say_error(what, hint)
+    if wrong:
+        raise Unreadable(*wrong[-1])
+    journal, snapshots, events = settings.journal, settings.snapshots, settings.events
+    return Setup(
+        durability=journal.durability,
+        segment_bytes=journal.segment,
+        keep_age=journal.keep_age,
+        keep_bytes=journal.keep_bytes,
+        snapshots_every=snapshots.every,
+        snapshots_kept=snapshots.keep,
+        ahead=events.ahead,
+        deadline=events.deadline,
+        in_flight=events.in_flight,
+        sinks=sinks,
+    )
+
+
+def _run(policies: str, data: str, settings: ServiceSettings, door: Door, logs: Logs) -> int:
     import asyncio
 
     import uvloop
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(policies, settings, door))
+    setup = _setup(data, settings)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(policies, data, setup, settings, door))
+    except _failures() as error:
+        for finding in getattr(error, "findings", ()):
+            where = f"{finding.file}:{finding.line}: " if finding.file else ""
+            say_error(where + finding.message, finding.hint or None)
+        message = getattr(error, "message", None) or str(error)
+        raise Unreadable(message, getattr(error, "hint", None) or None) from error
+    finally:
+        logs.close()
     return OK
 
 
-async def _serve(policies: str, settings: ServiceSettings, door: Door) -> None:
-    from quell.engine.cli_bundle import engine
-    from quell.engine.http_parts import Parts
-    from quell.engine.http_pressure import Pressure
+def _failures() -> tuple[type[Exception], ...]:
+    """What may be wrong with a data folder, or with policies that nothing is there to stand in for."""
+    from quell.engine.journal import JournalError
+    from quell.engine.lock import LockError
+    from quell.engine.outbox_types import OutboxError
+    from quell.engine.reload_history import HistoryError
+    from quell.engine.reload_start import StartError
+    from quell.engine.remake import RemakeError
+
+    return JournalError, LockError, OutboxError, HistoryError, StartError, RemakeError
+
+
+async def _serve(policies: str, data: str, setup: Setup, settings: ServiceSettings, door: Door) -> None:
+    from dataclasses import replace
+
+    from quell.engine.health import Health
     from quell.engine.http_run import run
-    from quell.engine.service import Service
+    from quell.engine.serving import serving
+    from quell.engine.serving_parts import parts_of
 
-    service = Service(
-        engine(policies),
-        deadline=settings.events.deadline,
-        in_flight=settings.events.in_flight,
-        ahead=settings.events.ahead,
-    )
-    service.start()
-    parts = Parts(service, door.access, Pressure(settings.limits))
-    try:
-        await run(parts, door, lambda: _say_started(service, door))
-    finally:
-        await service.close()
+    health = Health()
+    async with serving(policies, data, replace(setup, tell=health.reloaded)) as running:
+        parts = parts_of(running, door.access, settings.limits, health.metrics.text)
+        health.follow(running, parts.figures)
+        try:
+            await run(
+                parts,
+                door,
+                lambda: _say_started(running, door),
+                lambda: running.reloader.reload("signal", "asked for"),
+            )
+        finally:
+            health.close()
 
 
-def _say_started(service: Service, door: Door) -> None:
-    symbols = service.bundle.analysis.symbols
-    name = service.bundle.analysis.files.name
+def _say_started(running: Serving, door: Door) -> None:
+    service, restart = running.service, running.restart
+    symbols, name = service.bundle.analysis.symbols, service.bundle.analysis.files.name
+    for warning in running.started.warnings:
+        say_error(warning)
     say(f"serving {name}, version {service.number}: {count(len(symbols.rules), 'rule')}")
+    if restart.snapshot or restart.made:
+        say(f"went on from number {service.engine.stepper.seq:,}, {restart.made:,} of them made again")
     for address in door.addresses:
-        say(f"listening at {address}, API at {address}/docs")
+        say(f"listening at {address}: the page is there, the API at {address}/docs")
     if door.access.open:
         say("no keys: open to this machine's programs")

@@ -5,6 +5,7 @@ import { make, one, prose, set, visible } from "/docs/http_docs_dom.js";
 const KEPT = "quell-key";
 const PATIENCE = 30_000;
 const LONGEST = 200_000;
+const EXAMPLE_TIME = "2026-01-01T12:00:00Z"; // an event is tried as of now, as others are
 const told = one("#told");
 const box = one("#key-value");
 let key = "";
@@ -103,7 +104,8 @@ function input(id, parameter) {
 function bodyOf(id, content) {
   const [type, said] = Object.entries(content)[0];
   const given = said.examples ? Object.entries(said.examples).map(([name, { value }]) => [name, value]) : [["", said.example]];
-  const text = (value) => (typeof value === "string" ? value : value === undefined ? "{}" : JSON.stringify(value, null, 2));
+  const now = `${new Date().toISOString().slice(0, 19)}Z`;
+  const text = (value) => (typeof value === "string" ? value : value === undefined ? "{}" : JSON.stringify(value, null, 2)).replaceAll(EXAMPLE_TIME, now);
   const field = set(make("textarea", "", text(given[0]?.[1])), { id: `${id}-body`, spellcheck: "false", "aria-label": "Body" });
   const shown = [make("h3", "", `Body (${type})`)];
   if (given.length > 1) {

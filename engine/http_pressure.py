@@ -98,7 +98,7 @@ class Pressure:
             self._late_since, self._overloaded = None, False
             return
         if self._late_since is None:
-            self._late_since = now - late
+            self._late_since = now  # not before: one long moment is no overload
         self._overloaded = now - self._late_since >= self.limits.patience
 
     # ------------------------------------------------------- slow clients

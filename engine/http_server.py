@@ -31,7 +31,8 @@ FILES_LEFT = 256
 KEEP_ALIVE = 75
 """Seconds that an idle connection stays open."""
 BACKLOG = 2048
-_LOOK = 1.0
+LOOK = 1.0
+"""Seconds between two looks at connections."""
 _log = logging.getLogger("quell.http")
 
 
@@ -183,7 +184,7 @@ async def _watch(server: uvicorn.Server) -> None:
     """Close connections whose next request does not come to the end of its head."""
     loop = asyncio.get_running_loop()
     while True:
-        await asyncio.sleep(_LOOK)
+        await asyncio.sleep(LOOK)
         now = loop.time()
         for connection in list(server.server_state.connections):
             if isinstance(connection, Guarded):

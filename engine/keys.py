@@ -197,21 +197,25 @@ class Keys:
             return _File(), None
         except OSError as error:
             raise KeysError(f"`{self.file}` cannot be read: {_reason(error)}") from error
-        with os.fdopen(handle, "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise KeysError(f"`{self.file}` is no plain file")
-            if found.st_mode & 0o022:
-                raise KeysError(
-                    f"`{self.file}` may be written by others, who could add keys", f"chmod 600 {self.file}"
-                )
-            if found.st_size > MAX_FILE:
-                raise KeysError(f"`{self.file}` is larger than {MAX_FILE >> 20} MB")
-            try:
-                data = file.read(MAX_FILE + 1)
-            except OSError as error:
-                raise KeysError(f"`{self.file}` cannot be read: {_reason(error)}") from error
+        try:
+            found = os.fstat(handle)
+            self._check(found)
+            data = os.read(handle, MAX_FILE + 1)
+        except OSError as error:
+            raise KeysError(f"`{self.file}` cannot be read: {_reason(error)}") from error
+        finally:
+            os.close(handle)
         return _checked(data, self.file), (found.st_mtime_ns, found.st_ino, found.st_size)
+
+    def _check(self, found: os.stat_result) -> None:
+        """Raises KeysError for a file that is none, or cannot be believed."""
+        if not stat.S_ISREG(found.st_mode):
+            raise KeysError(f"`{self.file}` is no plain file")
+        if found.st_mode & 0o022:
+            why = "may be written by others, who could add keys"
+            raise KeysError(f"`{self.file}` {why}", f"chmod 600 {self.file}")
+        if found.st_size > MAX_FILE:
+            raise KeysError(f"`{self.file}` is larger than {MAX_FILE >> 20} MB")
 
     def _write(self, said: _File) -> None:
         """Put the keys into the file, whole or not at all, for nobody else to read."""

@@ -86,6 +86,8 @@ class Tally:
     def __init__(self) -> None:
         self.verdicts: Counter[Labels] = Counter()
         self.refusals: Counter[Labels] = Counter()
+        self.defects: dict[str, str] = {}
+        """What was said last of a decision that failed inside Quell, by event type."""
         self.acts: Counter[Labels] = Counter()
         self.hits: Counter[Labels] = Counter()
         self.changes: Counter[Labels] = Counter()
@@ -120,6 +122,8 @@ class Tally:
             self.acts[reply.action,] += 1
         elif isinstance(reply, Refused):
             self.refusals[reply.event or "", reply.kind] += 1
+            if reply.kind == "internal":
+                self.defects[reply.event or ""] = reply.message
 
     def _rules(self, reply: Decision) -> None:
         hits = self.hits
@@ -159,6 +163,8 @@ class Tally:
         _prune(self.problems, lambda k: k in names.fields)
         for gone in set(self.took) - names.events:
             del self.took[gone]
+        for gone in set(self.defects) - names.events - {""}:
+            del self.defects[gone]
 
 
 def _prune(counts: Counter[Labels], stays: Callable[[Labels], bool]) -> None:

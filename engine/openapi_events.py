@@ -18,8 +18,8 @@ _NUMBER_OF_TIME = "a number since 1970: seconds, milliseconds or microseconds, t
 _SCALARS: dict[str, tuple[Json, Any]] = {
     "bool": ({"type": "boolean"}, False),
     "number": ({"type": "number"}, 1),
-    "text": ({"type": ["string", "integer"]}, "text"),
-    "entity": ({"type": ["string", "integer"], "minLength": 1}, "1"),
+    "text": ({"type": ["string", "integer"]}, ""),
+    "entity": ({"type": ["string", "integer"], "minLength": 1}, ""),
     "time": (
         {
             "anyOf": [
@@ -127,7 +127,9 @@ def _of(kind: Type, declared: Field) -> tuple[Json, Any]:
         return {"enum": list(kind.values)}, kind.values[0] if kind.values else ""
     schema, example = _SCALARS[kind.kind]
     if kind.kind == "text":
-        example = _EXAMPLES.get(declared.name, example)
+        example = _EXAMPLES.get(declared.name, f"{declared.name}-1")
+    elif kind.kind == "entity":
+        example = f"{kind.name.lower()}-1"
     return dict(schema), example
 
 

@@ -77,10 +77,11 @@ class JournalSettings(msgspec.Struct, frozen=True):
 
 
 class SnapshotSettings(msgspec.Struct, frozen=True):
-    """Snapshots: after how many entries of the journal, and how many are kept."""
+    """Snapshots: after how many entries of the journal (None: as often as a restart stays quick), and how many
+    are kept."""
 
-    every: int = 100_000
-    keep: int = 3
+    every: int | None = None
+    keep: int = 5
 
 
 class EventSettings(msgspec.Struct, frozen=True):

@@ -36,6 +36,7 @@ from quell.engine.checkpoint import (
 )
 from quell.engine.children import ChildError, run_module
 from quell.engine.decision import Decision
+from quell.engine.engine import IN_FLIGHT
 from quell.engine.filling import Filling
 from quell.engine.journal import SEGMENT_BYTES, Durability, Journal, read
 from quell.engine.lock import held
@@ -76,6 +77,7 @@ class Setup:
     snapshots_kept: int = KEEP
     ahead: float | None = AHEAD
     deadline: float | None = None
+    in_flight: int = IN_FLIGHT
     sinks: Mapping[str, Sink] = field(default_factory=dict)
     functions: Mapping[str, Callable[..., Any]] | None = None
     environ: Mapping[str, str] | None = None
@@ -245,6 +247,7 @@ def _recovered(data: Data, journal: Journal, started: Started, setup: Setup) -> 
         functions=setup.functions,
         environ=setup.environ,
         deadline=setup.deadline,
+        in_flight=setup.in_flight,
         ahead=setup.ahead,
     )
     for waiting, reply in left:

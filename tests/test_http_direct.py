@@ -1,4 +1,4 @@
-"""The short way of a decision gives what the ordinary way gives, and leaves to that whatever is not ordinary."""
+"""The short way of a decision gives what the ordinary way gives, and leaves the unusual to that."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from quell.engine.http_access import Access
 from quell.engine.http_app import App, make_app
@@ -25,7 +26,7 @@ from tests.bundles import engine
 POLICY = """
 entity User labels "spammer"
 
-event post
+event post from "post"
   at time = $.at
   id text = $.id
   user User = $.user
@@ -108,7 +109,8 @@ def served(
             await service.close()
             journal.close()
 
-    asyncio.run(run())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as `quell serve` does
+        runner.run(run())
 
 
 def _count_ordinary(app: App, ways: list[str]) -> None:

@@ -53,11 +53,12 @@ PURE = ("importlib.resources", "importlib.metadata", "urllib.parse")
 # The modules that may reach network, processes or threads, each with all that it reaches of them. The
 # client of remote models does, and nothing else.
 REACH_NETWORK: dict[str, str] = {
-    "engine.cli_serve": "asyncio",
     "engine.asking": "asyncio",  # a loop of its own, for what decides one event after another
     "engine.children": "asyncio",
+    "engine.cli_serve": "asyncio",
     "engine.engine": "asyncio",  # decisions that wait for others are futures of the event loop
     "engine.filling": "asyncio",
+    "engine.health": "asyncio",  # looks once a second at what turned
     "engine.http_body": "asyncio",  # a slow body is cancelled
     "engine.http_bulk": "asyncio",
     "engine.http_decide": "asyncio",
@@ -85,11 +86,9 @@ REACH_NETWORK: dict[str, str] = {
     "engine.reload_start": "asyncio",
     "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
     "engine.serving": "asyncio",
+    "engine.serving_parts": "asyncio",
     "engine.sink_file": "asyncio",
     "engine.sink_webhook": "asyncio socket ssl",  # looks names up, and connects to what it found
-    "engine.metrics_process": "asyncio",  # how late the event loop is
-    "engine.pending": "asyncio",  # and so is what each of them waits for
-    "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
     "engine.snapshots": "asyncio",
     "engine.tracing": "asyncio",  # what waits is put on its span once it is made
     "engine.watch": "asyncio",  # told of changes while events go on
@@ -118,19 +117,18 @@ REACH: dict[str, str] = {
     "engine.cli_group": "io os pathlib sys",  # pipes, interrupts and defects end in one line
     "engine.cli_init": "pathlib",
     "engine.cli_keys": "pathlib",
-    "engine.cli_serve": "pathlib",
     "engine.cli_output": "sys time",  # progress for what takes longer than a second
+    "engine.cli_serve": "os pathlib",
     "engine.cli_state": "pathlib",
+    "engine.cli_versions": "pathlib",
     "engine.compile": "eval",  # a leaf's reader is generated
     "engine.engine": "pathlib",  # opens a bundle for a service
-    "engine.service": "time",  # says how long it took, and what is dated too far ahead
-    "engine.service_settings": "pathlib",  # reads service.toml
-    "engine.stepper": "pathlib",  # opens a bundle for a service
     "engine.event_code": "compile exec",  # the decoder of an event type is generated
     "engine.event_match": "eval",  # so is what tells event types apart
     "engine.explain_past": "pathlib sys",
     "engine.fill": "pathlib sys time",
     "engine.filling": "os sys",
+    "engine.health": "time",  # how long something was wrong
     "engine.http_change": "time",  # a label by hand is of now, unless it says otherwise
     "engine.http_run": "signal",
     "engine.interrupts": "signal",  # cleaning up is not cut short
@@ -167,12 +165,12 @@ REACH: dict[str, str] = {
     "engine.reload_freeze": "os pathlib shutil time",  # copies it
     "engine.reload_history": "os pathlib",
     "engine.reload_process": "pathlib signal sys",  # runs the same Python
-    "engine.cli_versions": "pathlib",
     "engine.reload_requests": "os pathlib time",  # what other processes ask of the server
     "engine.reload_settle": "pathlib time",  # how long it has been quiet
     "engine.reload_start": "pathlib time",
     "engine.remake": "pathlib",
     "engine.service": "time",  # says how long it took, and what is dated too far ahead
+    "engine.service_settings": "pathlib",  # reads service.toml
     "engine.serving": "pathlib time",
     "engine.sink_file": "os pathlib",  # appends to the operator's file
     "engine.sink_webhook": "time",  # signatures hold the time

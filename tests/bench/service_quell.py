@@ -1,5 +1,7 @@
-"""A Quell service as `quell serve` runs it, for the benchmark: `python -m tests.bench.service_quell POLICIES DATA
-DURABILITY PORT`. Whoever starts it makes the policies and the keys."""
+"""A Quell service as `quell serve` runs it, for the benchmark.
+
+`python -m tests.bench.service_quell POLICIES DATA DURABILITY PORT`; whoever starts it makes policies and keys.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,9 @@ from pathlib import Path
 import uvloop
 
 from quell.engine.http_access import Access
-from quell.engine.http_app import make_app
 from quell.engine.http_parts import Parts
 from quell.engine.http_pressure import Limits, Pressure
-from quell.engine.http_run import run
-from quell.engine.http_run import Door
+from quell.engine.http_run import Door, run
 from quell.engine.http_server import bind
 from quell.engine.keys import Keys
 from quell.engine.live import Live
@@ -40,4 +40,6 @@ async def serve(policies: str, data: str, durability: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.Runner(loop_factory=uvloop.new_event_loop).run(serve(*sys.argv[1:4], int(sys.argv[4])))
+    asyncio.Runner(loop_factory=uvloop.new_event_loop).run(
+        serve(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    )
