@@ -132,6 +132,7 @@ REACH: dict[str, str] = {
     "engine.http_change": "time",  # a label by hand is of now, unless it says otherwise
     "engine.http_run": "signal",
     "engine.interrupts": "signal",  # cleaning up is not cut short
+    "engine.cli_journal": "pathlib",
     "engine.journal": "pathlib",
     "engine.journal_chain": "pathlib",
     "engine.journal_format": "os pathlib",
@@ -141,8 +142,10 @@ REACH: dict[str, str] = {
     "engine.journal_packed": "pathlib",
     "engine.journal_read": "pathlib",
     "engine.journal_records": "os pathlib",
+    "engine.journal_stats": "pathlib",
     "engine.journal_sync": "time",
-    "engine.journal_writer": "os pathlib",
+    "engine.journal_verify": "pathlib",
+    "engine.journal_writer": "os pathlib time",
     "engine.keys": "os pathlib time",  # keys are in a file, and expire
     "engine.link": "compile exec",  # and the function that decides
     "engine.live_events": "eval",
