@@ -128,6 +128,11 @@ def snapshots(data: Data) -> list[Snapshot]:
     return sorted(found, key=lambda s: s.number, reverse=True)
 
 
+def oldest(data: Data) -> Snapshot | None:
+    """The oldest snapshot that is left."""
+    return min(snapshots(data), key=lambda s: s.number, default=None)
+
+
 def checkpoint_of(data: Data, number: int, version: int) -> Path:
     """The file of the snapshot of a number, made while a version decides."""
     return data.states / f"state-{number:019d}-v{version}.quell"
