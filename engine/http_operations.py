@@ -126,7 +126,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "labels",
         "GET",
-        "/v1/labels/{entity}/{id:path}",
+        "/v1/labels/{entity}/{id:any}",
         "read",
         "The labels of an entity, with their reasons",
         labels,
@@ -137,7 +137,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         answer=LabelsOf,
         group="labels",
-        errors=(422,),
+        errors=(404, 422),
     ),
     Operation(
         "label",

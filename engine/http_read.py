@@ -139,7 +139,8 @@ async def labels(call: Call) -> LabelsOf:
     try:
         return LabelsOf(entity, id, call.parts.service.labels_of(entity, id, at))
     except LabelError as error:
-        raise refuse("bad-label", str(error)) from None
+        known = entity in call.parts.service.bundle.analysis.symbols.entities
+        raise refuse("bad-label" if known else "not-found", str(error), hint="") from None
 
 
 def info_of(found: PolicyList) -> ListInfo:

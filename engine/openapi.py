@@ -57,8 +57,13 @@ def describe(rows: Sequence[Operation], bundle: Build, open: bool) -> Json:
     schemas, components = msgspec.json.schema_components([*types, ProblemDetails], ref_template=_REF)
     known = dict(zip(map(repr, types), schemas, strict=False))
     paths: dict[str, Json] = {}
+    entities = list(analysis.symbols.entities)
     for row in rows:
-        paths.setdefault(shown_path(row.path), {})[row.method.lower()] = _operation(row, known, examples)
+        said = _operation(row, known, examples)
+        for parameter in said.get("parameters", ()):
+            if parameter["name"] == "entity" and entities:
+                parameter["schema"]["enum"] = entities
+        paths.setdefault(shown_path(row.path), {})[row.method.lower()] = said
     described: Json = {
         "openapi": VERSION,
         "info": {"title": "Quell", "version": _version(), "description": _ABOUT},
@@ -105,7 +110,7 @@ def _schema(said: Any, known: dict[str, Json]) -> Json:
 
 def shown_path(path: str) -> str:
     """An address as OpenAPI has it: `{seq}` for Starlette's `{seq:int}`."""
-    for convertor in (":int}", ":path}"):
+    for convertor in (":int}", ":any}"):
         path = path.replace(convertor, "}")
     return path
 
