@@ -77,10 +77,9 @@ def serve(
 
 
 def _logs(settings: ServiceSettings) -> Logs:
-    from quell.engine.logs import Logs, LogSettings
+    from quell.engine.logs import Logs
 
-    log = settings.log
-    return Logs(LogSettings(level=log.level, format=log.format, content=log.content))
+    return Logs(settings.log)
 
 
 def _settings(

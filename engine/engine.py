@@ -44,7 +44,8 @@ _LONGEST = 1e9
 """Seconds: a longer deadline is none."""
 BUSY = "the engine has too much under way"
 CLOSING = "the engine is closing"
-NOT_BY_HAND = "labels by hand are not taken here"
+BY_HAND = "by-hand"
+"""The kind of a refusal of a label by hand where none may be."""
 _STEP = 256
 """Decisions made at once before others on the event loop get their turn."""
 
@@ -226,10 +227,10 @@ class Engine(HandCalls):
 
     def _no_event(self, event: Event, entry: Refusal | HandAction, by_hand: bool) -> Reply:
         """The reply to what is no event: a label by hand, or what cannot be read."""
+        if not by_hand and (isinstance(entry, HandAction) or entry.event == HAND):
+            return self._refused(Refusal(BY_HAND, "a label by hand is not taken from here", event=HAND))
         if isinstance(entry, Refusal):
             return self._refused(entry)
-        if not by_hand:
-            return self._refused(Refusal("bad-label", NOT_BY_HAND, event=HAND))
         if self._closing:
             return self._refused(Refusal("closing", CLOSING, event=HAND))
         if self.latest is not None and entry.at > self.latest:

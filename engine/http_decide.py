@@ -12,7 +12,7 @@ import logging
 from quell.engine.decision import Refused
 from quell.engine.event_problems import Refusal
 from quell.engine.http_access import Access
-from quell.engine.http_answer import check_hand, encode, send_error, send_refused
+from quell.engine.http_answer import encode, send_error, send_refused
 from quell.engine.http_body import (
     JSON_TYPES,
     MAX_HEADERS,
@@ -110,8 +110,7 @@ class DecideApp:
         deadline = deadline_of(headers)
         most = self._pressure.limits.body or service.bundle.decoder.max_bytes
         event = await body_of(headers, receive, most, self._pressure)
-        check_hand(service, grant, event)
-        return await self._send(service.begin(event, deadline), event, send)
+        return await self._send(service.begin(event, deadline, grant.may("admin")), event, send)
 
     async def _answer_begun(self, begun: Made | asyncio.Future[Made], receive: Receive, send: Send) -> int:
         """Answer a request that came by `direct`; its body is there."""

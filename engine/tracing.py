@@ -159,25 +159,29 @@ class Tracing:
 
         begin, begin_many, engine = service.begin, service.begin_many, service.engine
 
-        def traced_begin(event: bytes, deadline: float | None = None) -> Made | asyncio.Future[Made]:
+        def traced_begin(
+            event: bytes, deadline: float | None = None, by_hand: bool = True
+        ) -> Made | asyncio.Future[Made]:
             span = get_current_span()
             if not span.is_recording():
-                return begin(event, deadline)
+                return begin(event, deadline, by_hand)
             engine.remotes = self._asking(engine.remotes)
-            made = begin(event, deadline)
+            made = begin(event, deadline, by_hand)
             if isinstance(made, asyncio.Future):
                 made.add_done_callback(lambda done: _when_made(span, done, service.number))
             else:
                 describe(span, made[0], service.number)
             return made
 
-        def traced_many(events: Sequence[bytes]) -> list[Made] | asyncio.Future[list[Made]]:
+        def traced_many(
+            events: Sequence[bytes], by_hand: bool = True
+        ) -> list[Made] | asyncio.Future[list[Made]]:
             told = _many.get()
             if told is None or not told.span.is_recording():
-                return begin_many(events)
+                return begin_many(events, by_hand)
             engine.remotes = self._asking(engine.remotes)
             told.number = service.number
-            made = begin_many(events)
+            made = begin_many(events, by_hand)
             if isinstance(made, asyncio.Future):
                 made.add_done_callback(told.when_made)
             else:

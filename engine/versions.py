@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from quell.engine.reload_files import Look
+from quell.engine.reload_files import Look, content_id
 from quell.engine.reload_freeze import BUNDLE, Freezer, Staged, digests_of, sync, sync_tree
 from quell.engine.reload_history import Given, History, HistoryError, Line, Record, Wanted, read_history
 from quell.engine.service_types import ReloadOutcome, VersionInfo
@@ -201,23 +201,24 @@ class Versions:
         """Copy the bundle in a folder aside. Raises Unsettled where it was written meanwhile, and OSError."""
         return self._freezer.freeze(policies, by, why, seen)
 
-    def known(self, content: str) -> bool:
-        """Whether there is a frozen copy of that content."""
-        return (self._place(content) / MANIFEST).is_file()
-
     def check(self, content: str, number: int | None = None) -> None:
         """Make sure that a frozen copy is there and whole, to the last byte. Raises VersionError."""
         folder = self.folder_of(content, number)
-        told = "the version" if number is None else f"version {number}"
-        try:
-            manifest = self.manifest(content)
-            there = {str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir()}
-            whole = there == set(manifest.files) and digests_of(folder, there) == manifest.files
-        except (OSError, msgspec.MsgspecError):
-            whole = False
-        if not whole:
+        if not self._whole(content):
+            told = "the version" if number is None else f"version {number}"
             hint = "put back another one, or the policies themselves from your own copy"
             raise VersionError(f"the files of {told} are damaged in {folder}", hint)
+
+    def _whole(self, content: str) -> bool:
+        """Whether a frozen copy is there, with all its files as they were and no others."""
+        folder = self._place(content) / BUNDLE
+        self._manifests.pop(content, None)
+        try:
+            files = self.manifest(content).files
+            there = {str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir()}
+            return content_id(files) == content and there == set(files) and digests_of(folder, there) == files
+        except (OSError, msgspec.MsgspecError):
+            return False
 
     def manifest(self, content: str) -> Manifest:
         """What lies in a frozen copy. Raises OSError and msgspec.MsgspecError."""
@@ -230,13 +231,13 @@ class Versions:
     def adopt(self, staged: Staged) -> None:
         """Keep a frozen copy, whole and on disk. Raises OSError."""
         place = self._place(staged.content)
-        if self.known(staged.content):
+        if self._whole(staged.content):
             staged.drop()
         else:
             manifest = Manifest(staged.name, dict(staged.files))
             (staged.folder / MANIFEST).write_bytes(msgspec.json.encode(manifest))
             sync_tree(staged.folder)
-            shutil.rmtree(place, ignore_errors=True)  # one without a manifest, which is none
+            shutil.rmtree(place, ignore_errors=True)  # it is not there, or damaged
             staged.folder.replace(place)
             sync(place.parent)
         self._freezer.remember(staged, place / BUNDLE)

@@ -125,7 +125,7 @@ def test_events_are_posted(method: str) -> None:
 def test_a_deadline_is_handed_on() -> None:
     parts, heard = parts_of(), []
     begin = parts.service.begin
-    parts.service.begin = lambda event, deadline=None: heard.append(deadline) or begin(event, deadline)  # type: ignore[method-assign, func-returns-value]
+    parts.service.begin = lambda event, deadline=None, by_hand=True: heard.append(deadline) or begin(event)  # type: ignore[method-assign, func-returns-value]
     client(parts).post("/v1/decide", json=message(), headers={"Quell-Deadline-Ms": "250"})
     client(parts).post("/v1/decide", json=message(2))
     assert heard == [0.25, None]
@@ -135,7 +135,7 @@ def test_an_answer_that_waits_is_waited_for() -> None:
     parts = parts_of()
     begin = parts.service.begin
 
-    def later(event: bytes, deadline: float | None = None) -> Any:
+    def later(event: bytes, deadline: float | None = None, by_hand: bool = True) -> Any:
         made, future = begin(event, deadline), asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_later(0.01, future.set_result, made)
         return future
@@ -176,7 +176,7 @@ def test_what_cannot_be_written_is_not_answered() -> None:
 def test_a_defect_is_answered_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
     parts = parts_of()
 
-    def broken(event: bytes, deadline: float | None = None) -> Any:
+    def broken(event: bytes, deadline: float | None = None, by_hand: bool = True) -> Any:
         raise ZeroDivisionError("secret")
 
     parts.service.begin = broken  # type: ignore[method-assign]

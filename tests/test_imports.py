@@ -86,6 +86,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.reload_start": "asyncio",
     "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
     "engine.serving": "asyncio",
+    "engine.serving_parts": "asyncio",
     "engine.sink_file": "asyncio",
     "engine.sink_webhook": "asyncio socket ssl",  # looks names up, and connects to what it found
     "engine.snapshots": "asyncio",
@@ -117,7 +118,7 @@ REACH: dict[str, str] = {
     "engine.cli_init": "pathlib",
     "engine.cli_keys": "pathlib",
     "engine.cli_output": "sys time",  # progress for what takes longer than a second
-    "engine.cli_serve": "pathlib",
+    "engine.cli_serve": "os pathlib",
     "engine.cli_state": "pathlib",
     "engine.cli_versions": "pathlib",
     "engine.compile": "eval",  # a leaf's reader is generated
@@ -127,9 +128,11 @@ REACH: dict[str, str] = {
     "engine.explain_past": "pathlib sys",
     "engine.fill": "pathlib sys time",
     "engine.filling": "os sys",
+    "engine.health": "time",  # how long something was wrong
     "engine.http_change": "time",  # a label by hand is of now, unless it says otherwise
     "engine.http_run": "signal",
     "engine.interrupts": "signal",  # cleaning up is not cut short
+    "engine.cli_journal": "pathlib",
     "engine.journal": "pathlib",
     "engine.journal_chain": "pathlib",
     "engine.journal_format": "os pathlib",
@@ -139,13 +142,14 @@ REACH: dict[str, str] = {
     "engine.journal_packed": "pathlib",
     "engine.journal_read": "pathlib",
     "engine.journal_records": "os pathlib",
+    "engine.journal_stats": "pathlib",
     "engine.journal_sync": "time",
-    "engine.journal_writer": "os pathlib",
+    "engine.journal_verify": "pathlib",
+    "engine.journal_writer": "os pathlib time",
     "engine.keys": "os pathlib time",  # keys are in a file, and expire
     "engine.link": "compile exec",  # and the function that decides
     "engine.live_events": "eval",
     "engine.lock": "os pathlib",
-    "engine.health": "time",  # how long something was wrong
     "engine.logs": "os sys",  # the log is standard error, and NO_COLOR is heeded
     "engine.logs_thin": "time",  # repeated messages are thinned by the clock
     "engine.metrics": "time",  # what was asked lately is answered with what was made

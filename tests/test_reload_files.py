@@ -292,6 +292,20 @@ def test_a_list_that_did_not_change_is_kept_once(policies: Path) -> None:
     assert names[0].read_text() == "badword\nworse\n"
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_copy_that_somebody_wrote_into_is_not_taken_again(policies: Path, kept: bool) -> None:
+    words = policies / "lists" / "bad_words.txt"
+    os.utime(words, (1, 1))
+    freezer = Freezer(policies.parent / "staging")
+    first = freezer.freeze(policies, "me", "asked for").bundle / "lists" / "bad_words.txt"
+    if kept:
+        freezer = Freezer(policies.parent / "staging2", lambda digest, name: first)
+    first.chmod(0o644)
+    first.write_text("harmed\n")
+    second = freezer.freeze(policies, "me", "asked for").bundle / "lists" / "bad_words.txt"
+    assert second.read_text() == "badword\nworse\n"
+
+
 def test_the_same_content_has_the_same_name_wherever_it_lies(policies: Path, tmp_path: Path) -> None:
     other = bundle(tmp_path / "elsewhere")
     assert frozen(policies).content == Freezer(tmp_path / "s").freeze(other, "me", "why").content
