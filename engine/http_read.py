@@ -44,6 +44,18 @@ class Health(msgspec.Struct, omit_defaults=True):
     why_not: str = ""
 
 
+class PastDecision(msgspec.Struct, frozen=True):
+    """What the journal has of a decision: its number, the version of the bundle that decided, when it was
+    written, the event as it came, and the reply."""
+
+    seq: int
+    decided: int
+    version: int
+    wall: int
+    event: msgspec.Raw
+    reply: msgspec.Raw
+
+
 class LabelsOf(msgspec.Struct):
     """The labels of an entity."""
 
