@@ -56,6 +56,11 @@ class Data(msgspec.Struct, frozen=True):
         return self.root / "versions"
 
     @property
+    def fills(self) -> Path:
+        """Where it stands what counters were filled with."""
+        return self.root / "fills"
+
+    @property
     def outbox(self) -> Path:
         """Where it stands what was sent."""
         return self.root / "outbox"
@@ -138,6 +143,14 @@ def prune(data: Data, keep: int = KEEP) -> int:
     return there[:keep][-1].number if there else 0
 
 
+def drop_fills(data: Data, first: int) -> None:
+    """Remove what counters were filled with before the journal's first number."""
+    for path in data.fills.glob("fill-*.quell*") if data.fills.is_dir() else ():
+        number = re.match(r"fill-(\d{1,19})-", path.name)
+        if number is not None and int(number[1]) < first:
+            path.unlink(missing_ok=True)
+
+
 def begin(data: Data, builds: Builds, upto: int | None = None) -> Recovered:
     """A memory as the newest whole snapshot has it, of those up to a number; without one an empty memory.
     Nothing of the journal is made again yet."""
@@ -151,8 +164,10 @@ def begin(data: Data, builds: Builds, upto: int | None = None) -> Recovered:
         except (SnapshotError, RemakeError) as error:
             told.append(f"the snapshot `{snapshot.path.name}` was left out: {error}")
             continue
-        return Recovered(Remaker(builds, stepper, snapshot.version), snapshot.number, told=told)
-    return Recovered(Remaker(builds), told=told)
+        return Recovered(
+            Remaker(builds, stepper, snapshot.version, fills=data.fills), snapshot.number, told=told
+        )
+    return Recovered(Remaker(builds, fills=data.fills), told=told)
 
 
 def recover(data: Data, builds: Builds, upto: int | None = None) -> Recovered:

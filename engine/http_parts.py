@@ -49,6 +49,7 @@ class Parts:
     put_back: Callable[[int, str], Awaitable[ReloadOutcome]] | None = None
     outbox: DeadLetters | None = None
     live: Sequence[Any] = field(default_factory=tuple)
+    described: tuple[Any, bytes] | None = None
 
     def figures(self) -> HttpFigures:
         """What the HTTP side did."""

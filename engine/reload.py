@@ -12,10 +12,9 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -29,25 +28,19 @@ from quell.engine.reload_findings import merged, plain, said
 from quell.engine.reload_freeze import Staged, Unsettled
 from quell.engine.reload_history import HistoryError
 from quell.engine.reload_process import Checker
-from quell.engine.reload_start import Started
+from quell.engine.reload_requests import answer_requests
+from quell.engine.reload_settle import USUAL, Patience, Settling
+from quell.engine.reload_start import BY, Started
 from quell.engine.service_types import Finding, ReloadOutcome, VersionInfo
 from quell.engine.versions import VersionError, Versions, now
 from quell.engine.watch import Mode, Watch
 from quell.grammar.diagnostics import PolicyError
 
 LOG = logging.getLogger("quell.reload")
+T = TypeVar("T")
 
 Swap = Callable[[Build, VersionInfo], Awaitable[tuple[SnapshotReport, float]]]
 Tell = Callable[[ReloadOutcome], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """Seconds: files are taken once nothing of the bundle was written for `quiet`; after `most` they are
-    taken as they are, or given up on until the next change."""
-
-    quiet: float = 0.2
-    most: float = 10.0
 
 
 class Status(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -87,7 +80,7 @@ class Reloader:
         *,
         started: Started | None = None,
         checker: Checker | None = None,
-        patience: Patience = Patience(),
+        patience: Patience = USUAL,
         watch: Watch | None = None,
     ) -> None:
         self.policies = policies
@@ -100,6 +93,8 @@ class Reloader:
         self._patience = patience
         self._watch = watch or Watch(policies)
         self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
         self._seen: Look | None = None
         self._tried = ""
         self._same: set[str] = set()
@@ -119,7 +114,12 @@ class Reloader:
     # ---------------------------------------------------------------- from outside
 
     async def watch(self) -> None:
-        """Take what changes in the folder, until cancelled."""
+        """Take what changes in the folder, and what `quell versions put-back` asks for, until cancelled."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._watch_folder())
+            both.create_task(answer_requests(self.versions.requests, self.put_back))
+
+    async def _watch_folder(self) -> None:
         async with contextlib.aclosing(self._watch.changes()) as told:
             async for changed in told:
                 try:
@@ -128,71 +128,81 @@ class Reloader:
                     LOG.exception("taking changed policies failed; the version that decides goes on")
 
     async def reload(self, by: str, why: str = "asked for") -> ReloadOutcome:
-        """Take what is in the folder now, whether it was put aside or refused before or not."""
-        async with self._turn:
-            return await self._attempt(by, why, asked=True) or self._unchanged(by, why, time.monotonic())
+        """Take what is in the folder now, whether it was put aside or refused before or not. Whoever asks may
+        go away meanwhile."""
+        outcome = await self._whole(self._attempt(by, why, asked=True))
+        assert outcome is not None
+        return outcome
 
     async def put_back(self, number: int | None, by: str) -> ReloadOutcome:
         """Let an earlier version decide again, under a new number; None is the last that was live before this
         one. The folder's content is not used from then on until it changes."""
-        async with self._turn:
-            began = time.monotonic()
-            try:
-                return await self._put_back(number, by, began)
-            except VersionError as error:
-                return self._refused(by, "put back", began, Refusal((plain(error.message, error.hint),)))
-            except Refusal as refusal:
-                return self._refused(by, "put back", began, refusal)
+        return await self._whole(self._put_back_or_not(number, by))
+
+    async def close(self) -> None:
+        """End what is under way, and its process; nothing is taken from then on. The version that decides
+        stays."""
+        self._closed = True
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _whole(self, attempt: Coroutine[Any, Any, T]) -> T:
+        """Wait for an attempt, which goes on if the one who waits does not."""
+        if self._closed:
+            attempt.close()
+            raise asyncio.CancelledError
+        task = asyncio.create_task(attempt)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
 
     # ------------------------------------------------------------------- the folder
 
     async def _changed(self, told: bool) -> None:
         """Something may have changed in the folder."""
-        async with self._turn:
-            if not told and await asyncio.to_thread(look, self.policies) == self._seen:
-                return
-            await self._attempt("files", "files changed", asked=False)
+        if told or await asyncio.to_thread(look, self.policies) != self._seen:
+            await self._attempt(BY, "files changed", asked=False)
 
     async def _attempt(self, by: str, why: str, *, asked: bool) -> ReloadOutcome | None:
         """Take what is in the folder. None, where nobody asked and there is nothing to say."""
-        began = time.monotonic()
+        began, settling = time.monotonic(), Settling(self.policies, self._patience)
+        while True:
+            seen = await settling.settled(absent=asked)
+            async with self._turn:
+                if seen == self._seen and not asked:
+                    return None
+                late = settling.late
+                try:
+                    staged = await self._frozen(by, why, seen)
+                except Unsettled:
+                    if late:
+                        return self._refused(by, why, began, Refusal((self._restless(),)))
+                    continue
+                except Refusal as refusal:
+                    return self._refused(by, why, began, refusal)
+                return await self._taken(staged, began, asked)
+
+    def _restless(self) -> Finding:
+        told = f"files of the bundle kept being written for {self._patience.most:g} seconds"
+        return plain(told, "save once more when all is written")
+
+    async def _frozen(self, by: str, why: str, seen: Look) -> Staged:
+        """A frozen copy of the bundle as it was seen. Raises Unsettled where it was written since."""
         try:
-            staged = await self._staged(by, why, asked)
-        except Refusal as refusal:
-            return self._refused(by, why, began, refusal)
-        if staged is None:
-            return None
+            staged = await asyncio.to_thread(self.versions.freeze, self.policies, by, why, seen)
+        except OSError as error:
+            raise Refusal((plain(f"the bundle cannot be copied aside: {said(error)}"),)) from error
+        self._seen = seen
+        return staged
+
+    async def _taken(self, staged: Staged, began: float, asked: bool) -> ReloadOutcome | None:
         try:
             return await self._take(staged, began, asked)
         except Refusal as refusal:
-            return self._refused(by, why, began, refusal, staged.content)
+            return self._refused(staged.by, staged.why, began, refusal, staged.content)
         finally:
             await asyncio.to_thread(staged.drop)
-
-    async def _staged(self, by: str, why: str, asked: bool) -> Staged | None:
-        """A frozen copy of the bundle, once nothing of it was written for a while; None where it is what was
-        looked at the last time."""
-        end = time.monotonic() + self._patience.most
-        seen = await asyncio.to_thread(look, self.policies)
-        while True:
-            await asyncio.sleep(self._patience.quiet)
-            former, seen = seen, await asyncio.to_thread(look, self.policies)
-            late = time.monotonic() >= end
-            if not late and (seen != former or (seen.absent and not asked)):
-                continue
-            if seen == self._seen and not asked:
-                return None
-            try:
-                staged = await asyncio.to_thread(self.versions.freeze, self.policies, by, why, seen)
-            except Unsettled:
-                if late:
-                    told = f"files of the bundle kept being written for {self._patience.most:g} seconds"
-                    raise Refusal((plain(told, "save once more when all is written"),)) from None
-                continue
-            except OSError as error:
-                raise Refusal((plain(f"the bundle cannot be copied aside: {said(error)}"),)) from error
-            self._seen = seen
-            return staged
 
     async def _take(self, staged: Staged, began: float, asked: bool) -> ReloadOutcome | None:
         former, self._tried = self._tried, staged.content
@@ -237,6 +247,18 @@ class Reloader:
 
     # ------------------------------------------------------------------- going live
 
+    async def _put_back_or_not(self, number: int | None, by: str) -> ReloadOutcome:
+        async with self._turn:
+            began = time.monotonic()
+            try:
+                return await self._put_back(number, by, began)
+            except VersionError as error:  # for whoever asked: nothing is wrong with what is in the folder
+                told = (plain(error.message, error.hint),)
+                took = time.monotonic() - began
+                return ReloadOutcome("refused", now(), by, "put back", None, told, 1, seconds=took)
+            except Refusal as refusal:
+                return self._refused(by, "put back", began, refusal)
+
     async def _put_back(self, number: int | None, by: str, began: float) -> ReloadOutcome:
         versions = self.versions
         if number is None:
@@ -262,7 +284,7 @@ class Reloader:
         """Compile a kept version and let it decide. Raises Refusal, and then nothing changed."""
         build = await self._compiled(content, name)
         try:
-            info = self.versions.give(build.version, content, name, by, why, checked.changed)
+            info = self.versions.give(build.version, content, name, by, why, checked.changed, ignored)
         except HistoryError as error:
             raise Refusal((plain(error.message, error.hint),)) from error
         try:

@@ -130,10 +130,15 @@ def _named(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> It
 
 
 def _verdicts(before: Symbols, after: Symbols) -> Iterator[str]:
-    for event, ladder in after.ladders.items():
+    told = set()
+    for event, ladder in sorted(after.ladders.items()):  # the one for all events, called "", first
         known = before.ladders.get(event)
         if known is not None and known != ladder:
-            yield f"verdicts for `{event}`: {_ladder(known)} → {_ladder(ladder)}"
+            change = f"{_ladder(known)} → {_ladder(ladder)}"
+            if change not in told:
+                yield f"verdicts for `{event}`: {change}" if event else f"verdicts: {change}"
+            if not event:
+                told.add(change)
 
 
 def _ladder(ladder: Any) -> str:

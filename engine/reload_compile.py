@@ -62,6 +62,11 @@ class Compiler:
     def __init__(self) -> None:
         self._cache = ParseCache()
 
+    def parse(self, folder: Path) -> None:
+        """Parse a frozen bundle whatever is wrong with it: compiling it takes a fraction of the time then."""
+        with _TURNS.short():
+            self._cache.parse(read_bundle(folder, Report()), Report())
+
     def compile(
         self, folder: Path, name: str, former: Build | None = None, digests: Mapping[str, str] | None = None
     ) -> Build:

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from quell.engine.reload_files import Look, Stamp, Unreadable, blocks, content_id, look
@@ -64,11 +64,25 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A file that was copied before: its stamp, its digest, and where the copy is."""
+    """A file that was copied before: its stamp, its digest, where the copy is, and what that looked like."""
 
     stamp: Stamp
     digest: str
     copy: Path
+    copied: tuple[int, int, int]
+
+    def fits(self, stamp: Stamp) -> bool:
+        """Whether the file was not written since, and nobody laid hands on the copy."""
+        try:
+            return self.stamp == stamp and self.copied == _mark(self.copy)
+        except OSError:
+            return False
+
+
+def _mark(copy: Path) -> tuple[int, int, int]:
+    """What differs once a copy was written; links to it change nothing."""
+    about = copy.stat()
+    return about.st_ino, about.st_size, about.st_mtime_ns
 
 
 @dataclass(slots=True)
@@ -112,7 +126,7 @@ class Freezer:
         """Note that the files of a frozen copy now lie at `place`."""
         for name, known in self._known.items():
             if known.copy == staged.bundle / name:
-                self._known[name] = _Known(known.stamp, known.digest, place / name)
+                self._known[name] = replace(known, copy=place / name)
 
 
 class _Copying:
@@ -146,7 +160,7 @@ class _Copying:
             self.problems[:] = [Finding("", 0, told, "unreadable-file")]
             return
         known = self._freezer._known.get(name)
-        if known is not None and known.stamp == stamp and self._link(known.copy, name):
+        if known is not None and known.fits(stamp) and self._link(known.copy, name):
             self.digests[name] = known.digest
             return
         began = time.time_ns()
@@ -160,11 +174,12 @@ class _Copying:
             raise Unsettled from None
         self.digests[name] = digest
         same = self._freezer.kept(digest, name)
-        if same is not None:
+        if same is not None and _digest(same) == digest:
             self._link(same, name)
         self._freezer._known.pop(name, None)
         if began - max(stamp[3], stamp[4]) > _RACY:
-            self._freezer._known[name] = _Known(stamp, digest, self._target / name)
+            copy = self._target / name
+            self._freezer._known[name] = _Known(stamp, digest, copy, _mark(copy))
 
     def _link(self, source: Path, name: str) -> bool:
         """Put a link to a file in the copy, in the place of what is there; False where it cannot be."""
@@ -192,13 +207,17 @@ class _Copying:
         return told.hexdigest()
 
 
-def digests_of(bundle: Path, names: Iterable[str]) -> dict[str, str]:
-    """The digests of files of a frozen copy. Raises OSError."""
-    found = {}
-    for name in names:
-        with (bundle / name).open("rb") as file:
-            found[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+def digests_of(bundle: Path, names: Iterable[str]) -> dict[str, str | None]:
+    """The digests of files of a frozen copy; None for one that cannot be read."""
+    return {name: _digest(bundle / name) for name in names}
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def sync_tree(folder: Path) -> None:

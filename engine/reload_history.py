@@ -7,13 +7,15 @@ file is opened for writing; a line that is damaged in the middle is left out and
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 from zlib import crc32
 
 import msgspec
+from msgspec.structs import replace
 
 from quell.engine.reload_freeze import sync
 from quell.engine.service_types import ReloadOutcome, VersionInfo
@@ -21,6 +23,12 @@ from quell.engine.service_types import ReloadOutcome, VersionInfo
 HISTORY = "history.jsonl"
 MAX_LINE = 1 << 22
 """Bytes."""
+COMPACT = 32 << 20
+"""Bytes of a file that is written anew without what nobody looks up any more."""
+KEPT = 500
+"""Outcomes that are kept in full then."""
+MOST_FINDINGS = 20
+"""Findings of an outcome that are written down."""
 _TAIL = len(',"check":"00000000"}')
 
 
@@ -35,11 +43,12 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is", ta
 
 class Given(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is", tag="number"):
     """A number was given to a version that the engine was then to take; `content` is what its frozen copy is
-    called and `name` the folder it was taken from."""
+    called, `name` the folder it was taken from, and `ignored` as in Record."""
 
     version: VersionInfo
     content: str
     name: str = ""
+    ignored: str = ""
 
 
 class Wanted(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is", tag="wanted"):
@@ -95,6 +104,24 @@ def read_history(folder: Path) -> Iterator[Line]:
                 yield made
 
 
+def shortened(line: Line) -> Line:
+    """A line with as many findings as are written down."""
+    if not isinstance(line, Record) or len(line.outcome.findings) <= MOST_FINDINGS:
+        return line
+    outcome = replace(line.outcome, findings=line.outcome.findings[:MOST_FINDINGS])
+    return replace(line, outcome=outcome)
+
+
+def compacted(lines: Sequence[Line]) -> Iterator[Line]:
+    """The lines without old attempts that went nowhere, and without the details of other old ones."""
+    recent = len(lines) - KEPT
+    for at, line in enumerate(lines):
+        if not isinstance(line, Record) or at >= recent:
+            yield line
+        elif line.outcome.version is not None and line.outcome.result != "unchanged":
+            yield replace(line, outcome=replace(line.outcome, findings=(), state=None))
+
+
 class History:
     """The history opened for writing, by the one process that may."""
 
@@ -104,14 +131,31 @@ class History:
         self.path = folder / HISTORY
         self.repaired = ""
         self.lines: list[Line] = []
+        self._largest = COMPACT
         try:
             self._size = self._read()
             with self.path.open("ab") as file:
                 file.truncate(self._size)
                 os.fsync(file.fileno())
             sync(folder)
+            self._tidy()
         except OSError as error:
             raise HistoryError(_told(self.path, error)) from error
+
+    def _tidy(self) -> None:
+        """Write the file anew once it has grown large: every version, and what came of the last attempts."""
+        if self._size < self._largest:
+            return
+        self.lines = list(compacted(self.lines))
+        data = b"".join(map(encoded, self.lines))
+        part = self.path.with_name(f".{HISTORY}.part")
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self.path)
+        sync(self.path.parent)
+        self._size, self._largest = len(data), max(COMPACT, 2 * len(data))
 
     def _read(self) -> int:
         """Read all lines; gives where the last whole one ends."""
@@ -139,6 +183,7 @@ class History:
 
     def add(self, line: Line) -> None:
         """Add a line and bring it to disk. Raises HistoryError, and then nothing was added."""
+        line = shortened(line)
         data = encoded(line)
         try:
             opened = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -155,6 +200,8 @@ class History:
             ) from error
         self._size += len(data)
         self.lines.append(line)
+        with contextlib.suppress(OSError):  # what is large stays large, and is tried again
+            self._tidy()
 
 
 def _told(path: Path, error: OSError) -> str:

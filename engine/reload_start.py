@@ -30,6 +30,10 @@ from quell.engine.versions import VersionError, Versions, now
 from quell.grammar.diagnostics import PolicyError
 
 LOG = logging.getLogger("quell.reload")
+BY = "server"
+"""Who takes what nobody asked for."""
+_TRIES_BACK = 5
+"""Versions that are tried when the last one cannot be used."""
 _TRIES = 50
 _PAUSE = 0.2
 
@@ -124,7 +128,7 @@ class _Start:
         for _ in range(_TRIES):
             try:
                 seen = await asyncio.to_thread(look, self.policies)
-                return await asyncio.to_thread(self.versions.freeze, self.policies, "start", "start", seen)
+                return await asyncio.to_thread(self.versions.freeze, self.policies, BY, "start", seen)
             except Unsettled:
                 await asyncio.sleep(_PAUSE)
             except OSError as error:
@@ -175,36 +179,53 @@ class _Start:
             await self._whole(staged)
             build = await self._compiled(staged.content, name)
             return self._started(build, live, self._outcome("unchanged", live))
+        compiling = asyncio.ensure_future(asyncio.to_thread(self._prepare, staged))  # two cores, one wait
         checked = await self._checker.check(staged.bundle, self._live_folder())
         findings, errors = merged(staged, checked)
+        await compiling
         if errors:
             raise _Refused(findings, errors)
         await self._whole(staged)
         build = await self._compiled(staged.content, staged.name)
         if live is not None and live.digest == build.version:
             return self._started(build, live, self._outcome("unchanged", live))
-        return self._new(build, staged.content, checked, "start", "start")
+        return self._new(build, staged.content, checked, BY, "start")
 
     async def _last_good(self, refused: _Refused) -> Started:
-        """The version that was live last, since the folder's bundle is refused. Raises StartError."""
+        """The last version that was live and can still be used, since the folder's bundle is refused. Raises
+        StartError."""
+        ignored, live = self.versions.ignored(), self.versions.live
         outcome = self._outcome("refused", None, refused)
-        self._note(outcome)
-        live = self.versions.live
-        if live is None:
-            raise StartError(refused.findings, refused.errors, _errors(refused.errors, self.policies))
-        try:
-            build = await self._compiled(self.versions.content(live.number), self.versions.name(live.number))
-        except _Refused as worse:
-            told = f"version {live.number}, which was live last, cannot be used: {worse}"
-            raise StartError(
-                (*refused.findings, plain(told)), refused.errors + 1, _errors(refused.errors, self.policies)
-            ) from None
+        self.versions.note(outcome, ignored=ignored)
         told = _errors(refused.errors, self.policies)
-        warning = f"{told}: version {live.number}, the last good one, decides instead"
-        LOG.error(warning)
-        return replace(self._started(build, live, outcome), warnings=(warning,))
+        more: list[Finding] = []
+        for info in self._live_before():
+            content, name = self.versions.content(info.number), self.versions.name(info.number)
+            try:
+                build = await self._compiled(content, name)
+            except _Refused as worse:
+                more.append(plain(f"version {info.number} cannot be used either: {worse}"))
+                continue
+            if info != live:
+                info = self.versions.give(build.version, content, name, BY, "start", (), ignored)
+                self.versions.note(self._outcome("live", info), content, ignored)
+            warning = f"{told}: version {info.number}, the last good one, decides instead"
+            LOG.error(warning)
+            return replace(self._started(build, info, outcome, ignored), warnings=(warning,))
+        raise StartError((*refused.findings, *more), refused.errors + len(more), told)
+
+    def _live_before(self) -> list[VersionInfo]:
+        """The versions that were live, the last first, each content once, and not very many."""
+        found: dict[str, VersionInfo] = {}
+        for info in reversed(self.versions.history()):
+            found.setdefault(self.versions.content(info.number), info)
+        return list(found.values())[:_TRIES_BACK]
 
     # ------------------------------------------------------------------- parts
+
+    def _prepare(self, staged: Staged) -> None:
+        """Parse a bundle while it is checked, so that compiling it takes less time."""
+        self.compiler.parse(staged.bundle)
 
     def _live_folder(self) -> Path | None:
         live = self.versions.live
@@ -242,9 +263,9 @@ class _Start:
             name = self.versions.manifest(content).name
         except (OSError, msgspec.MsgspecError) as error:
             raise _Refused((plain(f"the frozen copy cannot be read: {error}"),)) from error
-        info = self.versions.give(build.version, content, name, by, why, checked.changed)
+        info = self.versions.give(build.version, content, name, by, why, checked.changed, ignored)
         outcome = self._outcome("live", info, by=by, why=why)
-        self._note(outcome, content, ignored)
+        self.versions.note(outcome, content, ignored)
         return self._started(build, info, outcome, ignored)
 
     def _outcome(
@@ -252,15 +273,12 @@ class _Start:
         result: Literal["live", "unchanged", "refused"],
         info: VersionInfo | None,
         refused: _Refused | None = None,
-        by: str = "start",
+        by: str = BY,
         why: str = "start",
     ) -> ReloadOutcome:
         findings, errors = ((), 0) if refused is None else (refused.findings, refused.errors)
         took = time.monotonic() - self._began
         return ReloadOutcome(result, now(), by, why, info, findings, errors, seconds=took)
-
-    def _note(self, outcome: ReloadOutcome, content: str = "", ignored: str = "") -> None:
-        self.versions.note(outcome, content, ignored)
 
     def _started(self, build: Build, info: VersionInfo, outcome: ReloadOutcome, ignored: str = "") -> Started:
         return Started(build, info, outcome, self.compiler, self._tried, ignored)

@@ -14,13 +14,13 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from quell.engine.reload_files import Look
+from quell.engine.reload_files import Look, content_id
 from quell.engine.reload_freeze import BUNDLE, Freezer, Staged, digests_of, sync, sync_tree
 from quell.engine.reload_history import Given, History, HistoryError, Line, Record, Wanted, read_history
 from quell.engine.service_types import ReloadOutcome, VersionInfo
@@ -49,7 +49,8 @@ class Manifest(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A version that was given to the engine: what it is, what its frozen copy is called, and whether it went
-    live. None: a crash came in between, so that only the journal knows."""
+    live. None: it is not known yet, or a crash came in between. It was sound and about to decide, so that a
+    start takes it for live."""
 
     info: VersionInfo
     content: str
@@ -76,11 +77,22 @@ def kept_of(lines: Iterable[Line]) -> dict[int, Kept]:
     return found
 
 
+def wanted_of(lines: Sequence[Line]) -> Wanted | None:
+    """The version that was put back while no server ran, unless another one went live since."""
+    for line in reversed(lines):
+        if isinstance(line, Wanted):
+            return line
+        if isinstance(line, Given):
+            return None
+    return None
+
+
 class Versions:
     """The versions in a data folder, for the one process that serves it.
 
     `keep_from` is the least number that the journal or a snapshot may still need: its files and those of
-    all that follow stay. Until the service says so, nothing is dropped.
+    all that follow stay. Until the service says so, nothing is dropped. `used` is the greatest number that
+    the journal names: no other is given up to it, whatever became of the history.
     """
 
     def __init__(self, folder: Path, history: History) -> None:
@@ -88,17 +100,18 @@ class Versions:
         self.path = folder
         self.keep = KEEP
         self.keep_from = 1
+        self.used = 0
         self._history = history
         self._kept = kept_of(history.lines)
         self._unwritten: list[Line] = []
         self._freezer = Freezer(folder / STAGING, self._same_file)
-        self._live = max((n for n, k in self._kept.items() if k.live), default=0)
+        self._live = max((n for n, k in self._kept.items() if k.live is not False), default=0)
         self._manifests: dict[str, Manifest] = {}
 
     @classmethod
     def open(cls, folder: str | Path) -> Versions:
         """The versions in a folder, which is made where it is not there. Raises HistoryError."""
-        path = Path(folder)
+        path = Path(folder).absolute()
         try:
             for part in (BUNDLES, REQUESTS):
                 (path / part).mkdir(parents=True, exist_ok=True)
@@ -131,18 +144,13 @@ class Versions:
         return found if most is None else found[-most:] if most else []
 
     def wanted(self) -> Wanted | None:
-        """The version that was put back while no server ran, unless something came of an attempt since."""
-        for line in reversed(self._history.lines):
-            if isinstance(line, Wanted):
-                return line
-            if isinstance(line, Record) and line.outcome.result == "live":
-                return None
-        return None
+        """The version that was put back while no server ran, unless another one went live since."""
+        return wanted_of(self._history.lines)
 
     def ignored(self) -> str:
         """The content of the folder that is not used until it changes, or nothing."""
         for line in reversed(self._history.lines):
-            if isinstance(line, Record) and line.outcome.result != "refused":
+            if isinstance(line, Given | Record):
                 return line.ignored
         return ""
 
@@ -177,10 +185,15 @@ class Versions:
     def _place(self, content: str) -> Path:
         return self.path / BUNDLES / content
 
+    @property
+    def requests(self) -> Path:
+        """The folder in which other processes ask for something."""
+        return self.path / REQUESTS
+
     def before(self) -> VersionInfo | None:
         """The last version that was live before the one that is."""
-        earlier = [n for n, k in self._kept.items() if k.live and n < self._live]
-        return self._kept[max(earlier)].info if earlier else None
+        earlier = [info for info in self.history() if info.number < self._live]
+        return earlier[-1] if earlier else None
 
     # ------------------------------------------------------------------ freezing
 
@@ -188,23 +201,24 @@ class Versions:
         """Copy the bundle in a folder aside. Raises Unsettled where it was written meanwhile, and OSError."""
         return self._freezer.freeze(policies, by, why, seen)
 
-    def known(self, content: str) -> bool:
-        """Whether there is a frozen copy of that content."""
-        return (self._place(content) / MANIFEST).is_file()
-
     def check(self, content: str, number: int | None = None) -> None:
         """Make sure that a frozen copy is there and whole, to the last byte. Raises VersionError."""
         folder = self.folder_of(content, number)
-        told = "the version" if number is None else f"version {number}"
-        try:
-            manifest = self.manifest(content)
-            there = {str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir()}
-            whole = there == set(manifest.files) and digests_of(folder, there) == manifest.files
-        except (OSError, msgspec.MsgspecError):
-            whole = False
-        if not whole:
+        if not self._whole(content):
+            told = "the version" if number is None else f"version {number}"
             hint = "put back another one, or the policies themselves from your own copy"
             raise VersionError(f"the files of {told} are damaged in {folder}", hint)
+
+    def _whole(self, content: str) -> bool:
+        """Whether a frozen copy is there, with all its files as they were and no others."""
+        folder = self._place(content) / BUNDLE
+        self._manifests.pop(content, None)
+        try:
+            files = self.manifest(content).files
+            there = {str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir()}
+            return content_id(files) == content and there == set(files) and digests_of(folder, there) == files
+        except (OSError, msgspec.MsgspecError):
+            return False
 
     def manifest(self, content: str) -> Manifest:
         """What lies in a frozen copy. Raises OSError and msgspec.MsgspecError."""
@@ -217,13 +231,13 @@ class Versions:
     def adopt(self, staged: Staged) -> None:
         """Keep a frozen copy, whole and on disk. Raises OSError."""
         place = self._place(staged.content)
-        if self.known(staged.content):
+        if self._whole(staged.content):
             staged.drop()
         else:
             manifest = Manifest(staged.name, dict(staged.files))
             (staged.folder / MANIFEST).write_bytes(msgspec.json.encode(manifest))
             sync_tree(staged.folder)
-            shutil.rmtree(place, ignore_errors=True)  # one without a manifest, which is none
+            shutil.rmtree(place, ignore_errors=True)  # it is not there, or damaged
             staged.folder.replace(place)
             sync(place.parent)
         self._freezer.remember(staged, place / BUNDLE)
@@ -240,13 +254,20 @@ class Versions:
     # ------------------------------------------------------------------- history
 
     def give(
-        self, digest: str, content: str, name: str, by: str, why: str, changed: Iterable[str]
+        self,
+        digest: str,
+        content: str,
+        name: str,
+        by: str,
+        why: str,
+        changed: Iterable[str] = (),
+        ignored: str = "",
     ) -> VersionInfo:
-        """Give a number to a version whose frozen copy is kept. It is on disk when this returns. Raises
-        HistoryError."""
-        number = max(self._kept, default=0) + 1
+        """Give a number to a version whose frozen copy is kept, which is then to be taken by the engine; what
+        came of it is to be noted. It is on disk when this returns. Raises HistoryError."""
+        number = max(self.used, max(self._kept, default=0)) + 1
         info = VersionInfo(number, digest, now(), by, why, tuple(changed))
-        self._add(Given(info, content, name))
+        self._add(Given(info, content, name, ignored))
         self._kept[number] = Kept(info, content, name, None)
         return info
 

@@ -57,6 +57,10 @@ class Watch:
         finally:
             self.mode = "off"
 
+    def _counts(self, change: object, path: str) -> bool:
+        """Whether a change is one of a bundle, as far as its place tells."""
+        return not _IGNORED.intersection(Path(path).parts[len(self.folder.parts) :])
+
     def _fall_back(self, error: OSError) -> None:
         reason = error.strerror or str(error) or type(error).__name__
         LOG.warning("%s: changes are not told here (%s), so its files are looked at", self.folder, reason)
@@ -77,13 +81,13 @@ class Watch:
         stop = asyncio.Event()
         watching = awatch(
             self.folder,
-            watch_filter=lambda change, path: not _IGNORED.intersection(Path(path).parts),
+            watch_filter=self._counts,
             debounce=4 * step,
             step=step,
             stop_event=stop,
             rust_timeout=round(self.look * 1000),
             yield_on_timeout=True,
-            force_polling=self.polling,
+            force_polling=self.polling or None,  # otherwise as the environment says
             poll_delay_ms=round(self.look * 1000),
             ignore_permission_denied=True,
         )
