@@ -110,7 +110,9 @@ def builds_of(data: Data) -> Builds:
             try:
                 kept = read_versions(data.versions)[0][number]
                 folder = data.versions / BUNDLES / kept.content / BUNDLE
-                known[number] = build(analyse(read_bundle(folder, report), report, lints=False))
+                files = read_bundle(folder, report)
+                files.name = kept.name or files.name
+                known[number] = build(analyse(files, report, lints=False))
             except (PolicyError, LookupError, OSError) as error:
                 raise RemakeError(f"version {number} of the bundle is not kept any more") from error
         return known[number]
