@@ -107,7 +107,7 @@ REACH_NETWORK: dict[str, str] = {
 REACH: dict[str, str] = {
     "engine.__init__": "importlib",  # public names are imported when first asked for
     "engine.bundle": "pathlib",  # reads a bundle's folder
-    "engine.checkpoint": "pathlib sys time",
+    "engine.checkpoint": "os pathlib sys time",
     "engine.children": "os sys",
     "engine.cli_decide": "pathlib",  # the command line is a shell, from here on
     "engine.cli_explain": "pathlib",
