@@ -36,10 +36,10 @@ from quell.engine.journal_format import (
     CODES,
     Damage,
     JournalError,
-    Salt,
     pack_checked,
     pack_frame,
 )
+from quell.engine.journal_keeper import Keeper
 from quell.engine.journal_open import Opened, opened
 from quell.engine.journal_read import JournalReader, read
 from quell.engine.journal_sync import Syncer
@@ -53,14 +53,13 @@ __all__ = [
 Durability = Literal["each", "batch", "off"]
 
 SEGMENT_BYTES = 64 << 20
-_SEQ_COUNTS = frozenset(("admitted", "version"))
 
 
 class JournalFigures(msgspec.Struct, frozen=True):
     """How a journal stands: its segments and their bytes, the numbers of its first and last entry, and how
     many entries it holds; `unwritten` bytes that the operating system has not taken, `unsynced` bytes that
     are not known to be on disk (always 0 where nobody asks the disk), and why nothing is acknowledged, or
-    empty."""
+    empty; `trouble` is what could not be packed or dropped, or empty."""
 
     segments: int
     bytes: int
@@ -70,6 +69,7 @@ class JournalFigures(msgspec.Struct, frozen=True):
     unwritten: int
     unsynced: int
     problem: str
+    trouble: str
 
 
 class Journal:
@@ -77,18 +77,28 @@ class Journal:
     `last` is the greatest number in it; `keep_from`, set by whoever reads it, the greatest number that nobody
     needs any more: nothing after it is dropped for age or room."""
 
-    def __init__(self, found: Opened, durability: Durability, sync_every: float) -> None:
+    def __init__(
+        self,
+        found: Opened,
+        durability: Durability,
+        sync_every: float,
+        keep_age: int | None,
+        keep_bytes: int | None,
+        packs: bool,
+    ) -> None:
         self.folder = found.writer.folder
         self.durability: Durability = durability
         self.repaired = found.repaired
         self.last = found.last
         self.keep_from = 0
         self._writer: Writer = found.writer
-        self._dropped = found.dropped
         self._parts: list[bytes] = []
         self._first = self._wall = 0
         self._mark, self._seed = found.writer.salt.mark, found.writer.salt.seed
         self._syncer = Syncer(found.writer, sync_every) if durability != "off" else None
+        self._keeper = Keeper(
+            found.writer, lambda: self.keep_from, keep_age=keep_age, keep_bytes=keep_bytes, packs=packs
+        )
         self._closed = False
 
     @classmethod
@@ -101,11 +111,20 @@ class Journal:
         keep_age: int | None = None,
         keep_bytes: int | None = None,
         sync_every: float = 0.05,
+        packs: bool = True,
     ) -> Journal:
-        """The journal in a folder, which is made if it is not there. Raises JournalError if another process
-        writes it, or if it cannot be read or written."""
+        """The journal in a folder, which is made if it is not there.
+
+        A segment is closed at `segment_bytes`, or after a day, and then becomes a Parquet file in the
+        background, unless `packs` says otherwise. Segments are dropped once all in them is older than
+        `keep_age` microseconds, and the oldest while there are more than `keep_bytes`, but never what is
+        still needed (`keep_from`). Raises JournalError if another process writes it, or if it cannot be read
+        or written.
+        """
         found = opened(Path(folder), keeps=durability != "off", segment_bytes=segment_bytes)
-        return cls(found, durability, sync_every)
+        journal = cls(found, durability, sync_every, keep_age, keep_bytes, packs)
+        journal._keeper.start()
+        return journal
 
     @property
     def id(self) -> str:
@@ -130,7 +149,7 @@ class Journal:
     ) -> None:
         """Put an entry behind those before. It is written by the next `flush`."""
         parts = self._parts
-        number = seq if kind in _SEQ_COUNTS else decided
+        number = decided or seq
         if not parts:
             self._first, self._wall = number, wall
         self.last = number
@@ -177,18 +196,20 @@ class Journal:
             bytes=sum(sizes.values()),
             first=firsts[min(firsts)] if firsts else 0,
             last=self.last,
-            entries=writer.entries - self._dropped,
+            entries=writer.entries - writer.dropped,
             unwritten=writer.waiting + sum(map(len, self._parts)),
             unsynced=writer.kept_bytes,
             problem=self.problem,
+            trouble=self._keeper.trouble,
         )
 
     def close(self) -> None:
-        """Write the rest, bring it to disk, and let another process write. What cannot be written is lost, and
+        """Write the rest, bring it to disk, and let go of the folder. What cannot be written is lost, and
         `problem` says why."""
         if self._closed:
             return
         self._closed = True
+        self._keeper.close()
         self.flush()
         if self._syncer is not None:
             self._syncer.close()

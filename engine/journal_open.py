@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from quell.engine.journal_chain import Chain
-from quell.engine.journal_format import HEAD_SIZE, Damage, Head, JournalError, Segment, new_salt, segments_of
+from quell.engine.journal_format import HEAD_SIZE, Damage, JournalError, Segment, new_salt, segments_of
 from quell.engine.journal_packed import PackedFile
 from quell.engine.journal_records import SegmentFile
 from quell.engine.journal_writer import Writer, sync_folder, told
 
 
 class Opened(NamedTuple):
-    """A writer that stands at the end of a journal; the greatest number in it, how many entries were dropped
-    since it began, and what was repaired, in words."""
+    """A writer that stands at the end of a journal; the greatest number in it, and what was repaired, in
+    words."""
 
     writer: Writer
     last: int
-    dropped: int
     repaired: str
 
 
@@ -53,7 +51,7 @@ def _take_up(writer: Writer, folder: Path) -> Opened:
     for segment in listed:
         writer.ordinal = max(writer.ordinal, segment.ordinal)
     if not valid:
-        return Opened(writer, 0, 0, "; ".join(told_))
+        return Opened(writer, 0, "; ".join(told_))
     for segment in valid:
         chain.head(segment)
         _settle(writer, segment)
@@ -66,7 +64,8 @@ def _take_up(writer: Writer, folder: Path) -> Opened:
     last = _at_end(writer, chain, valid[-1], told_)
     sync_folder(folder)
     oldest = chain.head(valid[0])
-    return Opened(writer, last, oldest.before if oldest is not None else 0, "; ".join(told_))
+    writer.dropped = oldest.before if oldest is not None else 0
+    return Opened(writer, last, "; ".join(told_))
 
 
 def _without_beginnings(folder: Path) -> list[str]:
@@ -93,10 +92,7 @@ def _settle(writer: Writer, segment: Segment) -> None:
 def _at_end(writer: Writer, chain: Chain, segment: Segment, told_: list[str]) -> int:
     """Let the writer stand behind the last whole record; gives the last number."""
     if segment.packed:
-        packed = PackedFile(segment.path)
-        writer.previous, writer.end = segment.ordinal, packed.end
-        writer.entries = packed.head.before + packed.count
-        return packed.last
+        return _after_packed(writer, segment)
     file = SegmentFile(segment.path, chain.salt)
     damaged: list[Damage] = []
     while file.piece(_NONE, None, damaged.append) is not None:
@@ -115,6 +111,19 @@ def _at_end(writer: Writer, chain: Chain, segment: Segment, told_: list[str]) ->
     else:
         writer.go_on(segment.path, head, file.offset, head.before + file.count)
     return max(file.last, segment.first if file.count == 0 else 0)
+
+
+def _after_packed(writer: Writer, segment: Segment) -> int:
+    packed = PackedFile(segment.path)
+    packed.close()
+    if packed.packed is None:
+        raise JournalError(
+            f"the last segment `{segment.path}` is damaged, so that nobody knows where the journal ended",
+            "`quell journal verify` says more; put it back from a copy, or begin a new journal",
+        )
+    writer.previous, writer.end = segment.ordinal, packed.packed.end
+    writer.entries = packed.packed.before + packed.packed.entries
+    return packed.packed.last
 
 
 _NONE = (1 << 63) - 1

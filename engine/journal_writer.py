@@ -1,4 +1,4 @@
-"""Writing a journal's segments so that nothing is lost on the way: full disks, failing ones, vanished folders.
+"""Writing a journal so that nothing is lost: on full disks, on failing ones, and where the folder goes away.
 
 What is written waits in order in chunks, each of whole records. A chunk that was written in part goes on
 where it stopped. Where the journal is brought to disk (`each`, `batch`), a chunk is kept in memory until the
@@ -14,7 +14,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -41,7 +43,7 @@ class Chunk(NamedTuple):
 
     data: bytes
     first: int
-    count: int
+    records: int
     wall: int
 
 
@@ -71,6 +73,8 @@ class Writer:
         self.keeps = keeps
         self.segment_bytes = segment_bytes
         self.entries = 0  # written since the journal began
+        self.dropped = 0  # of these, before the first that is still there
+        self.closed: Callable[[], object] = int  # called when a segment is closed
         self.sizes: dict[int, int] = {}
         self.firsts: dict[int, int] = {}
         self.refused = ""  # why the last write failed
@@ -100,7 +104,7 @@ class Writer:
             self._held = None
         fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(fd)
         except BlockingIOError:
             who = os.pread(fd, 20, 0).decode("ascii", "replace").strip()
             os.close(fd)
@@ -169,7 +173,7 @@ class Writer:
         self._done = 0
         part.whole = part.offset
         self.sizes[part.ordinal] = part.whole
-        self.entries += chunk.count
+        self.entries += chunk.records
         if self.keeps:
             self.kept.append((part, part.whole, chunk))
             self.kept_bytes += len(data)
@@ -184,8 +188,9 @@ class Writer:
         head = Head(self.salt, ordinal, chunk.first, self.previous, self.end, self.entries, chunk.wall)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
-            if os.pwrite(fd, pack_head(head), 0) < HEAD_SIZE:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            data, done = pack_head(head), 0
+            while done < len(data):
+                done += os.pwrite(fd, data[done:], done)
         except OSError:
             os.close(fd)
             with suppress(OSError):
@@ -223,6 +228,7 @@ class Writer:
         self.previous, self.end = part.ordinal, part.whole
         if not self.keeps:
             os.close(part.fd)
+        self.closed()
 
     # -------------------------------------------------------------- bringing to disk
 
@@ -273,13 +279,13 @@ class Writer:
         self.kept_bytes = 0
         self._queue.extendleft(reversed(again))
         self._done = 0
-        self.entries -= sum(chunk.count for chunk in again)
+        self.entries -= sum(chunk.records for chunk in again)
         if part is not None:
             whole = part.synced > HEAD_SIZE  # else there is nothing in it that counts
             self.previous, self.end = (
                 (part.ordinal, part.synced) if whole else (part.head.previous, part.head.end)
             )
-        for given in self._syncing:
+        for given in reversed(self._syncing):  # the last first: whoever reads meanwhile sees no gap
             os.close(given.fd)
             if given.ordinal > self.previous:  # a later head says so too, should the file stay
                 self.sizes.pop(given.ordinal, None)
@@ -295,6 +301,14 @@ class Writer:
             parts = {part.ordinal for part in self._syncing}
             return parts | {self.part.ordinal} if self.part is not None else parts
 
+    def forget(self, ordinal: int, dropped: int | None) -> None:
+        """A segment was dropped, and so many entries stand before the first that is still there."""
+        with self.lock:
+            self.sizes.pop(ordinal, None)
+            self.firsts.pop(ordinal, None)
+            if dropped is not None:
+                self.dropped = dropped
+
     def close(self) -> None:
         """Close the files. What was not written is lost."""
         with self.lock:
@@ -305,6 +319,19 @@ class Writer:
             if self._held is not None:
                 os.close(self._held)
                 self._held = None
+
+
+def _lock(fd: int) -> None:
+    """Lock a file. Who only asks whether it is locked holds it for a moment as well, so that is waited for.
+    Raises BlockingIOError."""
+    for left in reversed(range(5)):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if not left:
+                raise
+            time.sleep(0.002)
 
 
 def is_there(path: Path, fd: int) -> bool:

@@ -1,0 +1,205 @@
+// A decision opened: who, what, why, and what came of it; then its explanation, which is fetched when wanted.
+
+import { ask, Refused, wantsKey } from "/live/live_ask.js";
+import { button, bytes, chip, clock, count, data, iso, lines, make, moment, named, one, prose, set, took, visible, when } from "/live/live_dom.js";
+import { explained, fetched } from "/live/live_explanation.js";
+
+const quoted = (text) => (/^[^\s"\\]+$/.test(text) ? text : JSON.stringify(text));
+
+function part(title, ...inside) {
+  const filled = inside.flat(Infinity).filter(Boolean);
+  return filled.length ? make("section", "part", make("h3", "", title), filled) : "";
+}
+
+const pairs = (rows) => {
+  const kept = rows.filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  return kept.length ? make("dl", "pairs", kept.map(([key, value]) => [make("dt", "", key), make("dd", "", value)])) : "";
+};
+
+export class DetailView {
+  /** `look` searches, `rule` shows a rule, `close` closes. */
+  constructor(host, { look, rule, close, guard }) {
+    Object.assign(this, { host, look, rule, close, guard });
+    this.ref = null;
+    this.explaining = false;
+    this.levels = new Map();
+    host.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") { event.stopPropagation(); close(); }
+    });
+  }
+
+  hide() {
+    this.ref = null;
+    this.host.hidden = true;
+    this.host.replaceChildren();
+  }
+
+  /** Show a decision by its number, or a refusal. */
+  async show(ref) {
+    if (this.ref && this.ref.decision === ref.decision && this.ref.refusal === ref.refusal) return;
+    this.ref = ref;
+    const path = ref.decision ? `/v1/live/decisions/${ref.decision}` : `/v1/live/refusals/${ref.refusal}`;
+    this.host.hidden = false;
+    if (!this.host.children.length) this.host.replaceChildren(this.top(ref.decision ? `Decision ${count(ref.decision)}` : "Refusal", null), make("p", "soft", "Asking …"));
+    let made;
+    try {
+      made = this.whole(ref, await ask(path), path);
+    } catch (error) {
+      if (wantsKey(error)) { this.hide(); throw error; }
+      made = error instanceof Refused && error.status === 404 && ref.decision ? await this.older(ref, error) : this.failed(ref, error);
+    }
+    if (this.ref !== ref) return;
+    this.host.replaceChildren(...made.filter(Boolean));
+    this.host.scrollTop = 0;
+  }
+
+  failed(ref, error) {
+    return [this.top(ref.decision ? `Decision ${count(ref.decision)}` : "Refusal"), make("p", "wrong", prose(error.message)), error.hint ? make("p", "soft", prose(error.hint)) : ""];
+  }
+
+  /** One that is not among the newest: its explanation has it, made again out of the journal. */
+  async older(ref, error) {
+    try {
+      const explanation = await ask(`/v1/decisions/${ref.decision}/explanation`);
+      const reply = explanation.decision;
+      return [
+        this.top(`Decision ${count(ref.decision)}`, this.verdict(reply.verdict, 0)),
+        make("p", "soft", `This is no longer among the newest decisions; the journal has it. The event is of ${iso(reply.at)}.`),
+        this.reply(reply), make("section", "part", make("h3", "", "Part by part"), explained(explanation)),
+      ];
+    } catch (second) {
+      if (wantsKey(second)) throw second;
+      return this.failed(ref, second instanceof Refused && second.status !== 404 ? second : error);
+    }
+  }
+
+  verdict(verdict, level) {
+    return chip(verdict, this.levels.get(verdict) ?? level, "large");
+  }
+
+  top(title, chief) {
+    const copy = button("Copy link", async () => {
+      try {
+        await navigator.clipboard.writeText(location.href);
+        copy.textContent = "Copied";
+      } catch {
+        copy.textContent = "The address bar has it";
+      }
+      setTimeout(() => { copy.textContent = "Copy link"; }, 1500);
+    }, "quiet");
+    const shut = set(button("✕", () => this.close(), "quiet"), { "aria-label": "Close", title: "Close (Escape)" });
+    return make("header", "top", make("div", "", chief, set(make("h2", "", title), { tabindex: "-1" })), make("div", "ends", copy, shut));
+  }
+
+  whole(ref, detail, path) {
+    const s = detail.summary;
+    const title = s.kind === "decision" ? [visible(s.event, 60), make("small", "", ` · decision ${count(s.seq)}`)] : s.kind === "refused" ? "Refused event" : `Label by hand ${count(s.seq)}`;
+    const chief = s.kind === "decision" ? this.verdict(s.verdict, s.level ?? 0) : "";
+    return [
+      this.top(title, chief),
+      this.about(s),
+      this.who(detail),
+      s.kind === "decision" ? this.reply(detail.reply) : s.kind === "refused" ? this.refusal(detail.reply) : this.acted(detail.reply),
+      this.event(path),
+      detail.explained ? this.explanation(s.seq) : "",
+    ];
+  }
+
+  about(s) {
+    const late = Math.abs(s.wall - s.at) > 1e6;
+    return pairs([
+      [{ refused: "refused", "by hand": "done" }[s.kind] || "decided", [moment(s.wall, when(s.wall)), ` · took ${took(s.seconds)} · version ${s.version}`]],
+      ["event time", s.at && late ? [make("time", "", iso(s.at))] : ""],
+      ["id", s.id ? set(make("button", "link", data(s.id, 300)), { type: "button", "data-look": `id:${quoted(s.id)}` }) : ""],
+    ]);
+  }
+
+  who(detail) {
+    if (!detail.entities.length) return "";
+    const rows = detail.entities.map((e) => [
+      make("dt", "", visible(e.field, 60)),
+      make("dd", "", make("span", "kind", visible(e.kind, 60), " "), this.seek(data(e.id, 400), `entity:${quoted(e.id.slice(0, 300))}`, `Decisions that concern this ${visible(e.kind, 60)}`)),
+    ]);
+    return part("Who", make("dl", "pairs", rows));
+  }
+
+  /** A text that searches when it is pressed. */
+  seek(shown, query, title) {
+    const made = button("", () => this.look(query), "link");
+    made.append(shown);
+    made.title = title;
+    return made;
+  }
+
+  ruleLink(name) {
+    const made = button("", () => this.rule(name), "link");
+    made.append(named(name));
+    made.title = "Show this rule";
+    return made;
+  }
+
+  reply(reply) {
+    return make("div", "", [
+      part("Rules that fired", (reply.fired || []).map((f) => this.firing(f))),
+      reply.fired && reply.fired.length ? "" : part("Rules that fired", make("p", "none", "None.")),
+      part("In shadow, for the record only", (reply.shadow || []).map((f) => this.firing(f, true))),
+      part("Held back", (reply.held || []).map((h) => make("p", "", this.ruleLink(h.rule), " by ", data(h.by)))),
+      part("Labels", (reply.labels || []).map((c) => this.label(c))),
+      part("Labels that a person's word outranks", (reply.outranked || []).map((o) => make("p", "", data(o.label), o.on ? " on " : " off ", make("span", "kind", visible(o.entity), " "), data(o.id), ", asked for by ", this.ruleLink(o.rule), "; ", data(o.by), " says otherwise"))),
+      part("Sent", (reply.sends || []).map((s) => this.sent(s))),
+      part("Worth noting", this.notes(reply)),
+      part("Models asked", (reply.asked || []).map((a) => this.asked(a))),
+      reply.models && reply.models.length ? part("Models", make("p", "soft", reply.models.map((m, i) => [i ? ", " : "", data(m.model), " ", make("code", "", visible(m.digest))]))) : "",
+    ].filter(Boolean));
+  }
+
+  firing(fired, shadow = false) {
+    return make("div", `firing${shadow ? " shadow" : ""}`, [
+      make("div", "", this.ruleLink(fired.rule), fired.verdict ? chip(fired.verdict, this.levels.get(fired.verdict) ?? "none") : "", fired.severity ? make("span", "badge", `severity ${visible(fired.severity)}`) : "", (fired.tags || []).map((t) => make("span", "badge", visible(t, 60)))),
+      fired.message ? make("p", "because", prose(fired.message, 1000)) : "",
+    ]);
+  }
+
+  label(c) {
+    return make("p", "", make("span", c.on ? "mark on" : "mark off", c.on ? "+" : "−"), " ", make("b", "", data(c.label)), c.on ? " on " : " off ", make("span", "kind", visible(c.entity), " "), this.seek(data(c.id, 300), `entity:${quoted(c.id.slice(0, 300))}`, "Decisions that concern it"), c.on ? ` ${c.until ? `until ${visible(c.until)}` : "for good"}` : "", " by ", this.ruleLink(c.rule));
+  }
+
+  sent(s) {
+    return make("div", "firing", make("div", "", make("b", "", data(s.sink)), " by ", this.ruleLink(s.rule)), make("pre", "", lines(JSON.stringify(s.payload, null, 2)).slice(0, 4000)));
+  }
+
+  notes(reply) {
+    const counters = (names, words) => (names || []).map((name) => make("p", "", make("code", "", data(name)), ` ${words}`));
+    return [
+      (reply.problems || []).map((p) => make("p", "", make("code", "", data(p.field || p.path)), " at ", make("code", "", data(p.path)), ": expected ", data(p.expected), ", got ", data(p.got), ". It counts as missing.")),
+      counters(reply.late, "took the event as of a later time, since it came late"),
+      counters(reply.full, "had no more room, and told less than there was"),
+      counters(reply.cold, "is cold: it has not watched its whole window yet"),
+    ];
+  }
+
+  asked(a) {
+    return make("p", "", make("b", "", data(a.model)), ` ${visible(a.status)}`, a.value !== undefined && a.value !== null ? [": ", make("code", "", data(JSON.stringify(a.value), 400))] : "", a.reason ? make("small", "", " ", data(a.reason)) : "");
+  }
+
+  refusal(reply) {
+    return part("Why it was refused", make("p", "because", prose(reply.message, 1000)), pairs([["kind", make("code", "", visible(reply.kind))], ["event", reply.event ? visible(reply.event) : ""], ["at", reply.path ? make("code", "", data(reply.path)) : ""], ["answered with", chip(reply.verdict, this.levels.get(reply.verdict) ?? "none")]]));
+  }
+
+  acted(reply) {
+    const word = { set: "put on", remove: "taken off", release: "handed back to the rules" }[reply.action];
+    return part("What was done", make("p", "", make("b", "", data(reply.label)), ` ${word} by `, make("b", "", data(reply.by))), pairs([["why", reply.why ? data(reply.why, 2000) : ""], ["until", reply.until ? visible(reply.until) : ""], ["before", reply.was ? "carried the label" : "did not carry it"], ["after", reply.on ? "carries the label" : "does not carry it"], ["reasons ended", reply.cleared && reply.cleared.length ? reply.cleared.map((r) => [this.ruleLink(r), " "]) : ""]]));
+  }
+
+  event(path) {
+    return fetched("The event", () => this.guard(ask(`${path}/event`)), (event) => {
+      const about = `${bytes(event.bytes)}${event.json ? "" : ", not JSON"}${event.cut ? `, its first ${count(event.text.length)} characters` : ""}`;
+      return [make("p", "soft", about), set(make("pre", "event", lines(event.text)), { tabindex: "0", "aria-label": "The event" })];
+    }, false);
+  }
+
+  explanation(seq) {
+    const path = `/v1/decisions/${seq}/explanation`;
+    return fetched("Why, part by part", () => this.guard(ask(path)), explained, this.explaining, (open) => { this.explaining = open; });
+  }
+}
