@@ -142,6 +142,12 @@ class Outbox:
             if not self._store.is_settled(sent.sink, (number, index), decision):
                 lane.take(self._store.item(number, index, decision, taken))
 
+    def passed(self, number: int) -> None:
+        """All decisions up to a number that send something were taken: `done_upto` may reach it, and so lets the
+        journal go, though the last decisions have sent nothing."""
+        if number > self._seen:
+            self._seen = number
+
     def resume(self, last: int) -> None:
         """Instead of `restore`: have the reader read what the journal has from `done_upto` to the number
         `last` while everything runs already. What is taken meanwhile comes after it."""

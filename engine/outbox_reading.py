@@ -21,7 +21,7 @@ taken (microseconds since 1970)."""
 
 Taken = tuple[int, Decision, int | None]
 _SENDS = b'"sends":['
-"""Only a decision that sends something has this: in a text the quotes would be escaped."""
+"""Only the reply of a decision that sends something has this: in a text the quotes would be escaped."""
 PIECE = 500
 """Decisions that are read at a time, to be resumed."""
 
@@ -121,19 +121,20 @@ def read_again(reader: Reader, wanted: Wanted) -> Found:
     return Found(sends, None)
 
 
+_decode = msgspec.json.Decoder(Decision).decode
+
+
 def _go_on(damage: Damage) -> None:
     """What is damaged is told where the journal is opened; what lies behind it is sent all the same."""
 
 
 def decisions_of(journal: Path) -> Reader:
     """A reader of the decisions that send something, from a journal's folder."""
-    decode = msgspec.json.Decoder(Decision).decode
-
     def reader(first: int, last: int) -> Iterator[tuple[int, Decision, int]]:
         for entry in read(journal, first - 1, tell=_go_on):
             if entry.decided > last:
                 return
-            if entry.kind in ("event", "decided") and _SENDS in entry.reply and entry.decided >= first:
-                yield entry.decided, decode(entry.reply), entry.wall
+            if _SENDS in entry.reply and entry.kind in ("event", "decided") and entry.decided >= first:
+                yield entry.decided, _decode(entry.reply), entry.wall
 
     return reader
