@@ -9,6 +9,7 @@ recorded one on the way. What a snapshot is of stands in its name, `state-<numbe
 from __future__ import annotations
 
 import gc
+import os
 import re
 import sys
 import time
@@ -54,6 +55,11 @@ class Data(msgspec.Struct, frozen=True):
     def versions(self) -> Path:
         """Where the bundle's versions are."""
         return self.root / "versions"
+
+    @property
+    def fills(self) -> Path:
+        """Where it stands what counters were filled with."""
+        return self.root / "fills"
 
     @property
     def outbox(self) -> Path:
@@ -105,7 +111,9 @@ def builds_of(data: Data) -> Builds:
             try:
                 kept = read_versions(data.versions)[0][number]
                 folder = data.versions / BUNDLES / kept.content / BUNDLE
-                known[number] = build(analyse(read_bundle(folder, report), report, lints=False))
+                files = read_bundle(folder, report)
+                files.name = kept.name or files.name
+                known[number] = build(analyse(files, report, lints=False))
             except (PolicyError, LookupError, OSError) as error:
                 raise RemakeError(f"version {number} of the bundle is not kept any more") from error
         return known[number]
@@ -123,6 +131,11 @@ def snapshots(data: Data) -> list[Snapshot]:
     return sorted(found, key=lambda s: s.number, reverse=True)
 
 
+def oldest(data: Data) -> Snapshot | None:
+    """The oldest snapshot that is left."""
+    return min(snapshots(data), key=lambda s: s.number, default=None)
+
+
 def checkpoint_of(data: Data, number: int, version: int) -> Path:
     """The file of the snapshot of a number, made while a version decides."""
     return data.states / f"state-{number:019d}-v{version}.quell"
@@ -134,6 +147,14 @@ def prune(data: Data, keep: int = KEEP) -> int:
     for old in there[keep:]:
         old.path.unlink(missing_ok=True)
     return there[:keep][-1].number if there else 0
+
+
+def drop_fills(data: Data, first: int) -> None:
+    """Remove what counters were filled with before the journal's first number."""
+    for path in data.fills.glob("fill-*.quell*") if data.fills.is_dir() else ():
+        number = re.match(r"fill-(\d{1,19})-", path.name)
+        if number is not None and int(number[1]) < first:
+            path.unlink(missing_ok=True)
 
 
 def begin(data: Data, builds: Builds, upto: int | None = None) -> Recovered:
@@ -149,8 +170,10 @@ def begin(data: Data, builds: Builds, upto: int | None = None) -> Recovered:
         except (SnapshotError, RemakeError) as error:
             told.append(f"the snapshot `{snapshot.path.name}` was left out: {error}")
             continue
-        return Recovered(Remaker(builds, stepper, snapshot.version), snapshot.number, told=told)
-    return Recovered(Remaker(builds), told=told)
+        return Recovered(
+            Remaker(builds, stepper, snapshot.version, fills=data.fills), snapshot.number, told=told
+        )
+    return Recovered(Remaker(builds, fills=data.fills), told=told)
 
 
 def recover(data: Data, builds: Builds, upto: int | None = None) -> Recovered:
@@ -184,6 +207,20 @@ class uncollected:
             gc.enable()
 
 
+def sync_journal(data: Data) -> None:
+    """Bring the journal to disk: no snapshot may remember what a power cut can still take from the journal.
+    Raises OSError."""
+    for path in sorted(data.journal.glob("*.qj")):
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # packed since
+            continue
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def checkpoint(data: Data) -> Checkpoint:
     """Make a snapshot of the memory at the last moment at which no decision waits."""
     began = time.perf_counter()
@@ -193,6 +230,7 @@ def checkpoint(data: Data) -> Checkpoint:
         return Checkpoint()
     found = recover(data, builds_of(data), last)
     remaker = found.remaker
+    sync_journal(data)
     data.states.mkdir(exist_ok=True)
     size = write_snapshot(remaker.stepper, checkpoint_of(data, last, remaker.number))
     return Checkpoint(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from quell.engine.decision import Refused, Reply
+from quell.engine.engine import BY_HAND
 from quell.engine.event_problems import KINDS, Refusal
-from quell.engine.hand import HandAction
-from quell.engine.http_access import Grant
 from quell.engine.http_body import Send
 from quell.engine.http_problem import (
     COMMON,
@@ -18,7 +17,6 @@ from quell.engine.http_problem import (
     HttpError,
     ProblemDetails,
     details,
-    refuse,
 )
 from quell.engine.service import Service
 
@@ -30,7 +28,10 @@ _NO_SECOND_LOOK = ("too-large", "too-deep", "ahead", "bad-label")
 def problem_of(service: Service, event: bytes, refused: Refused, line: int = 0) -> ProblemDetails:
     """A refused event as a problem. The decoder is asked again for what a refusal has no room for: the hint,
     and all values at fault."""
-    made = details(refused.kind, refused.message, path=refused.path)
+    kind, message = refused.kind, refused.message
+    if kind == BY_HAND:
+        kind, message = "wrong-scope", "a label by hand takes a key with the scope `admin`"
+    made = details(kind, message, path=refused.path)
     made.verdict, made.event, made.line = refused.verdict, refused.event or "", line
     if refused.kind in KINDS and refused.kind not in _NO_SECOND_LOOK:
         again = service.engine.stepper.decode(event)
@@ -75,15 +76,3 @@ async def send_error(send: Send, service: Service, error: HttpError) -> int:
         problem.verdict = service.bundle.analysis.symbols.ladders[""].failure
     await send_problem(send, problem, error.headers)
     return problem.status
-
-
-def check_hand(service: Service, grant: Grant, event: bytes) -> None:
-    """Raises HttpError if an event is a label by hand, and the key is not for those. What could be one is
-    read as the engine reads it, before the engine does."""
-    if b"quell.label" not in event and b"\\u00" not in event:
-        return
-    if grant.may("admin"):
-        return
-    entry = service.engine.stepper.decode(event)
-    if isinstance(entry, HandAction) or (isinstance(entry, Refusal) and entry.event == "quell.label"):
-        raise refuse("wrong-scope", "a label by hand takes a key with the scope `admin`")

@@ -11,27 +11,44 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from quell.engine.http_access import Access
 from quell.engine.http_body import headers_of
 from quell.engine.http_bulk import ManyApp
 from quell.engine.http_call import Endpoint, response_of
-from quell.engine.http_decide import DecideApp
+from quell.engine.http_decide import PATH, DecideApp
+from quell.engine.http_docs import pages
 from quell.engine.http_operations import operations
 from quell.engine.http_parts import Parts
 from quell.engine.http_problem import HttpError, details
 from quell.engine.http_stream import StreamApp
-from quell.engine.keys import Scope as KeyScope
+from quell.engine.keys import Needed
+
+
+class _Any(Convertor[str]):
+    """Any text as a parameter of an address: an id may hold slashes and ends of lines."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("any", _Any())
 
 Allowed = Callable[[Request], Response | None]
 
 
-def allowed(access: Access, scope: KeyScope) -> Allowed:
+def allowed(access: Access, scope: Needed) -> Allowed:
     """What looks at a request for routes that others make: None lets it in, else that is the answer."""
 
     def look(request: Request) -> Response | None:
@@ -44,26 +61,35 @@ def allowed(access: Access, scope: KeyScope) -> Allowed:
     return look
 
 
-def make_app(parts: Parts) -> ASGIApp:
-    """The application over a service's parts. Its lifespan looks after the pressure it is under."""
-    service, access, pressure = parts.service, parts.access, parts.pressure
-    pressure.each_second.append(access.each_second)
-    plain: dict[str, Callable[[Scope, Receive, Send], Awaitable[None]]] = {
-        "/v1/decide": DecideApp(service, access, pressure),
-        "/v1/decide/many": ManyApp(service, access, pressure),
-        "/v1/decide/stream": StreamApp(service, access, pressure),
-    }
-    rest = _starlette(parts)
+class App:
+    """The application over a service's parts. Its lifespan looks after the pressure it is under. A server may
+    take ordinary events to `decide.direct`, as `http_direct` does."""
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, parts: Parts) -> None:
+        service, access, pressure = parts.service, parts.access, parts.pressure
+        pressure.each_second.append(access.each_second)
+        self.decide = DecideApp(service, access, pressure)
+        self._parts = parts
+        self._plain: dict[str, Callable[[Scope, Receive, Send], Awaitable[None]]] = {
+            PATH: self.decide,
+            "/v1/decide/many": ManyApp(service, access, pressure),
+            "/v1/decide/stream": StreamApp(service, access, pressure),
+        }
+        self._rest = _starlette(parts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or look after the start and the end."""
         if scope["type"] == "http":
-            await plain.get(scope["path"], rest)(scope, receive, send)
+            await self._plain.get(scope["path"], self._rest)(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await _lifespan(parts, receive, send)
+            await _lifespan(self._parts, receive, send)
         else:  # a WebSocket
             await send({"type": "websocket.close", "code": 1002})
 
-    return app
+
+def make_app(parts: Parts) -> App:
+    """The application over a service's parts."""
+    return App(parts)
 
 
 def _starlette(parts: Parts) -> Starlette:
@@ -73,15 +99,11 @@ def _starlette(parts: Parts) -> Starlette:
         if row.handler is not None
     ]
     made = Starlette(
-        routes=_merged(routes) + list(parts.live),
+        routes=[*routes, *pages(), *parts.live],
         exception_handlers={HTTPException: _refused, Exception: _failed},
     )
     made.router.redirect_slashes = False
     return made
-
-
-def _merged(routes: list[BaseRoute]) -> list[BaseRoute]:
-    return routes
 
 
 async def _refused(request: Request, error: Exception) -> Response:

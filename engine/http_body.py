@@ -91,9 +91,9 @@ async def body_of(headers: Mapping[bytes, bytes], receive: Receive, most: int, p
     said = headers.get(b"content-length")
     if said is not None and said.isdigit() and (len(said) > 15 or int(said) > most):
         raise _too_large(most)
-    task = asyncio.current_task()
-    if task is not None:
-        pressure.wait_for_client(task, pressure.limits.body_timeout)
+    waiting, task = pressure.waiting, asyncio.current_task()
+    assert task is not None
+    waiting[task] = pressure.now + pressure.limits.body_timeout
     try:
         message = await receive()
         if message["type"] != "http.request":
@@ -102,13 +102,12 @@ async def body_of(headers: Mapping[bytes, bytes], receive: Receive, most: int, p
         if message.get("more_body"):
             body = await _rest(body, receive, most)
     except asyncio.CancelledError:
-        if task is None or not pressure.was_overdue(task):
+        if not pressure.was_overdue(task):
             raise
         task.uncancel()
         raise refuse("slow-body", headers=[CLOSE]) from None
     finally:
-        if task is not None:
-            pressure.done_waiting(task)
+        waiting.pop(task, None)
     if len(body) > most:
         raise _too_large(most)
     return body

@@ -14,9 +14,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from quell.engine.decision import Refused
-from quell.engine.event_problems import Refusal
 from quell.engine.http_access import Access, Grant
-from quell.engine.http_answer import check_hand, encode, problem_of, send_error, send_json
+from quell.engine.http_answer import encode, problem_of, send_error, send_json
 from quell.engine.http_body import (
     JSON_TYPES,
     Gone,
@@ -100,26 +99,7 @@ class BulkApp(ABC):
         engine = self.service.engine
         while engine.waiting and engine.waiting + len(lines) > engine.in_flight:
             await asyncio.sleep(_ROOM)
-        if grant.may("admin"):
-            return self.service.begin_many([event for _, event in lines])
-        held = self._held(lines, grant)
-        made = self.service.begin_many([event for place, (_, event) in enumerate(lines) if place not in held])
-        if not held:
-            return made
-        if isinstance(made, asyncio.Future):
-            return asyncio.ensure_future(_merge_later(made, held))
-        return _merge(made, held)
-
-    def _held(self, lines: Sequence[Line], grant: Grant) -> dict[int, Made]:
-        """The refusals of labels by hand, by place."""
-        held: dict[int, Made] = {}
-        for place, (_, event) in enumerate(lines):
-            try:
-                check_hand(self.service, grant, event)
-            except HttpError as error:
-                refused = self.service.engine.stepper.refuse(Refusal("wrong-scope", error.problem.detail))
-                held[place] = refused, encode(refused)
-        return held
+        return self.service.begin_many([event for _, event in lines], grant.may("admin"))
 
     def encoded(self, lines: Sequence[Line], made: list[Made], numbered: bool) -> list[bytes]:
         """The answers as JSON: decisions as they are, refusals as problems."""
@@ -129,15 +109,6 @@ class BulkApp(ABC):
             else encoded
             for (number, event), (reply, encoded) in zip(lines, made, strict=True)
         ]
-
-
-def _merge(made: list[Made], held: dict[int, Made]) -> list[Made]:
-    rest = iter(made)
-    return [held[place] if place in held else next(rest) for place in range(len(made) + len(held))]
-
-
-async def _merge_later(made: asyncio.Future[list[Made]], held: dict[int, Made]) -> list[Made]:
-    return _merge(await made, held)
 
 
 class ManyApp(BulkApp):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from quell.engine.decision import Acted, Decision
+from quell.engine.decision import Acted, Decision, Refused
 from quell.engine.explanation import Explanation
+from quell.engine.http_answer import encode
+from quell.engine.http_call import Call
 from quell.engine.http_change import LabelRequest, ResendRequest, Resent, label, put_back, reload, resend
 from quell.engine.http_parts import Parts
 from quell.engine.http_problem import ProblemDetails
@@ -14,6 +16,7 @@ from quell.engine.http_read import (
     LabelsOf,
     ListEntries,
     ListInfo,
+    PastDecision,
     Status,
     Versions,
     alive,
@@ -28,15 +31,25 @@ from quell.engine.http_read import (
     status,
     versions,
 )
-from quell.engine.http_table import Operation, Parameter
+from quell.engine.http_table import EVENT, LINES, Operation, Parameter
+from quell.engine.openapi import describe
 from quell.engine.service_types import ReloadOutcome
 
-EVENT = "event"
-"""Stands for any event that the bundle declares, in `body`."""
 _WHOLE = {"type": "integer", "minimum": 1}
 _SEQ = Parameter("seq", _WHOLE, "the number of the event's admission, `seq` of the decision", "path", True)
-_ANSWERS = Decision | Acted | ProblemDetails
-LINES = "application/x-ndjson"
+_ANSWERS = (Decision, Acted, ProblemDetails)
+
+
+async def openapi(call: Call) -> bytes:
+    """GET /openapi.json."""
+    call.known()
+    parts = call.parts
+    made_of = parts.service.bundle, parts.access.open
+    if parts.described is None or parts.described[0] != made_of:
+        described = describe(operations(parts), parts.service.bundle, parts.access.open, parts.status_type)
+        parts.described = made_of, encode(described)
+    return parts.described[1]
+
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -55,8 +68,9 @@ OPERATIONS: tuple[Operation, ...] = (
             ),
         ),
         body=EVENT,
-        answer=Decision | Acted,
+        answer=(Decision, Acted),
         group="events",
+        errors=(422, 503),
     ),
     Operation(
         "decideMany",
@@ -66,8 +80,9 @@ OPERATIONS: tuple[Operation, ...] = (
         "Decide an array of events, in order",
         about="Each answer stands in its event's place: a decision, or a problem with its `status`.",
         body=[EVENT],
-        answer=list[_ANSWERS],
+        answer=[*_ANSWERS],
         group="events",
+        errors=(422, 503),
     ),
     Operation(
         "decideStream",
@@ -80,6 +95,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=_ANSWERS,
         content_type=LINES,
         group="events",
+        errors=(503,),
     ),
     Operation(
         "decision",
@@ -89,9 +105,10 @@ OPERATIONS: tuple[Operation, ...] = (
         "A past decision, with its event",
         decision,
         parameters=(_SEQ,),
-        answer=dict[str, Any],
+        answer=PastDecision,
         needs=lambda parts: parts.decision is not None,
         group="decisions",
+        errors=(404,),
     ),
     Operation(
         "explanation",
@@ -102,14 +119,15 @@ OPERATIONS: tuple[Operation, ...] = (
         explanation,
         about="The event is decided again as it was then, and each rule shown with its parts.",
         parameters=(_SEQ,),
-        answer=Explanation,
+        answer=(Explanation, Acted, Refused),
         needs=lambda parts: parts.explain is not None,
         group="decisions",
+        errors=(404,),
     ),
     Operation(
         "labels",
         "GET",
-        "/v1/labels/{entity}/{id:path}",
+        "/v1/labels/{entity}/{id:any}",
         "read",
         "The labels of an entity, with their reasons",
         labels,
@@ -120,6 +138,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         answer=LabelsOf,
         group="labels",
+        errors=(404, 422),
     ),
     Operation(
         "label",
@@ -130,8 +149,17 @@ OPERATIONS: tuple[Operation, ...] = (
         label,
         about="What a person says of a label outranks rules until it ends or is released.",
         body=LabelRequest,
+        example={
+            "action": "set",
+            "entity": "User",
+            "id": "u1",
+            "label": "spammer",
+            "for": "30d",
+            "why": "ticket 77",
+        },
         answer=Acted,
         group="labels",
+        errors=(422, 503),
     ),
     Operation("lists", "GET", "/v1/lists", "read", "The lists", lists, answer=list[ListInfo], group="lists"),
     Operation(
@@ -149,6 +177,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         answer=ListEntries,
         group="lists",
+        errors=(404,),
     ),
     Operation("status", "GET", "/v1/status", "read", "How the service is", status, answer=Status),
     Operation(
@@ -173,6 +202,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=ReloadOutcome,
         needs=lambda parts: parts.reload is not None,
         group="versions",
+        errors=(415, 422),
     ),
     Operation(
         "putBack",
@@ -185,6 +215,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=ReloadOutcome,
         needs=lambda parts: parts.put_back is not None,
         group="versions",
+        errors=(404, 415, 422),
     ),
     Operation(
         "deadLetters",
@@ -221,9 +252,26 @@ OPERATIONS: tuple[Operation, ...] = (
         content_type="text/plain",
         needs=lambda parts: parts.metrics is not None,
     ),
+    Operation(
+        "openapi",
+        "GET",
+        "/openapi.json",
+        "any",
+        "This description",
+        openapi,
+        about="It also holds the event types of the bundle, each with an example.",
+        answer=dict[str, Any],
+    ),
     Operation("alive", "GET", "/healthz", None, "Whether the service lives", alive, answer=Health),
     Operation(
-        "ready", "GET", "/readyz", None, "Whether events can be decided, and why not", ready, answer=Health
+        "ready",
+        "GET",
+        "/readyz",
+        None,
+        "Whether events can be decided, and why not",
+        ready,
+        answer=Health,
+        errors=(503,),
     ),
 )
 

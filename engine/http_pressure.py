@@ -69,7 +69,8 @@ class Pressure:
         """The loop's clock at the last look: good enough for what waits seconds."""
         self._late_since: float | None = None
         self._overloaded = False
-        self._waiting: dict[asyncio.Task[Any], float] = {}
+        self.waiting: dict[asyncio.Task[Any], float] = {}
+        """Tasks that wait for their client, and until when on the loop's clock."""
         self._idle: set[asyncio.Task[Any]] = set()
         self._overdue: set[asyncio.Task[Any]] = set()
         self._beating: asyncio.Task[None] | None = None
@@ -97,7 +98,7 @@ class Pressure:
             self._late_since, self._overloaded = None, False
             return
         if self._late_since is None:
-            self._late_since = now - late
+            self._late_since = now  # not before: one long moment is no overload
         self._overloaded = now - self._late_since >= self.limits.patience
 
     # ------------------------------------------------------- slow clients
@@ -105,13 +106,13 @@ class Pressure:
     def wait_for_client(self, task: asyncio.Task[Any], seconds: float, idle: bool = False) -> None:
         """From now on a task waits for its client, and is cancelled unless it is done within so long; one
         that is `idle` also when the service closes."""
-        self._waiting[task] = self.now + seconds
+        self.waiting[task] = self.now + seconds
         if idle:
             self._idle.add(task)
 
     def done_waiting(self, task: asyncio.Task[Any]) -> None:
         """The client has done its part."""
-        self._waiting.pop(task, None)
+        self.waiting.pop(task, None)
         self._idle.discard(task)
 
     def close(self) -> None:
@@ -131,7 +132,7 @@ class Pressure:
         return False
 
     def _sweep(self) -> None:
-        for task in [t for t, until in self._waiting.items() if until < self.now]:
+        for task in [t for t, until in self.waiting.items() if until < self.now]:
             self.done_waiting(task)
             if not task.done():
                 self._overdue.add(task)

@@ -55,20 +55,14 @@ class Chain:
         return valid
 
     def beyond(self, number: int) -> list[Segment]:
-        """The valid segments that may hold entries behind a number."""
+        """The valid segments that may hold entries with greater numbers."""
         found = self.listed()
-        begin = max((i for i, s in enumerate(found) if s.first < number), default=0)
+        begin = max((i for i, s in enumerate(found) if s.first <= number), default=0)
         return self.valid(found[begin:])
 
     def later(self, than: Segment) -> list[Segment]:
         """The valid segments after one."""
         return self.valid([s for s in self.listed() if s.ordinal > than.ordinal])
-
-    def end(self, segment: Segment, follows: Segment) -> int | None:
-        """The byte at which a segment ends by what the one after it says; None where that says nothing of
-        it."""
-        head = self.head(follows)
-        return head.end if head is not None and head.previous == segment.ordinal else None
 
 
 def _unborn(path: Path) -> bool:

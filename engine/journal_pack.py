@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import IO
 
@@ -18,8 +20,11 @@ from quell.engine.journal_format import PACKED, Damage, JournalError, segment_of
 from quell.engine.journal_packed import PackedFile, PackedWriter, checksum, packed_of
 from quell.engine.journal_records import SegmentFile
 from quell.engine.journal_writer import sync_folder
+from quell.engine.service_types import Entry
 
 ALL = -1
+GROUP = 8_192
+"""Entries in a group of rows, at least."""
 PART = ".part"
 _NICE = 19
 DAMAGED, NOT_NOW = 1, 2
@@ -58,14 +63,14 @@ def _end_of(path: Path) -> int:
     segment = segment_of(path)
     if segment is None or segment.packed:
         raise JournalError(f"`{path}` is no segment of a journal")
-    chain = Chain(path.parent)
-    if segment not in chain.valid(chain.listed()):
+    links = Chain(path.parent)
+    if segment not in links.valid(links.listed()):
         raise JournalError(f"there is no segment `{path}`, or it was given up")
-    later = chain.later(segment)
-    end = chain.end(segment, later[0]) if later else None
-    if end is None:
+    later = links.later(segment)
+    head = links.head(later[0]) if later else None
+    if head is None or head.previous != segment.ordinal:
         raise JournalError(f"`{path}` may still be written: the segment after it is not there")
-    return end
+    return head.end
 
 
 def _raise(damage: Damage) -> None:
@@ -76,23 +81,33 @@ def _write(path: Path, end: int, stream: IO[bytes]) -> None:
     file = SegmentFile(path)
     if file.head is None or file.salt is None:
         raise DamagedSegment(f"`{path}`: the head of the segment is not what was written")
-    writer, check = PackedWriter(stream), 0
+    writer, check, held = PackedWriter(stream), 0, list[Entry]()
+    try:
+        for entries in _pieces(file, end):
+            held += entries
+            check = checksum(entries, file.salt, check)
+            if len(held) >= GROUP:
+                writer.write(held)
+                held = []
+        writer.write(held)
+        writer.close(packed_of(file.head, end, file.count, file.last, check))
+    finally:
+        writer.close()  # before the stream is, whatever happened
+        file.close()
+
+
+def _pieces(file: SegmentFile | PackedFile, end: int) -> Iterator[list[Entry]]:
     while (entries := file.piece(ALL, end, _raise)) is not None:
-        writer.write(entries)
-        check = checksum(entries, file.salt, check)
-    writer.close(packed_of(file.head, end, file.count, file.last, check))
-    file.close()
+        yield entries
 
 
 def _compare(path: Path, end: int, part: Path) -> None:
     """See that the Parquet file gives what the segment does. Raises JournalError."""
     file, packed = SegmentFile(path), PackedFile(part)
     try:
-        while (entries := file.piece(ALL, end, _raise)) is not None:
-            if packed.piece(ALL, None, _raise) != entries:
-                raise JournalError(f"`{path}` cannot be packed: what was written reads differently")
-        if packed.piece(ALL, None, _raise) is not None or packed.head != file.head:
-            raise JournalError(f"`{path}` cannot be packed: what was written holds more")
+        pairs = zip_longest(*(chain.from_iterable(_pieces(f, end)) for f in (file, packed)))
+        if any(was != entry for was, entry in pairs) or packed.head != file.head:
+            raise JournalError(f"`{path}` cannot be packed: what was written reads differently")
     finally:
         file.close()
         packed.close()

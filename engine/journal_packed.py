@@ -1,9 +1,9 @@
 """Closed segments of a journal as Parquet files: smaller, and open to any tool that reads tables.
 
 A row is an entry. Beside what the entry says stand its `number`, and, from the reply, the event's `type`, its
-`id`, the `verdict` and the `rules` that fired. `event` and `reply` are JSON text; an event whose bytes are no
-UTF-8 stands in `raw` and its `event` is null. The file's metadata holds the segment's head, and a checksum of
-the entries as they were records.
+`id`, the `verdict` and the `rules` that fired. `event` and `reply` are JSON text; bytes that are no UTF-8
+stand in `raw_event` and `raw_reply`, and the other is null. The file's metadata holds the segment's
+head, and a checksum of the entries as they were records.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from quell.engine.journal_format import (
     Head,
     JournalError,
     Salt,
-    is_behind,
     number_of,
     pack_record,
 )
@@ -29,7 +28,7 @@ from quell.engine.journal_records import Tell
 from quell.engine.service_types import Entry
 
 _KEY = b"quell.journal"
-_PLAIN = ("kind", "seq", "decided", "at", "version", "wall", "event", "raw", "reply")
+_PLAIN = ("kind", "seq", "decided", "at", "version", "wall", "event", "raw_event", "reply", "raw_reply")
 
 
 class Packed(msgspec.Struct, frozen=True):
@@ -116,8 +115,9 @@ def schema() -> Any:
             ("verdict", text),
             ("rules", pa.list_(text)),
             ("event", text),
-            ("raw", pa.binary()),
+            ("raw_event", pa.binary()),
             ("reply", text),
+            ("raw_reply", pa.binary()),
         ]
     )
 
@@ -139,7 +139,7 @@ class PackedWriter:
             self._writer.write_table(_table(entries, self._schema))
 
     def close(self, packed: Packed | None = None) -> None:
-        """Write what the file says of itself, and end it."""
+        """Write what the file says of itself, and end it. Once more does nothing."""
         if packed is not None:
             self._writer.add_key_value_metadata({_KEY.decode(): msgspec.json.encode(packed).decode()})
         self._writer.close()
@@ -150,7 +150,6 @@ def _table(entries: list[Entry], schema: Any) -> Any:
 
     kinds, seqs, decided, ats, versions, walls, events, replies = zip(*entries, strict=True)
     said = [_look(reply) for reply in replies]
-    texts, raws = _texts(events)
     time = schema.field("at").type
     columns = [
         [number_of(entry) for entry in entries],
@@ -164,9 +163,8 @@ def _table(entries: list[Entry], schema: Any) -> Any:
         [s.id for s in said],
         [s.verdict for s in said],
         [[fired.rule for fired in s.fired] for s in said],
-        texts,
-        raws,
-        _texts(replies)[0],
+        *_texts(events),
+        *_texts(replies),
     ]
     arrays = [
         column if isinstance(column, pa.Array) else pa.array(column, field.type)
@@ -200,8 +198,9 @@ def packed_head(path: Path) -> Head | None:
 
 
 class PackedFile:
-    """A packed segment, open for reading. `packed` is what it says of itself, None where the file is damaged.
-    Raises OSError where there is none, and JournalError for a newer format."""
+    """A packed segment, open for reading. `packed` is what it says of itself, None where the file is damaged;
+    `count` are the entries passed, of which the first `leave_out` are not given. Raises OSError where there
+    is none, and JournalError for a newer format."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -215,6 +214,8 @@ class PackedFile:
             self.close()
             raise
         self._told = False
+        self.count = 0
+        self.leave_out = 0
 
     def _read_footer(self) -> None:
         import pyarrow as pa
@@ -243,9 +244,9 @@ class PackedFile:
         """Close the file."""
         self._stream.close()
 
-    def piece(self, after: int, end: int | None, tell: Tell) -> list[Entry] | None:
-        """The entries behind a number in the next group of rows, None after the last. `end` is not needed, as
-        it is whole."""
+    def piece(self, after: int, end: int | None, tell: Tell, every: bool = False) -> list[Entry] | None:
+        """The entries with greater numbers in the next group of rows, None after the last. `end` says
+        nothing, as it is whole. With `every` the columns are looked at that reading needs not."""
         import pyarrow as pa
 
         if self.packed is None:
@@ -258,14 +259,27 @@ class PackedFile:
         if group is None:
             return None
         rows = self._file.metadata.row_group(group)
-        if _greatest(rows) < after:
+        self.count += rows.num_rows
+        left, self.leave_out = self.leave_out, max(0, self.leave_out - rows.num_rows)
+        if _greatest(rows) <= after or left >= rows.num_rows:
             return []
         try:
-            return _entries(self._file.read_row_group(group, columns=list(_PLAIN)), after)
+            table = self._file.read_row_group(group, columns=None if every else list(_PLAIN))
+            return _entries(table.slice(left), after)
         except (pa.ArrowException, OSError, UnicodeDecodeError, LookupError, TypeError):
             what = f"{rows.num_rows:,} entries cannot be read"
             tell(Damage(str(self.path), rows.column(0).data_page_offset, rows.total_byte_size, what))
             return []
+
+    def columns(self, names: Iterable[str]) -> Iterator[Any]:
+        """Some columns of each group of rows, as pyarrow tables; None for a group that cannot be read."""
+        import pyarrow as pa
+
+        for group in self._groups:
+            try:
+                yield self._file.read_row_group(group, columns=list(names))
+            except (pa.ArrowException, OSError):
+                yield None
 
 
 def _greatest(rows: Any) -> int:
@@ -280,17 +294,16 @@ def _entries(table: Any, after: int) -> list[Entry]:
     def integers(name: str) -> list[int]:
         return list(table.column(name).cast(pa.int64()).to_pylist())
 
-    def blobs(name: str) -> list[Any]:
-        return list(table.column(name).cast(pa.binary()).to_pylist())
+    def blobs(name: str) -> list[bytes]:
+        found: list[bytes | None] = table.column(name).cast(pa.binary()).to_pylist()
+        raw: list[bytes] = table.column(f"raw_{name}").to_pylist()
+        return [r if text is None else text for text, r in zip(found, raw, strict=True)]
 
-    events = blobs("event")
-    if table.column("event").null_count:
-        events = [r if e is None else e for e, r in zip(events, blobs("raw"), strict=True)]
     columns = (
         table.column("kind").to_pylist(),
         *(integers(name) for name in ("seq", "decided", "at", "version", "wall")),
-        events,
+        blobs("event"),
         blobs("reply"),
     )
     entries = map(Entry._make, zip(*columns, strict=True))
-    return [entry for entry in entries if is_behind(entry, after)]
+    return [entry for entry in entries if number_of(entry) > after]

@@ -25,10 +25,8 @@ _TRIES = 100
 
 
 def read(folder: str | Path, after: int = 0, *, tell: Tell | None = None) -> Iterator[Entry]:
-    """The entries of a journal behind the number `after`, in order, up to the last that is whole.
-
-    An entry's number is `decided`, and `seq` for one that is only admitted. A change of version has the
-    number of the entry before it, and comes with what follows that.
+    """The entries of a journal whose number is greater than `after`, in order, up to the last that is whole.
+    An entry's number is `decided`, or `seq` where nothing was decided.
 
     `tell` hears of each damaged place, and reading goes on behind it; without it the first raises
     JournalError, as does a folder that cannot be read.
@@ -66,7 +64,7 @@ class JournalReader:
         self._chain = Chain(Path(folder))
         self._at: Segment | None = None  # the segment that is read, or was read last
         self._file: SegmentFile | PackedFile | None = None
-        self._again = 0  # entries that come a second time, as the end of their segment was given up
+        self._passed = 0  # entries since the journal began, up to where reading stands
 
     def __iter__(self) -> Iterator[Entry]:
         """The entries from where reading stands to the last that is whole."""
@@ -77,13 +75,11 @@ class JournalReader:
         """The same in lists of at most some thousand, for whoever has many to take."""
         while self._file is not None or self._open():
             yield from self._pieces(None)
-            later = self._chain.later(self._reading)
-            if not later:
+            follows = self._next()
+            if follows is None:
                 return
-            self._told_missing(later[0])
-            end = self._chain.end(self._reading, later[0])
-            yield from self._pieces(end if end is not None else self._size())
-            self._leave(end)
+            yield from self._pieces(self._end(follows))
+            self._leave()
 
     def close(self) -> None:
         """Close the file that is open. Reading is over then."""
@@ -99,9 +95,8 @@ class JournalReader:
         assert self._file is not None
         try:
             while (entries := self._file.piece(self.after, end, self._tell)) is not None:
-                left, self._again = entries[self._again :], max(0, self._again - len(entries))
-                if left:
-                    yield left
+                if entries:
+                    yield entries
         except OSError as error:
             raise unreadable(self._reading.path, error) from error
 
@@ -110,21 +105,47 @@ class JournalReader:
     def _open(self) -> bool:
         """Open the segment to be read next; False if there is none yet."""
         for _ in range(_TRIES):
-            at = self._at
-            found = self._chain.beyond(self.after) if at is None else self._chain.later(at)
-            if not found:
+            segment = self._next()
+            if segment is None:
                 return False
-            segment = found[0]
             try:
-                self._chain.head(segment)
+                head = self._chain.head(segment)
                 self._file = self._opened(segment)
             except FileNotFoundError:  # packed in this moment, or dropped for its age
                 continue
             except OSError as error:
                 raise unreadable(segment.path, error) from error
+            if head is not None and self._at is not None:  # what was read and then given up comes again
+                self._file.leave_out = max(0, self._passed - head.before)
             self._at = segment
             return True
         raise JournalError(f"the journal `{self._chain.folder}` changes faster than it can be read")
+
+    def _next(self) -> Segment | None:
+        """The segment after the one that is read, or was read last."""
+        at, seen = self._at, None
+        while True:
+            found = self._chain.beyond(self.after) if at is None else self._chain.later(at)
+            if not found:
+                return None
+            head = self._chain.head(found[0])
+            if at is None or head is None or head.previous <= at.ordinal:
+                return found[0]
+            if found[0] == seen:
+                break
+            seen = found[0]  # something is missing before it: once more, as files come and go
+        listed = [segment.ordinal for segment in self._chain.listed()]
+        if at.ordinal in listed:  # else it was dropped for its age, and so was what is missing
+            self._tell(Damage(str(seen.path), 0, 0, "the segment before it is missing"))
+        return seen
+
+    def _end(self, follows: Segment) -> int:
+        """Where the segment that is read ends, by the head of the one after it."""
+        assert self._file is not None
+        head, at = self._chain.head(follows), self._reading
+        if head is None or head.previous > at.ordinal:
+            return self._file.size()
+        return head.end if head.previous == at.ordinal else 0  # else all of it was given up
 
     def _opened(self, segment: Segment) -> SegmentFile | PackedFile:
         if segment.packed:
@@ -135,24 +156,10 @@ class JournalReader:
             self._tell(Damage(str(segment.path), 0, 0 if file.salt else file.size(), what))
         return file
 
-    def _size(self) -> int:
+    def _leave(self) -> None:
+        """Close what was read to its end."""
         assert self._file is not None
-        return self._file.size()
-
-    def _told_missing(self, follows: Segment) -> None:
-        """Tell of a segment that should stand before the next one. One that was dropped for its age while
-        this was read is no loss: then what was read before it is gone as well."""
-        head, at = self._chain.head(follows), self._reading
-        if head is None or head.previous == at.ordinal or self._again:
-            return
-        if any(s.ordinal == at.ordinal for s in self._chain.listed()):
-            self._tell(Damage(str(follows.path), 0, 0, "the segment before it is missing"))
-
-    def _leave(self, end: int | None) -> None:
-        """Close what was read to its end, and note how much of it stands in the next segment again."""
-        file = self._file
-        assert file is not None
-        if isinstance(file, SegmentFile) and end is not None:
-            self._again = file.beyond(end, self.after)
-        file.close()
+        head = self._chain.head(self._reading)
+        self._passed = max(self._passed, self._file.count + (head.before if head is not None else 0))
+        self._file.close()
         self._file = None

@@ -1,4 +1,4 @@
-"""Writing a journal's segments so that nothing is lost: on full disks, failing ones, and where the folder goes.
+"""Writing a journal so that nothing is lost: on full disks, on failing ones, and where the folder goes away.
 
 What is written waits in order in chunks, each of whole records. A chunk that was written in part goes on
 where it stopped. Where the journal is brought to disk (`each`, `batch`), a chunk is kept in memory until the
@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -103,7 +104,7 @@ class Writer:
             self._held = None
         fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(fd)
         except BlockingIOError:
             who = os.pread(fd, 20, 0).decode("ascii", "replace").strip()
             os.close(fd)
@@ -187,8 +188,9 @@ class Writer:
         head = Head(self.salt, ordinal, chunk.first, self.previous, self.end, self.entries, chunk.wall)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
-            if os.pwrite(fd, pack_head(head), 0) < HEAD_SIZE:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            data, done = pack_head(head), 0
+            while done < len(data):
+                done += os.pwrite(fd, data[done:], done)
         except OSError:
             os.close(fd)
             with suppress(OSError):
@@ -283,7 +285,7 @@ class Writer:
             self.previous, self.end = (
                 (part.ordinal, part.synced) if whole else (part.head.previous, part.head.end)
             )
-        for given in self._syncing:
+        for given in reversed(self._syncing):  # the last first: whoever reads meanwhile sees no gap
             os.close(given.fd)
             if given.ordinal > self.previous:  # a later head says so too, should the file stay
                 self.sizes.pop(given.ordinal, None)
@@ -317,6 +319,19 @@ class Writer:
             if self._held is not None:
                 os.close(self._held)
                 self._held = None
+
+
+def _lock(fd: int) -> None:
+    """Lock a file. Who only asks whether it is locked holds it for a moment as well, so that is waited for.
+    Raises BlockingIOError."""
+    for left in reversed(range(5)):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if not left:
+                raise
+            time.sleep(0.002)
 
 
 def is_there(path: Path, fd: int) -> bool:

@@ -30,6 +30,8 @@ import msgspec
 Scope = Literal["decide", "read", "admin"]
 """`decide`: events. `read`: whatever is to be seen. `admin`: both, and whatever changes something by hand."""
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+Needed = Scope | Literal["any"]
+"""What something takes: a scope, or a key for anything."""
 
 MAX_FILE = 4 << 20
 MAX_KEYS = 10_000
@@ -58,9 +60,9 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     expires: int | None = None
     revoked: int | None = None
 
-    def may(self, scope: Scope) -> bool:
+    def may(self, scope: Needed) -> bool:
         """Whether the key is good for a scope."""
-        return scope in self.scopes or "admin" in self.scopes
+        return scope in self.scopes or "admin" in self.scopes or scope == "any"
 
     def state(self, now: int) -> Literal["live", "expired", "revoked"]:
         """Whether the key holds at a time."""
@@ -89,7 +91,7 @@ class Keys:
 
     # ------------------------------------------------------------- serving
 
-    def find(self, text: bytes, now: int | None = None) -> Key | None:
+    def find(self, text: bytes, at: int | None = None) -> Key | None:
         """The key that a text is, if it is known and holds."""
         match = _TEXT.fullmatch(text)
         if match is None:
@@ -99,7 +101,7 @@ class Keys:
         same = hmac.compare_digest(hashlib.sha256(match[2]).digest(), expected)
         if not same or key is None:
             return None
-        return key if key.state(_now() if now is None else now) == "live" else None
+        return key if key.state(now() if at is None else at) == "live" else None
 
     def refresh(self) -> bool:
         """Read the file again if it has changed; gives whether other keys hold now. What cannot be read
@@ -127,9 +129,9 @@ class Keys:
             raise KeysError("a key is for one or more of decide, read, admin")
         if lasts is not None and lasts <= 0:
             raise KeysError("a key must hold longer than nothing")
-        now = _now()
+        today = now()
         with self._changing() as keys:
-            if any(k.name == name and k.state(now) == "live" for k in keys):
+            if any(k.name == name and k.state(today) == "live" for k in keys):
                 raise KeysError(f"there is a key `{name}` already", "revoke it first, or take another name")
             if len(keys) >= MAX_KEYS:
                 raise KeysError(f"there are {MAX_KEYS:,} keys already")
@@ -139,13 +141,13 @@ class Keys:
             secret = _letters(32)
             hashed = hashlib.sha256(secret.encode()).hexdigest()
             ordered = tuple(s for s in SCOPES if s in scopes)
-            key = Key(id, name, ordered, hashed, now, None if lasts is None else now + lasts)
+            key = Key(id, name, ordered, hashed, today, None if lasts is None else today + lasts)
             keys.append(key)
         return key, f"qk_{id}_{secret}"
 
     def revoke(self, which: str) -> Key:
         """End a key, by its name or by how it begins. Raises KeysError if none is meant, or more than one."""
-        now = _now()
+        today = now()
         with self._changing() as keys:
             id = which.removeprefix("qk_").split("_")[0]
             found = [i for i, k in enumerate(keys) if k.revoked is None and which == k.name]
@@ -153,7 +155,7 @@ class Keys:
             if len(found) != 1:
                 many = f"there are {len(found)} keys `{which}`" if found else f"there is no key `{which}`"
                 raise KeysError(many, "`quell keys list` shows them: name the beginning of one")
-            key = keys[found[0]] = msgspec.structs.replace(keys[found[0]], revoked=now)
+            key = keys[found[0]] = msgspec.structs.replace(keys[found[0]], revoked=today)
         return key
 
     @contextmanager
@@ -195,21 +197,25 @@ class Keys:
             return _File(), None
         except OSError as error:
             raise KeysError(f"`{self.file}` cannot be read: {_reason(error)}") from error
-        with os.fdopen(handle, "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise KeysError(f"`{self.file}` is no plain file")
-            if found.st_mode & 0o022:
-                raise KeysError(
-                    f"`{self.file}` may be written by others, who could add keys", f"chmod 600 {self.file}"
-                )
-            if found.st_size > MAX_FILE:
-                raise KeysError(f"`{self.file}` is larger than {MAX_FILE >> 20} MB")
-            try:
-                data = file.read(MAX_FILE + 1)
-            except OSError as error:
-                raise KeysError(f"`{self.file}` cannot be read: {_reason(error)}") from error
+        try:
+            found = os.fstat(handle)
+            self._check(found)
+            data = os.read(handle, MAX_FILE + 1)
+        except OSError as error:
+            raise KeysError(f"`{self.file}` cannot be read: {_reason(error)}") from error
+        finally:
+            os.close(handle)
         return _checked(data, self.file), (found.st_mtime_ns, found.st_ino, found.st_size)
+
+    def _check(self, found: os.stat_result) -> None:
+        """Raises KeysError for a file that is none, or cannot be believed."""
+        if not stat.S_ISREG(found.st_mode):
+            raise KeysError(f"`{self.file}` is no plain file")
+        if found.st_mode & 0o022:
+            why = "may be written by others, who could add keys"
+            raise KeysError(f"`{self.file}` {why}", f"chmod 600 {self.file}")
+        if found.st_size > MAX_FILE:
+            raise KeysError(f"`{self.file}` is larger than {MAX_FILE >> 20} MB")
 
     def _write(self, said: _File) -> None:
         """Put the keys into the file, whole or not at all, for nobody else to read."""
@@ -248,7 +254,8 @@ def _letters(size: int) -> str:
     return base64.b32encode(secrets.token_bytes(size)).decode().rstrip("=").lower()
 
 
-def _now() -> int:
+def now() -> int:
+    """The time, in microseconds since 1970."""
     return time.time_ns() // 1000
 
 

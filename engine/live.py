@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any
 
 import msgspec
 
@@ -20,11 +19,12 @@ from quell.engine.compile import Build
 from quell.engine.decision import Acted, Decision, Reply
 from quell.engine.live_counts import MINUTES, SECONDS, Table
 from quell.engine.live_events import MOST_ENTITIES, Entities, shown
-from quell.engine.live_rules import described, edits, rungs, text_of
+from quell.engine.live_rules import described, edits, rungs, text_of, unchanged
 from quell.engine.live_search import Matcher, Query, read_query
 from quell.engine.live_summary import ENTITIES, summary_of
 from quell.engine.live_types import (
     Detail,
+    Edit,
     Entity,
     EventText,
     Found,
@@ -194,15 +194,16 @@ class Live:
         """Every rule with what became of it, and those that fired and are gone from the bundle."""
         self._refresh()
         wall = self._clock()
-        edited = edits(self._history())
-        rows = [self._counted(row, wall // 1_000_000, edited) for row in self._rows]
+        history = self._history()
+        first, edited = unchanged(history), edits(history)
+        rows = [self._counted(row, wall // 1_000_000, edited.get(row.name, first)) for row in self._rows]
         known = {row.name for row in self._rows}
         fired = {**self._fired.series, **self._shadow.series}
         gone = [RuleRow(name, "gone", [], 0, 0, 0, 0, 0, gone=True) for name in fired if name not in known]
-        rows += [self._counted(row, wall // 1_000_000, edited) for row in gone]
+        rows += [self._counted(row, wall // 1_000_000, edited.get(row.name)) for row in gone]
         return Rules(wall, sorted(rows, key=lambda row: row.name))
 
-    def _counted(self, row: RuleRow, now: int, edited: dict[str, Any]) -> RuleRow:
+    def _counted(self, row: RuleRow, now: int, edited: Edit | None) -> RuleRow:
         """A rule with its counts."""
         table = self._shadow if row.mode == "shadow" else self._fired
         series, held = table.series.get(row.name), self._held.series.get(row.name)
@@ -216,7 +217,7 @@ class Live:
             held=held.minutes.sum(hour, minute) if held is not None else 0,
             of=sum(s.minutes.sum(hour, minute) for s in events),
             last=series.last * 1_000_000 if series is not None else None,
-            edited=edited.get(row.name),
+            edited=edited,
         )
 
     def rule(self, name: str) -> RuleText | None:

@@ -31,6 +31,7 @@ export class Chart {
     this.unit = unit;
     this.none = none;
     this.title = make("h2", "", title);
+    this.per = make("small");
     this.tools = make("div", "tools");
     this.plot = make("div", "plot");
     this.legend = make("ul", "legend");
@@ -40,8 +41,8 @@ export class Chart {
     this.tip = make("div", "tip");
     this.tip.hidden = true;
     this.spoken = set(make("div", "unseen"), { role: "status" });
-    set(this.plot, { tabindex: "0", role: "group", "aria-label": `${title} over time: the arrow keys go from bar to bar` });
-    host.append(make("header", "", this.title, this.tools), this.plot, this.legend, this.spoken);
+    set(this.plot, { tabindex: "0", role: "group", "aria-label": `${unit} over time, ${title.toLowerCase()}: the arrow keys go from bar to bar` });
+    host.append(make("header", "", make("div", "", this.title, this.per), this.tools), this.plot, this.legend, this.spoken);
     this.width = 0;
     new ResizeObserver(() => {
       const width = Math.floor(this.plot.clientWidth);
@@ -73,6 +74,7 @@ export class Chart {
 
   render() {
     if (!this.model || this.width < 60) return;
+    this.per.textContent = `per ${this.model.per}`;
     this.plot.classList.toggle("tabled", this.tabled);
     if (this.tabled) this.renderTable();
     else this.renderBars();
@@ -125,9 +127,9 @@ export class Chart {
   // --------------------------------------------------------------------------------------------------- table
 
   renderTable() {
-    const { starts, bar, per } = this.model;
-    const series = [...this.shown()].reverse().filter((s) => s.counts.some(Boolean));
-    const head = make("tr", "", set(make("th", "", `Start of ${bar < 60 || per === "minute" ? "each " : "the "}${per}`), { scope: "col" }), series.map((s) => set(make("th", "n", data(s.name, 60)), { scope: "col" })), set(make("th", "n", "all"), { scope: "col" }));
+    const { starts, per } = this.model;
+    const series = this.shown().filter((s) => s.counts.some(Boolean));
+    const head = make("tr", "", set(make("th", "", `Start of each ${per}`), { scope: "col" }), series.map((s) => set(make("th", "n", data(s.name, 60)), { scope: "col" })), set(make("th", "n", "all"), { scope: "col" }));
     const rows = starts.map((start, i) => {
       const sum = series.reduce((n, s) => n + s.counts[i], 0);
       return make("tr", sum ? "" : "zero", set(make("th", "", this.moment(start)), { scope: "row" }), series.map((s) => make("td", "n", count(s.counts[i]))), make("td", "n", count(sum)));
@@ -158,7 +160,7 @@ export class Chart {
       number.textContent = brief(sums[i]);
       item.classList.toggle("zero", !sums[i]);
       return item;
-    }).reverse();
+    });
     if (items.some((item, i) => this.legend.children[i] !== item) || items.length !== this.legend.children.length) this.legend.replaceChildren(...items);
   }
 

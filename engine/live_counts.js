@@ -5,10 +5,10 @@ const KINDS = ["verdicts", "fired", "shadow", "others"];
 
 /** The spans of time that can be shown: how long, and how long one bar of it is, in seconds. */
 export const RANGES = {
-  "10 min": { ring: "seconds", length: 600, bar: 5, per: "5 seconds" },
-  "1 h": { ring: "minutes", length: 3600, bar: 60, per: "minute" },
-  "6 h": { ring: "minutes", length: 21_600, bar: 300, per: "5 minutes" },
-  "24 h": { ring: "minutes", length: 86_400, bar: 900, per: "15 minutes" },
+  "10m": { ring: "seconds", length: 600, bar: 5, per: "5 s" },
+  "1h": { ring: "minutes", length: 3600, bar: 60, per: "min" },
+  "6h": { ring: "minutes", length: 21_600, bar: 300, per: "5 min" },
+  "24h": { ring: "minutes", length: 86_400, bar: 900, per: "15 min" },
 };
 
 export class Counts {

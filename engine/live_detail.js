@@ -93,7 +93,7 @@ export class DetailView {
 
   whole(ref, detail, path) {
     const s = detail.summary;
-    const title = s.kind === "decision" ? [make("span", "event", visible(s.event, 60)), ` ${count(s.seq)}`] : s.kind === "refused" ? "Refused event" : `Label by hand ${count(s.seq)}`;
+    const title = s.kind === "decision" ? [visible(s.event, 60), make("small", "", ` · decision ${count(s.seq)}`)] : s.kind === "refused" ? "Refused event" : `Label by hand ${count(s.seq)}`;
     const chief = s.kind === "decision" ? this.verdict(s.verdict, s.level ?? 0) : "";
     return [
       this.top(title, chief),
@@ -108,8 +108,8 @@ export class DetailView {
   about(s) {
     const late = Math.abs(s.wall - s.at) > 1e6;
     return pairs([
-      ["decided", [moment(s.wall, when(s.wall)), ` · took ${took(s.seconds)} · version ${s.version}`]],
-      ["event of", s.at && late ? [make("time", "", iso(s.at))] : ""],
+      [{ refused: "refused", "by hand": "done" }[s.kind] || "decided", [moment(s.wall, when(s.wall)), ` · took ${took(s.seconds)} · version ${s.version}`]],
+      ["event time", s.at && late ? [make("time", "", iso(s.at))] : ""],
       ["id", s.id ? set(make("button", "link", data(s.id, 300)), { type: "button", "data-look": `id:${quoted(s.id)}` }) : ""],
     ]);
   }

@@ -1,7 +1,7 @@
 // The newest decisions, or those that a search finds: a list that keeps still while somebody looks at it.
 
 import { ask, wantsKey } from "/live/live_ask.js";
-import { all, button, chip, clock, count, data, make, moment, named, one, set, took, visible, when } from "/live/live_dom.js";
+import { all, button, chip, clock, count, data, make, set, took, visible, when } from "/live/live_dom.js";
 
 const SHOWN = 200;
 const PAGE = 100;
@@ -18,8 +18,8 @@ function who(s) {
 
 function why(s) {
   if (s.message) return [make("span", "said", ...proseOf(s.message))];
-  const fired = (s.fired || []).map((rule) => named(rule));
-  const shadow = (s.shadow || []).map((rule) => set(named(rule, "name shadow"), { title: "in shadow" }));
+  const fired = (s.fired || []).map((rule) => make("bdi", "name", visible(rule, 80)));
+  const shadow = (s.shadow || []).map((rule) => set(make("bdi", "name shadow", visible(rule, 80)), { title: "in shadow" }));
   const more = (s.more_fired || 0) + (s.more_shadow || 0);
   return [...fired, ...shadow, more ? make("small", "", `+${more}`) : ""];
 }
@@ -217,7 +217,7 @@ export class List {
     const said = `${words}${behind}`;
     if (said === this.said) return;
     this.said = said;
-    const newer = behind && !this.state.paused ? button(`${count(behind)} newer`, () => this.release(), "newer") : "";
+    const newer = behind && !this.state.paused ? button(this.query ? "Show the newest" : `Show ${count(behind)} newer`, () => this.release(), "newer") : "";
     this.note.replaceChildren(make("span", "", words), newer);
   }
 

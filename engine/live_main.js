@@ -15,7 +15,7 @@ const TOP_RULES = 7;
 const TABS = ["decisions", "rules", "bundle"];
 
 const state = {
-  paused: false, opened: false, range: "10 min", which: "fired", tab: "decisions", only: "", text: "",
+  paused: false, opened: false, range: "10m", which: "fired", tab: "decisions", only: "", text: "",
   query: () => [state.only, state.text].filter(Boolean).join(" "),
   clear: () => go({ text: "", only: "" }),
 };
@@ -71,8 +71,8 @@ async function showRule(name) {
   rules.show(name);
 }
 
-const byVerdict = new Chart(one("#by-verdict"), { title: "Decisions by verdict", unit: "decisions", none: "No decision in this time" });
-const byRule = new Chart(one("#by-rule"), { title: "Firings by rule", unit: "firings", none: "No rule fired in this time" });
+const byVerdict = new Chart(one("#by-verdict"), { title: "By verdict", unit: "decisions", none: "No decision in this time" });
+const byRule = new Chart(one("#by-rule"), { title: "By rule", unit: "firings", none: "No rule fired in this time" });
 
 function choice(name, options, get, act) {
   const group = set(make("div", "choice"), { role: "group", "aria-label": name });
@@ -95,7 +95,6 @@ function pictures() {
   const others = counts.bars("others", state.range).series;
   const series = rungs.map((r) => ({ name: r.verdict, style: `v-${r.level}`, counts: verdicts.series.get(r.verdict) || none(verdicts) })).reverse();
   if (others.has("refused")) series.push({ name: "refused", style: "v-none", counts: others.get("refused") });
-  byVerdict.title.textContent = "Decisions by verdict";
   byVerdict.show(model(verdicts, series));
   const fired = { ...counts.bars(state.which, state.range), last: verdicts.last };
   byRule.none = state.which === "fired" ? "No rule fired in this time" : "No rule in shadow would have fired in this time";
@@ -112,9 +111,9 @@ function topRules(bars) {
     const free = Array.from({ length: TOP_RULES }, (_, i) => i).find((i) => ![...colours.values()].includes(i));
     if (!colours.has(name)) colours.set(name, free);
   }
-  const series = top.map((name) => ({ name, style: `r-${colours.get(name)}`, counts: bars.series.get(name) })).reverse();
+  const series = top.map((name) => ({ name, style: `r-${colours.get(name)}`, counts: bars.series.get(name) }));
   const rest = sums.slice(TOP_RULES).map(([name]) => bars.series.get(name));
-  if (rest.length) series.unshift({ name: `${rest.length} other ${rest.length === 1 ? "rule" : "rules"}`, style: "r-rest", counts: bars.starts.map((_, i) => rest.reduce((sum, n) => sum + n[i], 0)) });
+  if (rest.length) series.push({ name: `${rest.length} other ${rest.length === 1 ? "rule" : "rules"}`, style: "r-rest", counts: bars.starts.map((_, i) => rest.reduce((sum, n) => sum + n[i], 0)) });
   return series;
 }
 
@@ -134,8 +133,8 @@ function figures(update) {
     ["Decisions a second", perSecond(ten / 10), `${brief(total(minute))} in the last minute`],
     ["Last hour", brief(total(hour)), `${brief(ever)} since start, ${span(since)} ago`],
     ["Acted on", share(acted(minute), total(minute)), total(hour) ? `of the last minute; ${share(acted(hour), total(hour))} of the hour` : "of the last minute"],
-    ["Took, half of them", latency ? took(latency.p50) : "–", latency ? `99% within ${took(latency.p99)}` : "nothing yet"],
-    ["Refused", brief(refused), kinds.length ? `in the last minute; mostly ${visible(kinds[0][0], 24)}` : "in the last minute"],
+    ["Median time", latency ? took(latency.p50) : "–", latency ? `99% within ${took(latency.p99)}` : "nothing yet"],
+    ["Refused", brief(refused), kinds.length ? `in the last minute; most often ${visible(kinds[0][0], 24)}` : "in the last minute"],
   ];
   const host = one("#figures");
   if (!host.children.length) host.append(...rows.map(([name]) => make("div", "", make("dt", "", name), make("dd"), make("dd", "sub"))));

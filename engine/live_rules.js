@@ -32,6 +32,12 @@ const modeOf = (r) => {
   return r.mode === "live" && r.rollout !== undefined && r.rollout < 1 ? `${+(r.rollout * 100).toFixed(2)}%` : r.mode;
 };
 
+function editedOf(rule, wall) {
+  if (!rule.edited) return make("span", "none", "–");
+  const { version, at, by, change } = rule.edited;
+  return change ? [make("span", "", ago(at, wall)), make("small", "", `v${version}, `, data(by, 40))] : make("span", "soft", `as in v${version}`);
+}
+
 export class RuleTable {
   /** `look` searches, `counts` are those over time. */
   constructor(host, { look, counts, opened }) {
@@ -145,7 +151,7 @@ export class RuleTable {
     row.className = `${rule.gone || rule.mode === "off" ? "quiet" : ""} ${rule.hour ? "" : "silent"}`;
     const last = rule.last ? make("time", "", ago(rule.last, this.wall)) : make("span", "none", "–");
     if (rule.last) last.title = iso(rule.last);
-    const edited = rule.edited ? [make("span", "", ago(rule.edited.at, this.wall)), make("small", "", data(rule.edited.by, 40))] : make("span", "none", "–");
+    const edited = editedOf(rule, this.wall);
     const cells = [
       row.first,
       make("td", "does", does(rule)),
@@ -155,8 +161,9 @@ export class RuleTable {
       make("td", "n", rule.of ? share(rule.hour, rule.of) : make("span", "none", "–")),
       make("td", "n", brief(rule.total)),
       make("td", "n", last),
-      set(make("td", "n wide", edited), { title: rule.edited ? `version ${rule.edited.version}, ${iso(rule.edited.at)}: ${visible(rule.edited.change, 300)}` : "no version that is known changed it" }),
+      set(make("td", "n wide", edited), { title: rule.edited && rule.edited.change ? `version ${rule.edited.version}, ${iso(rule.edited.at)}: ${visible(rule.edited.change, 300)}` : null }),
     ];
+    cells.forEach((cell, i) => { if (i > 2) cell.dataset.label = COLUMNS[i][1]; });
     row.cells.length ? [...row.cells].forEach((cell, i) => { if (i) cell.replaceWith(cells[i]); }) : row.append(...cells);
   }
 
@@ -167,7 +174,7 @@ export class RuleTable {
       ["events", rule.events.map((e) => visible(e, 60)).join(", ")],
       ["severity", rule.severity],
       ["held back in the last hour", rule.held ? count(rule.held) : ""],
-      ["last edit", rule.edited ? [`version ${rule.edited.version}, ${iso(rule.edited.at).slice(0, 16).replace("T", " ")} UTC, by `, data(rule.edited.by), ": ", ...prose(rule.edited.change)] : ""],
+      ["last edit", rule.edited && !rule.edited.change ? `none since version ${rule.edited.version}, the first that is known` : rule.edited ? [`version ${rule.edited.version}, ${iso(rule.edited.at).slice(0, 16).replace("T", " ")} UTC, by `, data(rule.edited.by), ": ", ...prose(rule.edited.change)] : ""],
     ].filter(([, value]) => value && value.length);
     const press = button("Show its decisions", () => this.look(`rule:${/^[^\s"\\]+$/.test(rule.name) ? rule.name : JSON.stringify(rule.name)}`), "chief");
     box.append(text, make("dl", "pairs", facts.map(([k, v]) => [make("dt", "", k), make("dd", "", v)])), make("p", "", press));

@@ -14,7 +14,7 @@ from quell.grammar import tree
 
 LEVELS = 8
 """The level of the gravest verdict of a ladder; the mildest has 0."""
-_NAME = re.compile(r"[^\s`\"',;:()]+")
+_OF_RULE = re.compile(r"rule `([^`]+)`")
 
 
 def rungs(ladders: Sequence[Ladder]) -> list[Rung]:
@@ -105,11 +105,17 @@ def text_of(analysis: Analysis, name: str) -> RuleText | None:
 
 
 def edits(history: Sequence[VersionInfo]) -> dict[str, Edit]:
-    """By every name that a change of a version mentions, the newest such change."""
+    """By rule the newest change that a version says of it: lines such as "rule `name` changed: when"."""
     found: dict[str, Edit] = {}
     for version in sorted(history, key=lambda v: v.number):
         for change in version.changed:
-            edit = Edit(version.number, version.at, version.by, change)
-            for name in _NAME.findall(change):
-                found[name] = edit
+            told = _OF_RULE.match(change)
+            if told is not None:
+                found[told[1]] = Edit(version.number, version.at, version.by, change)
     return found
+
+
+def unchanged(history: Sequence[VersionInfo]) -> Edit | None:
+    """What is said of a rule that no version changed: it is as it was in the first that is known."""
+    first = min(history, key=lambda v: v.number, default=None)
+    return None if first is None else Edit(first.number, first.at, first.by, "")

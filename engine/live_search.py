@@ -6,7 +6,7 @@ A query is words and `key:value` pairs that must all hold; a value with blanks s
 entity   the event names an entity of this id, or the decision changed a label of it
 id       the event's own id
 rule     a rule that fired, in earnest or in shadow, or was held back
-verdict  the verdict; several may be given, with commas
+verdict  the verdict of a decision; several may be given, with commas
 event    the event's type; several may be given
 label    a label that the decision, or a person, changed
 sink     a sink that the decision sends to
@@ -138,12 +138,12 @@ def _holds(reply: Reply, key: str, values: tuple[str, ...]) -> bool:
         return reply.event in values
     if isinstance(reply, Acted):
         return key == "label" and reply.label in values
-    if key == "verdict":
-        return reply.verdict in values
     return isinstance(reply, Decision) and _decided(reply, key, values)
 
 
 def _decided(reply: Decision, key: str, values: tuple[str, ...]) -> bool:
+    if key == "verdict":
+        return reply.verdict in values
     if key == "id":
         return reply.id is not None and (reply.id in values or reply.id[:CUT] in values)
     if key == "rule":

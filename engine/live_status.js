@@ -120,7 +120,7 @@ export class StatusView {
     if (open) return;
     const found = troubles(status);
     const cards = [
-      found.length ? make("section", "card troubles", make("h3", "", "To look at"), make("ul", "", found.map((words) => make("li", "", words)))) : "",
+      found.length ? make("section", "card whole troubles", make("h3", "", "To look at"), make("ul", "", found.map((words) => make("li", "", words)))) : "",
       status.reload ? card("Last reload", reload(status.reload, wall)) : "",
       status.version ? card("Decides now", version(status.version, wall)) : "",
       this.plain(status, wall),

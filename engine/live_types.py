@@ -131,7 +131,8 @@ class LiveUpdate(msgspec.Struct, frozen=True):
 
 
 class Edit(msgspec.Struct, frozen=True):
-    """Which version of the bundle changed a rule last, when, by whom, and in which words."""
+    """Which version of the bundle changed a rule last, when, by whom, and in which words. Where no version
+    did, it is the first that is known, and `change` is empty."""
 
     version: int
     at: int

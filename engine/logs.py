@@ -15,34 +15,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from dataclasses import dataclass
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 from quell.engine.logs_events import EVENTS
 from quell.engine.logs_format import JsonLines, TextLines, printable
 from quell.engine.logs_thin import Thin
-
-LEVELS = ("debug", "info", "warning", "error")
-FORMATS = ("auto", "json", "text")
-Level = Literal["debug", "info", "warning", "error"]
-Format = Literal["auto", "json", "text"]
+from quell.engine.service_settings import LogSettings
 
 _LOGGER = logging.getLogger("quell")
 _SERVERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
-_QUIET = "uvicorn.access"
-"""Who asks is in the metrics; a line for each request is for those who look for something."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogSettings:
-    """The section [log] of service.toml. `level` is the least that is written, `format` one of `json`,
-    `text` and `auto` (text on a terminal), `content` whether ids and what came in events are written, and
-    `requests` whether each request is."""
-
-    level: Level = "info"
-    format: Format = "auto"
-    content: bool = False
-    requests: bool = False
 
 
 def tell(name: str, /, **fields: Any) -> None:
@@ -114,8 +95,6 @@ class Logs:
             self._before.append((logger, list(logger.handlers), logger.level, logger.propagate))
             logger.handlers, logger.propagate = [], True
             logger.setLevel(settings.level.upper())
-        if not settings.requests:
-            logging.getLogger(_QUIET).setLevel(logging.CRITICAL)
         root.handlers = [self._handler]
         root.setLevel(logging.WARNING)
         logging.captureWarnings(True)

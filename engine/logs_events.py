@@ -49,35 +49,34 @@ EVENTS: dict[str, Event] = {
         # The service.
         _info(
             "serve.started",
-            "serving on {address}, version {version} decides",
-            "address version digest policies data durability",
+            "version {version} decides, {address}",
+            "version digest address policies data durability rules",
         ),
         _info(
             "serve.recovered",
-            "made {entries} entries of the journal again in {seconds} s",
-            "entries snapshot seconds",
+            "the memory came back: snapshot {snapshot}, and {made} entries of the journal made again",
+            "snapshot made differing finished sends seconds",
         ),
-        _info("serve.stopping", "no more events are taken, {waiting} decisions still wait", "waiting"),
+        _warning("serve.noted", "{what}", "what"),
+        _info("serve.stopping", "no more events are taken, decisions that wait: {waiting}", "waiting"),
         _info("serve.stopped", "stopped", "seconds"),
-        _warning("serve.busy", "events are refused: {why}", "why"),
-        _warning("serve.setting", "{setting}: {problem}", "setting problem hint", apart="setting"),
         _error(
             "decide.failed",
-            "deciding `{event}` failed inside Quell, please report it",
-            "event error",
+            "deciding a `{type}` failed inside Quell, please report it",
+            "type error times",
             "detail",
-            apart="event error",
+            apart="type error",
         ),
         # Versions of the bundle.
         _info(
             "reload.live",
             "version {version} decides now ({why}, by {by})",
-            "version digest by why seconds held changed cold",
+            "version digest by why seconds held changed cold dropped",
         ),
         _debug("reload.unchanged", "nothing changed ({why}, by {by})", "version digest by why seconds"),
         _warning(
             "reload.refused",
-            "the new version is refused and nothing changed: errors or failed tests: {errors}",
+            "the new policies are refused, nothing changed ({why}, by {by}): {errors} errors or failed tests",
             "digest by why errors seconds",
         ),
         _warning(
@@ -86,53 +85,29 @@ EVENTS: dict[str, Event] = {
             "file line finding code hint",
             apart="file line finding",
         ),
-        _error("reload.failed", "the new version could not be looked at: {problem}", "problem by why"),
-        _info("reload.pinned", "version {version} stays until the policies change again", "version by"),
         # The journal and its snapshots.
         _error("journal.problem", "the journal cannot be written: {problem}", "problem unwritten"),
         _info("journal.well", "the journal is written again, after {seconds} s", "seconds"),
-        _warning("journal.repaired", "{what}", "what segment bytes"),
-        _debug("journal.segment", "segment {segment} is closed", "segment bytes entries"),
-        _info("journal.dropped", "segments past their time were removed: {segments}", "segments bytes until"),
-        _warning("journal.kept", "a closed segment stays as it is: {problem}", "segment problem"),
+        _warning("journal.trouble", "old segments stay as they are: {problem}", "problem"),
         _debug("snapshot.made", "a snapshot up to {number} was made in {seconds} s", "number bytes seconds"),
-        _warning("snapshot.failed", "no snapshot could be made: {problem}", "problem number"),
+        _warning("snapshot.failed", "no snapshot could be made: {problem}", "problem"),
         _error(
             "remade.different",
-            "decision {number} came out differently when it was made again, please report it",
-            "number version event what",
-            "detail",
+            "decisions came out differently when they were made again, please report it: {number} and on",
+            "number times",
         ),
         # What is sent.
-        _warning(
-            "sink.failed",
-            "`{sink}` did not take what was sent, it is tried again: {problem}",
-            "sink problem attempt",
-            "key",
-            apart="sink",
-        ),
-        _error(
-            "sink.dead",
-            "a send to `{sink}` was given up: {problem}",
-            "sink problem attempts",
-            "key",
-            apart="sink",
-        ),
-        _info("sink.well", "`{sink}` takes what is sent again", "sink waiting seconds", apart="sink"),
-        _warning("sink.unknown", "nothing is configured for `{sink}`", "sink", apart="sink"),
+        _warning("sink.failed", "`{sink}` does not take sends: {problem}", "sink problem", apart="sink"),
+        _error("sink.dead", "sends to `{sink}` were given up: {times}", "sink problem times", apart="sink"),
+        _info("sink.well", "`{sink}` takes sends again, after {seconds} s", "sink seconds", apart="sink"),
+        _warning("sink.unknown", "nobody has set up `{sink}`, so sends wait", "sink waiting", apart="sink"),
+        _error("outbox.problem", "what was delivered cannot be written down: {problem}", "problem"),
+        _info("outbox.well", "what was delivered is written down again, after {seconds} s", "seconds"),
         # Who asks.
-        _warning(
-            "key.refused", "a request was refused: {why}", "why route client key_name", apart="why route"
-        ),
-        _info("key.made", "the key `{key_name}` was made", "key_name scopes by"),
-        _info("key.removed", "the key `{key_name}` was removed", "key_name by"),
-        _info(
-            "hand.label",
-            "{by}: {action} the label `{label}`",
-            "action label entity by",
-            "id why",
-            apart="label",
-        ),
+        _warning("key.refused", "requests without a key that holds: {times}", "times"),
+        _warning("key.forbidden", "requests that a key is not for: {times}", "times"),
+        _warning("http.overloaded", "events are refused: there is too much to do", "under_way lag"),
+        _info("http.well", "events are taken again, after {seconds} s; refused: {times}", "seconds times"),
         _info(
             "http.request",
             "{method} {route} {status}",
@@ -140,15 +115,11 @@ EVENTS: dict[str, Event] = {
             "path",
             apart="method route status",
         ),
-        _error(
-            "http.failed", "answering {route} failed inside Quell", "route error", "detail", apart="route"
-        ),
-        # Models, and what watches them.
-        _warning(
-            "model.drifted", "the scores of `{model}` are not those of its card", "model psi", apart="model"
-        ),
+        # Models.
+        _warning("model.drifted", "the scores of `{model}` left its card", "model psi", apart="model"),
+        _info("model.well", "the scores of `{model}` are as on its card", "model psi", apart="model"),
         _warning("remote.open", "`{target}` fails and is left alone for a while", "target", apart="target"),
-        _info("remote.well", "`{target}` answers again", "target", apart="target"),
+        _info("remote.well", "`{target}` answers again, after {seconds} s", "target seconds", apart="target"),
         # The log itself.
         _info("log.left_out", "{left_out} more of `{of}` were left out", "of left_out"),
         _info("log.other", "{said}", "said logger error where", "detail", apart="said logger"),

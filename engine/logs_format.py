@@ -19,6 +19,7 @@ MOST = 20
 FRAMES = 8
 """Places of a traceback that are written, the innermost ones."""
 OTHER = EVENTS["log.other"]
+_TRUSTED = ("quell", "uvicorn")
 _LEVELS = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
 _COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m"}
 
@@ -30,13 +31,13 @@ def told(record: logging.LogRecord) -> tuple[Event, Mapping[str, Any]]:
         return event, getattr(record, "quell_fields", {})
     if record.name == "uvicorn.access" and isinstance(record.args, tuple) and len(record.args) == 5:
         client, method, path, _, status = record.args
-        fields = {"client": client, "method": method, "route": _route(path), "status": status, "path": path}
+        fields = {"client": client, "method": method, "route": route_of(path), "status": status, "path": path}
         return EVENTS["http.request"], fields
     return OTHER, {"logger": record.name, **_foreign(record)}
 
 
-def _route(path: object) -> str:
-    """The beginning of a path, which is ours: what follows may be ids."""
+def route_of(path: object) -> str:
+    """The beginning of a request's path, which is ours: what follows may be ids."""
     first, *rest = str(path).partition("?")[0].split("/")[1:] or [""]
     shown = [first, *rest[:1]] if first == "v1" else [first]
     plain = (p if len(p) <= 20 and p.isascii() and p.replace(".", "").isalnum() else "…" for p in shown)
@@ -44,13 +45,14 @@ def _route(path: object) -> str:
 
 
 def _foreign(record: logging.LogRecord) -> dict[str, Any]:
-    """What another library says. Its words are written, but not what it put into them: that may be part of
-    an event. uvicorn is known to put in addresses and numbers alone."""
+    """What is said without being an event of the table. Quell's own words are written, and those of uvicorn,
+    which puts in addresses and numbers alone. Of other libraries' words what they put in is left out: it may
+    be part of an event."""
     whole = record.getMessage()
-    if record.name == "uvicorn.error":
+    if record.name.partition(".")[0] in _TRUSTED or not isinstance(record.msg, str):
         said = whole
     else:
-        said = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
+        said = record.msg
     fields: dict[str, Any] = {"said": said.strip().partition("\n")[0], "detail": whole}
     if record.exc_info is not None and record.exc_info[1] is not None:
         error = record.exc_info[1]

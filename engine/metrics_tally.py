@@ -15,6 +15,7 @@ from quell.engine.compile import Build
 from quell.engine.decision import Acted, Decision, Refused, Reply
 from quell.engine.metrics_rows import Labels, Spread
 from quell.engine.service_types import Note
+from quell.signals.state import HISTORY
 
 BOUNDS = (
     *(0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005),
@@ -73,7 +74,7 @@ def names_of(bundle: Build) -> Names:
         frozenset((event, v) for event in symbols.schemas for v in symbols.ladders[event].verdicts),
         frozenset(r.name for r in rules),
         frozenset(symbols.models),
-        frozenset(s.text for s in analysis.lowerer.stores.values()),
+        frozenset(s.text for s in analysis.lowerer.stores.values()) | {HISTORY},
         frozenset((event, f.name) for event, schema in symbols.schemas.items() for f in schema.fields),
         frozenset(e.name for e in effects if e.kind == "send"),
         frozenset((e.entity, e.name) for e in effects if e.kind in ("label", "unlabel")),
@@ -86,6 +87,8 @@ class Tally:
     def __init__(self) -> None:
         self.verdicts: Counter[Labels] = Counter()
         self.refusals: Counter[Labels] = Counter()
+        self.defects: dict[str, str] = {}
+        """What was said last of a decision that failed inside Quell, by event type."""
         self.acts: Counter[Labels] = Counter()
         self.hits: Counter[Labels] = Counter()
         self.changes: Counter[Labels] = Counter()
@@ -120,6 +123,8 @@ class Tally:
             self.acts[reply.action,] += 1
         elif isinstance(reply, Refused):
             self.refusals[reply.event or "", reply.kind] += 1
+            if reply.kind == "internal":
+                self.defects[reply.event or ""] = reply.message
 
     def _rules(self, reply: Decision) -> None:
         hits = self.hits
@@ -159,6 +164,8 @@ class Tally:
         _prune(self.problems, lambda k: k in names.fields)
         for gone in set(self.took) - names.events:
             del self.took[gone]
+        for gone in set(self.defects) - names.events - {""}:
+            del self.defects[gone]
 
 
 def _prune(counts: Counter[Labels], stays: Callable[[Labels], bool]) -> None:

@@ -12,16 +12,18 @@ which they took effect, give the same decisions and the same memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import msgspec
 
-from quell.engine.carry import carry
+from quell.engine.carry import Section, carry
 from quell.engine.compile import Build
 from quell.engine.decision import Acted, Asked, Decision, Refused, Reply
 from quell.engine.events import Decoded
 from quell.engine.hand import HandAction, made, time_of
 from quell.engine.recorded import recorded
-from quell.engine.service_types import Entry
+from quell.engine.service_types import Entry, Filled
+from quell.engine.snapshot import SnapshotError, read_sections
 from quell.engine.stepper import Observer, Stepper
 from quell.engine.waiting import Waiting
 from quell.signals.remote_types import Answer
@@ -32,9 +34,12 @@ MOST_DIFFERENT = 100
 """Differing decisions that are named."""
 ENDED = Answer("failed", None, "the service ended while it was asked")
 
+NO_SECTIONS = (ValueError, TypeError, LookupError)
+
 _encode = msgspec.json.Encoder().encode
 _decisions = msgspec.json.Decoder(Decision)
 _acted = msgspec.json.Decoder(Acted)
+_filled = msgspec.json.Decoder(Filled)
 
 
 class RemakeError(Exception):
@@ -43,10 +48,15 @@ class RemakeError(Exception):
 
 class Remaker:
     """Makes the entries of a journal again, from the beginning or from a stepper that remembers all up to its
-    number `seq`, which bundle `number` then decides."""
+    number `seq`, which bundle `number` then decides. `fills` is where it stands what counters were filled
+    with; `told` says what of it is not there any more."""
 
-    def __init__(self, builds: Builds, stepper: Stepper | None = None, number: int = 0) -> None:
+    def __init__(
+        self, builds: Builds, stepper: Stepper | None = None, number: int = 0, fills: Path | None = None
+    ) -> None:
         self.builds = builds
+        self.fills = fills
+        self.told: list[str] = []
         self.number = number
         self.waiting: dict[int, Waiting] = {}
         self.made = 0
@@ -71,6 +81,9 @@ class Remaker:
         `Stepper.decide_decoded`. Raises RemakeError for an entry that cannot follow."""
         if entry.kind == "version":
             self._change(entry)
+            return None
+        if entry.kind == "filled":
+            self._fill(entry)
             return None
         if entry.version != self.number and entry.kind != "decided":
             raise RemakeError(f"entry {entry.seq} is of version {entry.version}, but {self.number} decides")
@@ -102,6 +115,17 @@ class Remaker:
         self._stepper.seq = entry.seq
         self.number = entry.version
 
+    def _fill(self, entry: Entry) -> None:
+        """Let counters remember what they were filled with then."""
+        filled = _filled.decode(entry.reply)
+        try:
+            if self.fills is None:
+                raise SnapshotError("it is not known where that is kept")
+            fill(self.stepper, read_sections(self.fills / filled.file))
+        except (SnapshotError, *NO_SECTIONS) as error:
+            self.told.append(f"counters that were filled as number {entry.seq} begin cold: {error}")
+        self.stepper.seq = entry.seq
+
     def _reply(self, entry: Entry, observe: Observer | None) -> Reply:
         if entry.kind == "acted":
             self.stepper.seq = entry.seq - 1
@@ -125,7 +149,7 @@ class Remaker:
         answer: Reply | Waiting | None = self.waiting.pop(entry.seq, None)
         if answer is None:
             raise RemakeError(f"there is a decision for event {entry.seq}, which is not there")
-        left = list(_asked(entry.reply))
+        left = list(asked_of(entry.reply))
         stepper = self.stepper
         stepper.seq = entry.decided if entry.decided == entry.seq else entry.decided - 1
         while isinstance(answer, Waiting):
@@ -145,12 +169,22 @@ class Remaker:
         return out
 
 
-def _asked(reply: bytes) -> Sequence[Asked]:
+def asked_of(reply: bytes) -> Sequence[Asked]:
     """What was asked for a decision; nothing for one that failed inside Quell."""
     try:
         return _decisions.decode(reply).asked
     except msgspec.ValidationError:
         return ()
+
+
+def fill(stepper: Stepper, told: Iterable[Section]) -> None:
+    """Let counters remember what sections say, in the place of what they do, where that began earlier. Raises
+    what is in NO_SECTIONS for sections that are none of this bundle's."""
+    for _, identity, (_, dumped) in told:
+        store, began = stepper.state.stores[identity], dumped["began"]
+        if began is not None and store.began is not None and began < store.began:
+            store.load(dumped)
+    stepper.watch_cold()
 
 
 def action_of(acted: Acted) -> HandAction:

@@ -11,15 +11,16 @@ to end. A service is for one event loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
 
 from quell.engine.asking import remotes_of
-from quell.engine.carry import SnapshotReport, carry
+from quell.engine.carry import Section, SnapshotReport, carry
 from quell.engine.compile import Build
 from quell.engine.decision import Acted, Decision, Refused, Reply
 from quell.engine.engine import BUSY, IN_FLIGHT, Asking, Engine
@@ -28,13 +29,15 @@ from quell.engine.hand import Carried, HandAction, LabelError, entry_of
 from quell.engine.hand_calls import Time
 from quell.engine.journal_format import JournalError
 from quell.engine.pending import report
-from quell.engine.service_types import Kind, Note, VersionInfo
+from quell.engine.remake import fill
+from quell.engine.service_types import Filled, Kind, Note, VersionInfo
 from quell.engine.stepper import Event, Stepper
 from quell.engine.waiting import Waiting
 
 Made = tuple[Reply, bytes]
 """A reply, and the same as JSON."""
 Watcher = Callable[[list[Note]], None]
+Done = Callable[[Made], object]
 Taker = Callable[[int, Decision], None]
 """Takes what a decision sends, by the decision's number, once the decision is in the journal."""
 
@@ -52,6 +55,8 @@ UNWRITTEN = "unwritten"
 """The kind of a refusal while the journal cannot be written."""
 
 _encode = msgspec.json.Encoder().encode
+_note = tuple.__new__
+"""Makes a Note in half the time that its own `__new__` takes."""
 
 
 class Writing(Protocol):
@@ -113,6 +118,7 @@ class Service:
         self._notes: list[Note] = []
         self._encoded = b""
         self._sends: list[tuple[int, Decision]] = []
+        self._turn: list[tuple[Done, Made]] = []
         self._closing: set[asyncio.Future[None]] = set()
         self._gate: deque[asyncio.Future[None]] | None = None
         self._changing = asyncio.Lock()
@@ -130,42 +136,88 @@ class Service:
 
     # -------------------------------------------------------------- deciding
 
-    def begin(self, event: bytes, deadline: float | None = None) -> Made | asyncio.Future[Made]:
+    def begin(
+        self, event: bytes, deadline: float | None = None, by_hand: bool = True
+    ) -> Made | asyncio.Future[Made]:
         """The decision for an event and its JSON, or a future of them where it waits: for remote answers, for
-        the disk, or at the gate. Raises ValueError, before the event is counted, for a deadline that is no
-        number of seconds."""
+        the disk, or at the gate. Labels by hand are refused unless `by_hand`. Raises ValueError, before the
+        event is counted, for a deadline that is no number of seconds."""
         if self._gate is not None:
-            return asyncio.ensure_future(self._through_gate(event, deadline))
+            return asyncio.ensure_future(self._through_gate(event, deadline, by_hand))
         if self.journal is not None and self.journal.problem and not self.journal.flush():
             return self._unwritten()
         began = time.perf_counter()
         self._encoded = b""
-        reply = self.engine.begin(event, deadline)
+        reply = self.engine.begin(event, deadline, 0, by_hand)
         if isinstance(reply, asyncio.Future):
             return asyncio.ensure_future(self._later(event, reply, began, self.number))
         made = reply, self._encoded or _encode(reply)
-        self._notes.append(Note(self.wall, time.perf_counter() - began, self.number, event, reply))
+        self._notes.append(_note(Note, (self.wall, time.perf_counter() - began, self.number, event, reply)))
         return self._written(made) if self._encoded else made
 
-    def begin_many(self, events: Sequence[bytes]) -> list[Made] | asyncio.Future[list[Made]]:
+    def begin_soon(self, event: bytes, done: Done) -> bool | asyncio.Future[Made]:
+        """As `begin`, for an event that is no label by hand, with one write to the journal for all that the
+        event loop has at hand. True: it is decided, and `done` is called before the loop waits again, with
+        the answer as the journal has it or with why it is not there. A future where it waits. False: nothing
+        happened, and `begin` says why or has to wait."""
+        journal = self.journal
+        if self._gate is not None:
+            return False
+        if journal is not None and (journal.problem or journal.durability == "each"):
+            return False
+        began = time.perf_counter()
+        self._encoded = b""
+        reply = self.engine.begin(event, by_hand=False)
+        if isinstance(reply, asyncio.Future):
+            return asyncio.ensure_future(self._later(event, reply, began, self.number))
+        if not self._encoded:  # it was refused
+            return False
+        self._notes.append(_note(Note, (self.wall, time.perf_counter() - began, self.number, event, reply)))
+        if not self._turn:
+            asyncio.get_running_loop().call_soon(self.end_turn)
+        self._turn.append((done, (reply, self._encoded)))
+        return True
+
+    def end_turn(self) -> None:
+        """Hand the journal over and answer all that `begin_soon` decided since the last time."""
+        turn, self._turn = self._turn, []
+        journal = self.journal
+        if not turn:
+            return
+        if journal is None or journal.durability != "off":
+            written = journal is None or journal.flush()
+            if not written:
+                turn = [(done, self._unwritten()) for done, _ in turn]
+            elif self._sends:
+                self._send(self._sent())
+        for done, made in turn:
+            try:
+                done(made)
+            except Exception as error:  # the others have their answers all the same
+                report("giving an answer failed", error)
+
+    def begin_many(
+        self, events: Sequence[bytes], by_hand: bool = True
+    ) -> list[Made] | asyncio.Future[list[Made]]:
         """The decisions for events, in order, with one write to the journal for those that need not wait."""
         if self._gate is not None:
-            return asyncio.ensure_future(self._many_through_gate(events))
+            return asyncio.ensure_future(self._many_through_gate(events, by_hand))
         journal = self.journal
         if journal is not None and journal.problem and not journal.flush():
             return [self._unwritten() for _ in events]
         made: list[Made | asyncio.Future[Made]] = []
-        engine, notes, clock = self.engine, self._notes, time.perf_counter
+        begin, note, clock = self.engine.begin, self._notes.append, time.perf_counter
+        wall, number = self.wall, self.number
         began = clock()
         for event in events:
             self._encoded = b""
-            reply = engine.begin(event)
+            reply = begin(event, None, 0, by_hand)
             if isinstance(reply, asyncio.Future):
-                made.append(asyncio.ensure_future(self._later(event, reply, began, self.number)))
+                made.append(asyncio.ensure_future(self._later(event, reply, began, number)))
                 continue
             made.append((reply, self._encoded or _encode(reply)))
             ended = clock()
-            notes.append(Note(self.wall, ended - began, self.number, event, reply))
+            note(_note(Note, (wall, ended - began, number, event, reply)))
             began = ended
         return self._all_written(made)
 
@@ -256,7 +308,11 @@ class Service:
         """Put a decision, or a label by hand, in the journal's buffer: the engine tells of it."""
         self._encoded = encoded = _encode(reply)
         if isinstance(reply, Decision):
-            self._append("event", reply.seq, reply.decided, reply.at, _json(event), encoded)
+            if self.journal is not None:  # as `_append` does, without the calls
+                plain = event if event.__class__ is bytes else _json(event)
+                self.journal.append(
+                    "event", reply.seq, reply.decided, reply.at, self.number, self.wall, plain, encoded
+                )
             if reply.sends:
                 self._sends.append((reply.decided, reply))
         elif isinstance(reply, Acted):
@@ -306,16 +362,22 @@ class Service:
         """Let another version of the bundle decide from the next event on, with the memory of the one before;
         gives what was kept, and how many seconds events were held up. Raises SetupError, with nothing
         changed, if one of its remote models has nobody to answer it."""
+        remotes = remotes_of(build, self._functions, self._environ, self.engine.take_late)
+        began = time.perf_counter()
+        async with self.held():
+            await self.engine.still(PATIENCE)
+            kept = self._change(build, info, remotes)
+        return kept, time.perf_counter() - began
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Hold events up at the gate; one at a time does so."""
         async with self._changing:
-            remotes = remotes_of(build, self._functions, self._environ, self.engine.take_late)
-            began = time.perf_counter()
             self._gate = deque()
             try:
-                await self.engine.still(PATIENCE)
-                kept = self._change(build, info, remotes)
+                yield
             finally:
                 self._open_gate()
-            return kept, time.perf_counter() - began
 
     def _change(self, build: Build, info: VersionInfo, remotes: Asking | None) -> SnapshotReport:
         engine, former = self.engine, self.engine.remotes
@@ -340,12 +402,17 @@ class Service:
         moment. From the journal's entry before it all that is remembered can be told."""
         if not self.engine.waiting:
             return True
-        async with self._changing:
-            self._gate = deque()
-            try:
-                return await self.engine.quiet(within)
-            finally:
-                self._open_gate()
+        async with self.held():
+            return await self.engine.quiet(within)
+
+    def take_filled(self, filled: Filled, told: Iterable[Section]) -> None:
+        """Let counters remember what they were filled with, as a step of the history of its own."""
+        stepper = self.engine.stepper
+        fill(stepper, told)
+        stepper.seq += 1
+        self._append("filled", stepper.seq, stepper.seq, 0, b"", _encode(filled))
+        if self.journal is not None:
+            self.journal.flush()
 
     def _open_gate(self) -> None:
         gate, self._gate = self._gate, None
@@ -363,16 +430,16 @@ class Service:
             await waiting
         return True
 
-    async def _through_gate(self, event: bytes, deadline: float | None) -> Made:
+    async def _through_gate(self, event: bytes, deadline: float | None, by_hand: bool) -> Made:
         if not await self._at_gate():
             return self._busy()
-        made = self.begin(event, deadline)
+        made = self.begin(event, deadline, by_hand)
         return await made if isinstance(made, asyncio.Future) else made
 
-    async def _many_through_gate(self, events: Sequence[bytes]) -> list[Made]:
+    async def _many_through_gate(self, events: Sequence[bytes], by_hand: bool) -> list[Made]:
         if not await self._at_gate():
             return [self._busy()] * len(events)
-        made = self.begin_many(events)
+        made = self.begin_many(events, by_hand)
         return await made if isinstance(made, asyncio.Future) else made
 
     def _busy(self) -> Made:
@@ -413,6 +480,7 @@ class Service:
 
     async def close(self) -> None:
         """Take no more events, make the decisions that wait, and write all that is left."""
+        self.end_turn()
         await self.engine.close()
         if self._ticking is not None:
             self._ticking.cancel()

@@ -24,9 +24,20 @@ import msgspec
 
 from quell.engine.asking import remotes_of
 from quell.engine.carry import SnapshotReport, carry
-from quell.engine.checkpoint import KEEP, Data, Recovered, builds_of, number_of, recover, snapshots
+from quell.engine.checkpoint import (
+    KEEP,
+    Data,
+    Recovered,
+    builds_of,
+    drop_fills,
+    number_of,
+    recover,
+    snapshots,
+)
 from quell.engine.children import ChildError, run_module
 from quell.engine.decision import Decision
+from quell.engine.engine import IN_FLIGHT
+from quell.engine.filling import Filling
 from quell.engine.journal import SEGMENT_BYTES, Durability, Journal, read
 from quell.engine.lock import held
 from quell.engine.outbox import Outbox
@@ -66,6 +77,7 @@ class Setup:
     snapshots_kept: int = KEEP
     ahead: float | None = AHEAD
     deadline: float | None = None
+    in_flight: int = IN_FLIGHT
     sinks: Mapping[str, Sink] = field(default_factory=dict)
     functions: Mapping[str, Callable[..., Any]] | None = None
     environ: Mapping[str, str] | None = None
@@ -89,23 +101,34 @@ class Restart(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Serving:
-    """The parts of a running service. Use `serving`."""
+    """The parts of a running service."""
+
+    @staticmethod
+    def open(
+        policies: str | Path, data: str | Path, setup: Setup = Setup()
+    ) -> contextlib.AbstractAsyncContextManager[Serving]:
+        """As `serving`."""
+        return serving(policies, data, setup)
 
     def __init__(
         self,
+        policies: Path,
         data: Data,
+        setup: Setup,
         service: Service,
         journal: Journal,
         outbox: Outbox,
         versions: Versions,
-        reloader: Reloader,
-        making: Snapshots,
         started: Started,
         restart: Restart,
     ) -> None:
-        self.data, self.service, self.journal, self.outbox = data, service, journal, outbox
-        self.versions, self.reloader, self.snapshots = versions, reloader, making
-        self.started, self.restart = started, restart
+        self.data, self.setup, self.service, self.journal = data, setup, service, journal
+        self.outbox, self.versions, self.started, self.restart = outbox, versions, started, restart
+        self.reloader = Reloader(policies, versions, service.swap, self.told, started=started)
+        self.snapshots = Snapshots(
+            data, service, self.keep, every=setup.snapshots_every, keep=setup.snapshots_kept
+        )
+        self.filling = Filling(data, service)
         self.closing = False
         self.began = time.time_ns() // 1000
         self._explaining = asyncio.Semaphore(AT_ONCE)
@@ -114,8 +137,15 @@ class Serving:
     def go(self) -> None:
         """Begin with what runs beside deciding."""
         self.service.start()
-        for work in (self.outbox.run(), self.reloader.watch(), self.snapshots.run()):
+        self.filling.want()
+        for work in (self.outbox.run(), self.reloader.watch(), self.snapshots.run(), self.filling.run()):
             self._tasks.append(asyncio.ensure_future(_watched(work)))
+
+    def told(self, outcome: ReloadOutcome) -> None:
+        """What came of a reload: counters that it brought are filled from the journal."""
+        if outcome.result == "live":
+            self.filling.want()
+        self.setup.tell(outcome)
 
     async def explain(self, seq: int) -> bytes:
         """Why the event of a number was decided as it was, as JSON: an Explanation, Acted or Refused. Raises
@@ -133,6 +163,7 @@ class Serving:
         oldest = next(read(self.data.journal), None)
         if oldest is not None:
             self.versions.keep_from = min(oldest.version, snapshots(self.data)[-1].version)
+            drop_fills(self.data, number_of(oldest))
 
     async def close(self, grace: float = GRACE) -> None:
         """Decide and write what was admitted, let sends go out for so many seconds, and leave the memory in a
@@ -146,11 +177,14 @@ class Serving:
         await self.service.close()
         await self.outbox.close(grace)
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.journal.close()
+        if self.journal.problem:  # a snapshot would remember what the journal does not say
+            LOG.error("no snapshot is left: %s", self.journal.problem)
+            return
         try:
             self.snapshots.leave()
         except SnapshotError as error:
             LOG.error("%s", error)
-        self.journal.close()
 
 
 async def _watched(work: Any) -> None:
@@ -197,16 +231,7 @@ async def _opened(policies: Path, data: Data, setup: Setup) -> Serving:
         journal.close()
         raise
     service.taker = outbox.take
-    reloader = Reloader(
-        policies,
-        versions,
-        service.swap,
-        setup.tell,
-        started=started,
-    )
-    making = Snapshots(data, service, every=setup.snapshots_every, keep=setup.snapshots_kept)
-    running = Serving(data, service, journal, outbox, versions, reloader, making, started, restart)
-    making.kept = running.keep
+    running = Serving(policies, data, setup, service, journal, outbox, versions, started, restart)
     gc.collect()
     gc.freeze()  # what is here now stays: it need not be looked at again and again
     return running
@@ -232,6 +257,7 @@ def _recovered(data: Data, journal: Journal, started: Started, setup: Setup) -> 
         functions=setup.functions,
         environ=setup.environ,
         deadline=setup.deadline,
+        in_flight=setup.in_flight,
         ahead=setup.ahead,
     )
     for waiting, reply in left:

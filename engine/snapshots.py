@@ -52,12 +52,13 @@ class Snapshots:
         self,
         data: Data,
         service: Service,
+        kept: Callable[[int], None],
         *,
         every: int | None = None,
         keep: int = KEEP,
     ) -> None:
         self._data, self._service = data, service
-        self.kept: Callable[[int], None] = lambda number: None
+        self._kept = kept
         self._every, self._keep = every, keep
         self._cost, self._took = COST, 0.0
         self._tried = time.monotonic()
@@ -107,7 +108,7 @@ class Snapshots:
         if made.made:
             self._cost = made.making / made.made
         if made.number:
-            self.kept(prune(self._data, self._keep))
+            self._kept(prune(self._data, self._keep))
 
     def leave(self) -> None:
         """Put the memory of a service that decides no more in a snapshot at once. Raises SnapshotError."""

@@ -24,6 +24,7 @@ from quell.replay.train_metrics import (
     histogram,
     log_loss,
     reliability,
+    spread,
 )
 from quell.signals.show import show_time
 
@@ -168,6 +169,10 @@ def measures(rows: Rows, split: Split, fitted: Fitted) -> dict[str, Any]:
         "histogram": {
             "training": histogram(fitted.scores[: split.train]),
             "test": histogram(scores),
+        },
+        "scores": {
+            "mean": _round(float(scores.mean())),
+            "bins": [{"upto": upto, "events": events} for upto, events in spread(scores)],
         },
     }
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from prometheus_client.parser import text_string_to_metric_families
 
 from quell.engine.decision import Decision, Reply
-from quell.engine.figures import Figures
+from quell.engine.http_pressure import HttpFigures
+from quell.engine.journal import JournalFigures
 from quell.engine.metrics import Metrics
-from quell.engine.metrics_parts import CheckpointFigures, Parts
+from quell.engine.metrics_parts import Parts
+from quell.engine.outbox_types import OutboxFigures, SinkFigures
 from quell.engine.service_types import Note, ReloadOutcome, VersionInfo
+from quell.engine.snapshots import SnapshotFigures
 from quell.engine.stepper import Stepper
 from quell.signals.remote_types import Figures as RemoteFigures
 
@@ -51,46 +53,30 @@ rule big on message
 """
 
 
-class Journal(NamedTuple):
-    """Figures of a journal."""
-
-    segments: int = 2
-    bytes: int = 1_000
-    entries: int = 30
-    last: int = 31
-    unwritten: int = 7
-    unsynced: int = 70
-    synced: int = 1_700_000_000_000_000
-    problem: str = ""
-
-
-class Sink(NamedTuple):
-    """Figures of a sink."""
-
-    waiting: int = 3
-    delivered: int = 40
-    failed: int = 5
-    dead: int = 1
-    oldest: float = 12.5
-
-
+JOURNAL = JournalFigures(2, 1_000, 1, 31, 30, 7, 70, "", "")
+SINKS = {
+    "queue": SinkFigures(True, 3, 1, 2, 40, 5, 2, 1, 1_700_000_000_000_000, "refused", 1_700_000_000_000_000),
+    "other": SinkFigures(True),
+    "forgotten": SinkFigures(False),
+}
+OUTBOX = OutboxFigures(SINKS, 28, 31, 0, 0, "")
+SNAPSHOTS = SnapshotFigures(28, 1_700_000_000_000_000, None, 12, 0, "")
+HTTP = HttpFigures(3, 4, 0.001, False, 5, 6, 7, {"decide": {"200": 8, "503": 1}, "status": {"200": 2}})
 REMOTE = RemoteFigures(9, 4, 1, 1, 1, 1, 1, 0, 6, 2, 1, "half-open", 0.75)
 VERSION = VersionInfo(3, "0123456789abcdef", 1_700_000_000_000_000, "ada", "files changed")
 
 
 def full_parts(stepper: Stepper) -> Parts:
     """Parts of a service that has everything, around a stepper."""
-
-    def figures() -> Figures:
-        return msgspec.structs.replace(stepper.figures(), waiting=2, remote={"judge": REMOTE})
-
     return Parts(
-        bundle=lambda: stepper.bundle,
         version=lambda: VERSION,
-        figures=figures,
-        journal=Journal,
-        outbox=lambda: {"queue": Sink()},
-        checkpoints=lambda: CheckpointFigures(28, 1_700_000_000_000_000, 12, 0),
+        waiting=lambda: 2,
+        remotes=lambda: {"judge": REMOTE},
+        stepper=lambda: stepper,
+        journal=lambda: JOURNAL,
+        outbox=lambda: OUTBOX,
+        snapshots=lambda: SNAPSHOTS,
+        http=lambda: HTTP,
     )
 
 

@@ -55,11 +55,17 @@ PURE = ("importlib.resources", "importlib.metadata", "urllib.parse")
 REACH_NETWORK: dict[str, str] = {
     "engine.asking": "asyncio",  # a loop of its own, for what decides one event after another
     "engine.children": "asyncio",
+    "engine.cli_serve": "asyncio",
     "engine.engine": "asyncio",  # decisions that wait for others are futures of the event loop
+    "engine.filling": "asyncio",
+    "engine.health": "asyncio",  # looks once a second at what turned
     "engine.http_body": "asyncio",  # a slow body is cancelled
     "engine.http_bulk": "asyncio",
     "engine.http_decide": "asyncio",
+    "engine.http_direct": "asyncio",
     "engine.http_pressure": "asyncio",  # how late the event loop is
+    "engine.http_run": "asyncio socket",
+    "engine.http_server": "asyncio socket ssl",  # listens
     "engine.http_stream": "asyncio",
     "engine.journal": "asyncio",
     "engine.journal_keeper": "subprocess",
@@ -80,9 +86,11 @@ REACH_NETWORK: dict[str, str] = {
     "engine.reload_start": "asyncio",
     "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
     "engine.serving": "asyncio",
+    "engine.serving_parts": "asyncio",
     "engine.sink_file": "asyncio",
     "engine.sink_webhook": "asyncio socket ssl",  # looks names up, and connects to what it found
     "engine.snapshots": "asyncio",
+    "engine.tracing": "asyncio",  # what waits is put on its span once it is made
     "engine.watch": "asyncio",  # told of changes while events go on
     "replay.revisions": "subprocess",  # git, for policies as they were
     "signals.models_lightgbm": "ctypes",  # the library's fast call for one row, and its buffer
@@ -99,7 +107,7 @@ REACH_NETWORK: dict[str, str] = {
 REACH: dict[str, str] = {
     "engine.__init__": "importlib",  # public names are imported when first asked for
     "engine.bundle": "pathlib",  # reads a bundle's folder
-    "engine.checkpoint": "pathlib sys time",
+    "engine.checkpoint": "os pathlib sys time",
     "engine.children": "os sys",
     "engine.cli_decide": "pathlib",  # the command line is a shell, from here on
     "engine.cli_explain": "pathlib",
@@ -108,14 +116,22 @@ REACH: dict[str, str] = {
     "engine.cli_graph": "pathlib",
     "engine.cli_group": "io os pathlib sys",  # pipes, interrupts and defects end in one line
     "engine.cli_init": "pathlib",
+    "engine.cli_journal": "pathlib",
+    "engine.cli_keys": "pathlib",
     "engine.cli_output": "sys time",  # progress for what takes longer than a second
+    "engine.cli_serve": "os pathlib",
     "engine.cli_state": "pathlib",
+    "engine.cli_versions": "pathlib",
     "engine.compile": "eval",  # a leaf's reader is generated
     "engine.engine": "pathlib",  # opens a bundle for a service
     "engine.event_code": "compile exec",  # the decoder of an event type is generated
     "engine.event_match": "eval",  # so is what tells event types apart
     "engine.explain_past": "pathlib sys",
+    "engine.fill": "pathlib sys time",
+    "engine.filling": "os sys",
+    "engine.health": "time",  # how long something was wrong
     "engine.http_change": "time",  # a label by hand is of now, unless it says otherwise
+    "engine.http_run": "signal",
     "engine.interrupts": "signal",  # cleaning up is not cut short
     "engine.journal": "pathlib",
     "engine.journal_chain": "pathlib",
@@ -126,8 +142,10 @@ REACH: dict[str, str] = {
     "engine.journal_packed": "pathlib",
     "engine.journal_read": "pathlib",
     "engine.journal_records": "os pathlib",
+    "engine.journal_stats": "pathlib",
     "engine.journal_sync": "time",
-    "engine.journal_writer": "os pathlib",
+    "engine.journal_verify": "pathlib",
+    "engine.journal_writer": "os pathlib time",
     "engine.keys": "os pathlib time",  # keys are in a file, and expire
     "engine.link": "compile exec",  # and the function that decides
     "engine.live_events": "eval",
@@ -147,11 +165,12 @@ REACH: dict[str, str] = {
     "engine.reload_freeze": "os pathlib shutil time",  # copies it
     "engine.reload_history": "os pathlib",
     "engine.reload_process": "pathlib signal sys",  # runs the same Python
-    "engine.cli_versions": "pathlib",
     "engine.reload_requests": "os pathlib time",  # what other processes ask of the server
     "engine.reload_settle": "pathlib time",  # how long it has been quiet
     "engine.reload_start": "pathlib time",
+    "engine.remake": "pathlib",
     "engine.service": "time",  # says how long it took, and what is dated too far ahead
+    "engine.service_settings": "pathlib",  # reads service.toml
     "engine.serving": "pathlib time",
     "engine.sink_file": "os pathlib",  # appends to the operator's file
     "engine.sink_webhook": "time",  # signatures hold the time

@@ -4,42 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quell.engine.journal import Damage, Journal, JournalError, read
-from quell.engine.journal_format import HEAD_SIZE, KINDS, is_behind, number_of, pack_record
-from quell.engine.service_types import Entry
-
-WALL = 1_700_000_000_000_000
-
-
-def event(number: int, size: int = 40) -> Entry:
-    """An event that was decided at once."""
-    body = b'{"n":%d,"pad":"%s"}' % (number, b"x" * size)
-    return Entry("event", number, number, WALL + number, 1, WALL + number, body, b'{"seq":%d}' % number)
-
-
-def put(journal: Journal, *entries: Entry) -> None:
-    for entry in entries:
-        journal.append(*entry)
-
-
-@st.composite
-def histories(draw: st.DrawFn, most: int = 12) -> list[Entry]:
-    """Entries of every kind with numbers that never decrease."""
-    number, entries = 0, []
-    for _ in range(draw(st.integers(0, most))):
-        kind = draw(st.sampled_from(KINDS))
-        number += kind != "version"
-        seq = number if kind != "decided" else draw(st.integers(0, number))
-        decided = 0 if kind in ("admitted", "version") else number
-        texts = [draw(st.binary(max_size=60)) for _ in range(2)]
-        at = draw(st.integers(-(2**62), 2**62))
-        entries.append(Entry(kind, seq, decided, at, draw(st.integers(0, 2**32 - 1)), WALL, *texts))
-    return entries
+from quell.engine.journal_format import HEAD_SIZE, KINDS, number_of, pack_record
+from quell.engine.service_types import Entry, Kind
+from tests.journal_entries import event, histories, put
 
 
 @settings(max_examples=60, deadline=None)
@@ -58,7 +32,7 @@ def test_what_is_written_is_read_back(
     journal.close()
     assert list(read(folder)) == entries
     for after in {0, *map(number_of, entries)}:
-        assert list(read(folder, after)) == [e for e in entries if is_behind(e, after)]
+        assert list(read(folder, after)) == [e for e in entries if number_of(e) > after]
     again = Journal.open(folder)
     assert (again.repaired, again.last) == ("", max(map(number_of, entries), default=0))
     assert again.figures().entries == len(entries)
@@ -102,7 +76,6 @@ def test_a_flipped_byte_is_told_and_nothing_wrong_is_read(
     entries = [event(n) for n in range(1, 9)]
     for entry in entries:
         put(journal, entry)
-        journal.flush()
     journal.close()
     files = sorted(folder.glob("*.qj"))
     assert len(files) > 2
@@ -122,6 +95,10 @@ def test_a_flipped_byte_is_told_and_nothing_wrong_is_read(
     assert damage.offset <= at < damage.offset + damage.skipped
     with pytest.raises(JournalError, match="damaged"):
         list(read(folder))
+
+
+def test_every_kind_of_entry_has_a_code() -> None:
+    assert sorted(KINDS.values()) == sorted(get_args(Kind))
 
 
 def test_one_process_writes(tmp_path: Path) -> None:

@@ -163,6 +163,8 @@ def test_what_the_card_says_is_what_the_file_gives(bundle: Path, events: Path, t
     at_half = next(t for t in card["test"]["thresholds"] if t["threshold"] == 0.5)
     assert at_half["acted_on"] == int((scores >= 0.5).sum())
     assert sum(card["test"]["histogram"]["test"]) == 450
+    assert sum(b["events"] for b in card["test"]["scores"]["bins"]) == 450
+    assert card["test"]["scores"]["mean"] == round(float(np.mean(scores)), 6)
     (data,) = card["data"]
     assert (data["name"], data["bytes"]) == ("e.jsonl", events.stat().st_size)
 

@@ -222,3 +222,38 @@ def _length(data: bytes, place: int) -> int:
 def _fine_timers() -> None:
     """Have the kernel wake this thread when it asked to be, not up to 50 µs later."""
     ctypes.CDLL(None).prctl(29, 1, 0, 0, 0)  # PR_SET_TIMERSLACK, nanoseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """What one request with many events took: seconds until the last answer, processor time of the server,
+    and the lines of its answer."""
+
+    seconds: float
+    server: float
+    lines: int
+
+
+def bulk(port: int, wanted: bytes, pid: int | None = None) -> Bulk:
+    """Send a request with a long body, reading its answer meanwhile; the server must close the connection."""
+    server = cpu(pid) if pid is not None else 0.0
+    start = time.perf_counter()
+    rest, parts = memoryview(wanted), []
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as line:
+        line.setblocking(False)
+        while True:
+            readable, writable, _ = select.select([line], [line] if rest else [], [], PATIENCE)
+            if not readable and not writable:
+                raise LoadError(f"no answer for {PATIENCE} s")
+            if writable:
+                rest = rest[line.send(rest[: 1 << 18]) :]
+            if readable:
+                data = line.recv(1 << 20)
+                if not data:
+                    break
+                parts.append(data)
+    took = time.perf_counter() - start
+    answer = b"".join(parts)
+    if rest or answer[9:12] != b"200":
+        raise LoadError(f"many events were not answered: {answer[:300]!r}")
+    return Bulk(took, (cpu(pid) - server) if pid is not None else 0.0, answer.count(b"\n{") + answer.count(b"\n["))
