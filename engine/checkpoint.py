@@ -110,7 +110,9 @@ def builds_of(data: Data) -> Builds:
             try:
                 kept = read_versions(data.versions)[0][number]
                 folder = data.versions / BUNDLES / kept.content / BUNDLE
-                known[number] = build(analyse(read_bundle(folder, report), report, lints=False))
+                files = read_bundle(folder, report)
+                files.name = kept.name or files.name
+                known[number] = build(analyse(files, report, lints=False))
             except (PolicyError, LookupError, OSError) as error:
                 raise RemakeError(f"version {number} of the bundle is not kept any more") from error
         return known[number]
@@ -126,6 +128,11 @@ def snapshots(data: Data) -> list[Snapshot]:
         if named:
             found.append(Snapshot(path, int(named[1]), int(named[2])))
     return sorted(found, key=lambda s: s.number, reverse=True)
+
+
+def oldest(data: Data) -> Snapshot | None:
+    """The oldest snapshot that is left."""
+    return min(snapshots(data), key=lambda s: s.number, default=None)
 
 
 def checkpoint_of(data: Data, number: int, version: int) -> Path:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from quell.engine.logs import tell
@@ -22,6 +22,7 @@ from quell.engine.metrics import Metrics
 from quell.engine.metrics_parts import Parts
 from quell.engine.pending import report
 from quell.engine.service_types import ReloadOutcome
+from quell.signals.remote_types import Figures as RemoteFigures
 
 if TYPE_CHECKING:
     from quell.engine.http_pressure import HttpFigures
@@ -51,10 +52,10 @@ class Health:
         self._running, self._http = running, http
         service = running.service
         self.metrics.parts = Parts(
-            bundle=lambda: service.bundle,
             stepper=lambda: service.engine.stepper,
             version=lambda: running.versions.live,
-            figures=service.engine.figures,
+            waiting=lambda: service.engine.waiting,
+            remotes=self._remotes,
             journal=running.journal.figures,
             outbox=running.outbox.figures,
             snapshots=lambda: running.snapshots.figures,
@@ -88,13 +89,16 @@ class Health:
         turns.outbox(running.outbox.figures())
         turns.snapshots(running.snapshots.figures)
         turns.drift(self.metrics.drift.figures())
-        if (remotes := running.service.engine.remotes) is not None:
-            turns.remotes(remotes.stats())
+        turns.remotes(self._remotes())
         if self._http is not None:
             turns.http(self._http())
         tally = self.metrics.tally
         failed = {event: n for (event, kind), n in tally.refusals.items() if kind == "internal"}
         turns.defects(failed, tally.defects)
+
+    def _remotes(self) -> Mapping[str, RemoteFigures]:
+        remotes = self._running.service.engine.remotes if self._running is not None else None
+        return {} if remotes is None else remotes.stats()
 
     def _look(self) -> None:
         try:

@@ -53,7 +53,6 @@ __all__ = [
 Durability = Literal["each", "batch", "off"]
 
 SEGMENT_BYTES = 64 << 20
-_SEQ_COUNTS = frozenset(("admitted", "version"))
 
 
 class JournalFigures(msgspec.Struct, frozen=True):
@@ -150,7 +149,7 @@ class Journal:
     ) -> None:
         """Put an entry behind those before. It is written by the next `flush`."""
         parts = self._parts
-        number = seq if kind in _SEQ_COUNTS else decided
+        number = decided or seq
         if not parts:
             self._first, self._wall = number, wall
         self.last = number

@@ -55,9 +55,9 @@ class Chain:
         return valid
 
     def beyond(self, number: int) -> list[Segment]:
-        """The valid segments that may hold entries behind a number."""
+        """The valid segments that may hold entries with greater numbers."""
         found = self.listed()
-        begin = max((i for i, s in enumerate(found) if s.first < number), default=0)
+        begin = max((i for i, s in enumerate(found) if s.first <= number), default=0)
         return self.valid(found[begin:])
 
     def later(self, than: Segment) -> list[Segment]:

@@ -18,7 +18,7 @@ import os
 import re
 from pathlib import Path
 from struct import Struct
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 from zlib import crc32
 
 from quell.engine.service_types import Entry, Kind
@@ -29,8 +29,15 @@ SEGMENT = ".qj"
 PACKED = ".parquet"
 LOCK = "lock"
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
-CODES: dict[str, int] = {kind: code for code, kind in enumerate(KINDS, 1)}
+KINDS: dict[int, Kind] = {
+    1: "event",
+    2: "admitted",
+    3: "decided",
+    4: "acted",
+    5: "version",
+    6: "filled",
+}
+CODES: dict[str, int] = {kind: code for code, kind in KINDS.items()}
 
 _HEAD = Struct(">8sHxx16s4sIQqQQQqI")
 HEAD_SIZE = 2 * _HEAD.size
@@ -145,13 +152,9 @@ def pack_record(salt: Salt, entry: Entry) -> bytes:
 
 
 def number_of(entry: Entry) -> int:
-    """An entry's number: of its decision, or of its admission where there is no decision in it."""
-    return entry.decided if entry.kind in ("event", "decided", "acted") else entry.seq
-
-
-def is_behind(entry: Entry, number: int) -> bool:
-    """Whether an entry stands behind all that have a number: a change of version does so by itself."""
-    return number_of(entry) > number or (entry.kind == "version" and entry.seq == number)
+    """An entry's number: its step in the order in which things took effect, that of the admission where
+    nothing was decided."""
+    return entry.decided or entry.seq
 
 
 # ------------------------------------------------------------------ names

@@ -21,7 +21,6 @@ from quell.engine.journal_format import (
     Head,
     JournalError,
     Salt,
-    is_behind,
     number_of,
     pack_record,
 )
@@ -245,9 +244,9 @@ class PackedFile:
         """Close the file."""
         self._stream.close()
 
-    def piece(self, after: int, end: int | None, tell: Tell) -> list[Entry] | None:
-        """The entries behind a number in the next group of rows, None after the last. `end` is not needed, as
-        it is whole."""
+    def piece(self, after: int, end: int | None, tell: Tell, every: bool = False) -> list[Entry] | None:
+        """The entries with greater numbers in the next group of rows, None after the last. `end` says
+        nothing, as it is whole. With `every` the columns are looked at that reading needs not."""
         import pyarrow as pa
 
         if self.packed is None:
@@ -262,14 +261,25 @@ class PackedFile:
         rows = self._file.metadata.row_group(group)
         self.count += rows.num_rows
         left, self.leave_out = self.leave_out, max(0, self.leave_out - rows.num_rows)
-        if _greatest(rows) < after or left >= rows.num_rows:
+        if _greatest(rows) <= after or left >= rows.num_rows:
             return []
         try:
-            return _entries(self._file.read_row_group(group, columns=list(_PLAIN)).slice(left), after)
+            table = self._file.read_row_group(group, columns=None if every else list(_PLAIN))
+            return _entries(table.slice(left), after)
         except (pa.ArrowException, OSError, UnicodeDecodeError, LookupError, TypeError):
             what = f"{rows.num_rows:,} entries cannot be read"
             tell(Damage(str(self.path), rows.column(0).data_page_offset, rows.total_byte_size, what))
             return []
+
+    def columns(self, names: Iterable[str]) -> Iterator[Any]:
+        """Some columns of each group of rows, as pyarrow tables; None for a group that cannot be read."""
+        import pyarrow as pa
+
+        for group in self._groups:
+            try:
+                yield self._file.read_row_group(group, columns=list(names))
+            except (pa.ArrowException, OSError):
+                yield None
 
 
 def _greatest(rows: Any) -> int:
@@ -296,4 +306,4 @@ def _entries(table: Any, after: int) -> list[Entry]:
         blobs("reply"),
     )
     entries = map(Entry._make, zip(*columns, strict=True))
-    return [entry for entry in entries if is_behind(entry, after)]
+    return [entry for entry in entries if number_of(entry) > after]

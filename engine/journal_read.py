@@ -25,10 +25,8 @@ _TRIES = 100
 
 
 def read(folder: str | Path, after: int = 0, *, tell: Tell | None = None) -> Iterator[Entry]:
-    """The entries of a journal behind the number `after`, in order, up to the last that is whole.
-
-    An entry's number is `decided`, and `seq` for one that is only admitted. A change of version has the
-    number of the entry before it, and comes with what follows that.
+    """The entries of a journal whose number is greater than `after`, in order, up to the last that is whole.
+    An entry's number is `decided`, or `seq` where nothing was decided.
 
     `tell` hears of each damaged place, and reading goes on behind it; without it the first raises
     JournalError, as does a folder that cannot be read.

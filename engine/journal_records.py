@@ -9,25 +9,21 @@ from typing import NamedTuple
 from zlib import crc32
 
 from quell.engine.journal_format import (
-    CODES,
     HEAD_SIZE,
     KINDS,
     RECORD_SIZE,
     Damage,
     Head,
     Salt,
-    is_behind,
+    number_of,
     unpack_head,
     unpack_record,
 )
-from quell.engine.service_types import Entry, Kind
+from quell.engine.service_types import Entry
 
 CHUNK = 1 << 20
 _CHECKED_FROM = 8  # mark and checksum are not covered by it
 _BEFORE_LENGTH = 12
-_KINDS: dict[int, Kind] = dict(enumerate(KINDS, 1))
-_VERSION = CODES["version"]
-_SEQ_COUNTS = (CODES["admitted"], _VERSION)
 
 Tell = Callable[[Damage], None]
 
@@ -45,7 +41,7 @@ class Parsed(NamedTuple):
 
 
 def parse(data: bytes, salt: Salt, after: int = -1, last: int = 0) -> Parsed:
-    """The entries at the beginning of some bytes that stand behind the number `after`."""
+    """The entries at the beginning of some bytes whose number is greater than `after`."""
     entries: list[Entry] = []
     add, make, mark, seed = entries.append, Entry._make, salt.mark, salt.seed
     at, size, count, number, wants = 0, len(data), 0, last, 0
@@ -60,11 +56,11 @@ def parse(data: bytes, salt: Salt, after: int = -1, last: int = 0) -> Parsed:
             break
         body = at + RECORD_SIZE
         split = body + parted
-        if split > end or crc32(view[at + _CHECKED_FROM : end], seed) != check or code not in _KINDS:
+        if split > end or crc32(view[at + _CHECKED_FROM : end], seed) != check or code not in KINDS:
             break
-        number = seq if code in _SEQ_COUNTS else decided
-        if number > after or (code == _VERSION and number == after):
-            add(make((_KINDS[code], seq, decided, time, version, wall, data[body:split], data[split:end])))
+        number = decided or seq
+        if number > after:
+            add(make((KINDS[code], seq, decided, time, version, wall, data[body:split], data[split:end])))
         at = end
         count += 1
     return Parsed(entries, at, count, number, wants)
@@ -117,7 +113,7 @@ class SegmentFile:
         return os.fstat(self._fd).st_size
 
     def piece(self, after: int, end: int | None, tell: Tell) -> list[Entry] | None:
-        """Entries behind the number `after` from where reading stands; None if there are no more now.
+        """Entries with numbers greater than `after` from where reading stands; None if there are no more now.
         `end` is where the segment ends; None while it may grow: a record at its end that is not whole is
         left for later then."""
         wanted = CHUNK
@@ -160,7 +156,7 @@ class SegmentFile:
         assert self.salt is not None
         entries = parse(data, self.salt).entries[self.leave_out :]
         self.leave_out = max(0, self.leave_out - found.records)
-        return [entry for entry in entries if is_behind(entry, after)]
+        return [entry for entry in entries if number_of(entry) > after]
 
 
 def head_of(path: Path) -> Head | None:

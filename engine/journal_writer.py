@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -103,7 +104,7 @@ class Writer:
             self._held = None
         fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(fd)
         except BlockingIOError:
             who = os.pread(fd, 20, 0).decode("ascii", "replace").strip()
             os.close(fd)
@@ -318,6 +319,19 @@ class Writer:
             if self._held is not None:
                 os.close(self._held)
                 self._held = None
+
+
+def _lock(fd: int) -> None:
+    """Lock a file. Who only asks whether it is locked holds it for a moment as well, so that is waited for.
+    Raises BlockingIOError."""
+    for left in reversed(range(5)):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if not left:
+                raise
+            time.sleep(0.002)
 
 
 def is_there(path: Path, fd: int) -> bool:

@@ -1,6 +1,6 @@
 """The metrics of a service, for Prometheus.
 
-    metrics = Metrics(Parts(bundle=…, version=…, figures=…, journal=…, outbox=…))
+    metrics = Metrics(Parts(stepper=…, version=…, journal=…, outbox=…))
     service.watchers.append(metrics.watch)        # four times a second, with the answers since
     body, content_type = metrics.text(accept)     # what GET /metrics answers
 
@@ -30,21 +30,22 @@ from prometheus_client.registry import Collector
 
 from quell.engine.compile import Build
 from quell.engine.drift import DriftWatch
-from quell.engine.figures import Figures
 from quell.engine.metrics_figures import (
     drift_rows,
-    figures_rows,
     http_rows,
     journal_rows,
     one,
     outbox_rows,
+    remote_rows,
     snapshot_rows,
 )
 from quell.engine.metrics_parts import Parts
 from quell.engine.metrics_process import LAG_BOUNDS, PAUSE_BOUNDS, Lag, Pauses
 from quell.engine.metrics_rows import ROWS, Values, family, histogram
+from quell.engine.metrics_state import StateWatch
 from quell.engine.metrics_tally import BOUNDS, Names, Tally, names_of
 from quell.engine.service_types import Note, ReloadOutcome
+from quell.engine.stepper import Stepper
 
 FRESH = 2.0
 """Seconds for which what was made is given again."""
@@ -66,6 +67,7 @@ class Metrics(Collector):
         self.parts = parts or Parts()
         self.tally = Tally()
         self.drift = DriftWatch()
+        self.state = StateWatch()
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
@@ -77,7 +79,6 @@ class Metrics(Collector):
         self._ended: dict[str, float] = {}
         self._last: ReloadOutcome | None = None
         self._texts: dict[str, _Text] = {}
-        self._held: tuple[float, Figures] | None = None
 
     # -------------------------------------------------------------- told
 
@@ -103,14 +104,18 @@ class Metrics(Collector):
         self._last = outcome
 
     def _look(self) -> None:
-        """See what decides now: another bundle than before, and how much its models are to be looked at."""
-        if self.parts.bundle is not None and (bundle := self.parts.bundle()) is not self._bundle:
-            self._bundle = bundle
-            before, self._names = self._names, names_of(bundle)
+        """See what decides now: another bundle than before, how much its models are to be looked at, and the
+        next of what it remembers."""
+        if self.parts.stepper is None:
+            return
+        stepper = self.parts.stepper()
+        if stepper.bundle is not self._bundle:
+            self._bundle = stepper.bundle
+            before, self._names = self._names, names_of(stepper.bundle)
             if before is not None:
                 self.tally.keep(self._names.and_of(before))
-        if self.parts.stepper is not None:
-            self.drift.tick(self.parts.stepper(), self._clock())
+        self.drift.tick(stepper, self._clock())
+        self.state.step(stepper.state)
 
     # -------------------------------------------------------------- asked
 
@@ -148,10 +153,12 @@ class Metrics(Collector):
         yield "quell_field_problems", tally.problems.items()
         yield from self._version()
         yield from self._reloading()
-        if parts.figures is not None:
-            yield from figures_rows(self._figures(parts.figures))
         if parts.stepper is not None:
-            yield from drift_rows(self.drift.figures())
+            yield from self._memory(parts.stepper())
+        if parts.waiting is not None:
+            yield "quell_decisions_waiting", one(parts.waiting())
+        if parts.remotes is not None:
+            yield from remote_rows(parts.remotes())
         if parts.journal is not None:
             yield from journal_rows(parts.journal())
         if parts.outbox is not None:
@@ -161,20 +168,23 @@ class Metrics(Collector):
         if parts.http is not None:
             yield from http_rows(parts.http())
 
-    def _figures(self, ask: Callable[[], Figures]) -> Figures:
-        now = self._clock()
-        if self._held is None or now - self._held[0] >= self._fresh:
-            self._held = now, ask()
-        return self._held[1]
+    def _memory(self, stepper: Stepper) -> Rows:
+        """What the engine remembers, and how its models' scores stand to their cards."""
+        yield "quell_sequence_number", one(stepper.seq)
+        if (newest := stepper.state.clock.newest) is not None:
+            yield "quell_newest_event_timestamp_seconds", one(newest / 1e6)
+        yield from self.state.rows(stepper.state)
+        yield from drift_rows(self.drift.figures())
+        modes = Counter(
+            rule.mode.name if rule.mode is not None else "live"
+            for rule in stepper.bundle.analysis.symbols.rules.values()
+        )
+        yield "quell_rules", [((mode,), modes[mode]) for mode in ("live", "shadow", "off")]
 
     def _version(self) -> Rows:
         yield "quell_build_info", [((version("quell"),), 1)]
         if self.parts.version is not None and (info := self.parts.version()) is not None:
             yield "quell_version_info", [((str(info.number), info.digest), 1)]
-        if self.parts.bundle is not None:
-            rules = self.parts.bundle().analysis.symbols.rules.values()
-            modes = Counter(r.mode.name if r.mode is not None else "live" for r in rules)
-            yield "quell_rules", [((mode,), modes[mode]) for mode in ("live", "shadow", "off")]
 
     def _reloading(self) -> Rows:
         yield "quell_reloads", [((result,), n) for result, n in self._reloads.items()]

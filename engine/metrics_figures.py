@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from quell.engine.drift import Drift
-from quell.engine.figures import Figures
 from quell.engine.metrics_rows import Labels, Values
 from quell.signals.remote_types import Figures as RemoteFigures
 
@@ -28,26 +26,8 @@ def one(value: float) -> Values:
     return (((), value),)
 
 
-def figures_rows(figures: Figures) -> Rows:
-    """What an engine holds, and how its remote models fare."""
-    yield "quell_sequence_number", one(figures.seq)
-    if figures.newest is not None:
-        yield "quell_newest_event_timestamp_seconds", one(figures.newest / 1e6)
-    yield "quell_decisions_waiting", one(figures.waiting)
-    yield "quell_counter_keys_left", one(figures.keys_left)
-    # Two counters may read alike and count differently: names within them can mean different things.
-    for what in ("keys", "entries", "bytes"):
-        held: Counter[Labels] = Counter()
-        for counter in figures.counters:
-            held[counter.counter,] += getattr(counter, what)
-        yield f"quell_counter_{what}", held.items()
-    for what in ("keys", "bytes"):
-        yield f"quell_label_{what}", [((f.entity, f.label), getattr(f, what)) for f in figures.labels]
-        yield f"quell_limit_{what}", [((f.effect,), getattr(f, what)) for f in figures.limits]
-    yield from _remote(figures.remote)
-
-
-def _remote(targets: Mapping[str, RemoteFigures]) -> Rows:
+def remote_rows(targets: Mapping[str, RemoteFigures]) -> Rows:
+    """How the targets of remote models fare."""
     every = targets.items()
     yield "quell_remote_asked", [((t,), f.asked) for t, f in every]
     yield "quell_remote_answers", [((t, ended), getattr(f, ended)) for t, f in every for ended in ENDED]

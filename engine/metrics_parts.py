@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from quell.engine.compile import Build
-from quell.engine.figures import Figures
 from quell.engine.service_types import VersionInfo
 from quell.engine.stepper import Stepper
+from quell.signals.remote_types import Figures as RemoteFigures
 
 if TYPE_CHECKING:
     from quell.engine.http_pressure import HttpFigures
@@ -22,15 +21,15 @@ if TYPE_CHECKING:
 class Parts:
     """The parts of a service that have figures. What is left out has no metrics.
 
-    `bundle`, `stepper` and `version` are those that decide now; with `stepper` the local models are watched
-    (drift.py). `figures` takes milliseconds and is asked every few seconds at most; all are called on the
-    thread that reads the metrics, which is to be the one that decides.
+    `stepper` and `version` are those that decide now: what the stepper remembers is measured, and its models
+    are watched (drift.py). `waiting` says how many decisions wait for remote models, and `remotes` how those
+    fare. All are called on the thread that reads the metrics, which is to be the one that decides.
     """
 
-    bundle: Callable[[], Build] | None = None
     stepper: Callable[[], Stepper] | None = None
     version: Callable[[], VersionInfo | None] | None = None
-    figures: Callable[[], Figures] | None = None
+    waiting: Callable[[], int] | None = None
+    remotes: Callable[[], Mapping[str, RemoteFigures]] | None = None
     journal: Callable[[], JournalFigures] | None = None
     outbox: Callable[[], OutboxFigures] | None = None
     snapshots: Callable[[], SnapshotFigures] | None = None

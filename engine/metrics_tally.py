@@ -15,6 +15,7 @@ from quell.engine.compile import Build
 from quell.engine.decision import Acted, Decision, Refused, Reply
 from quell.engine.metrics_rows import Labels, Spread
 from quell.engine.service_types import Note
+from quell.signals.state import HISTORY
 
 BOUNDS = (
     *(0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005),
@@ -73,7 +74,7 @@ def names_of(bundle: Build) -> Names:
         frozenset((event, v) for event in symbols.schemas for v in symbols.ladders[event].verdicts),
         frozenset(r.name for r in rules),
         frozenset(symbols.models),
-        frozenset(s.text for s in analysis.lowerer.stores.values()),
+        frozenset(s.text for s in analysis.lowerer.stores.values()) | {HISTORY},
         frozenset((event, f.name) for event, schema in symbols.schemas.items() for f in schema.fields),
         frozenset(e.name for e in effects if e.kind == "send"),
         frozenset((e.entity, e.name) for e in effects if e.kind in ("label", "unlabel")),

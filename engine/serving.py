@@ -101,7 +101,14 @@ class Restart(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Serving:
-    """The parts of a running service. Use `serving`."""
+    """The parts of a running service."""
+
+    @staticmethod
+    def open(
+        policies: str | Path, data: str | Path, setup: Setup = Setup()
+    ) -> contextlib.AbstractAsyncContextManager[Serving]:
+        """As `serving`."""
+        return serving(policies, data, setup)
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from quell.engine.cli_fmt import fmt
 from quell.engine.cli_graph import graph
 from quell.engine.cli_group import EXIT_CODES, Commands
 from quell.engine.cli_init import init
+from quell.engine.cli_journal import journal
 from quell.engine.cli_keys import keys
 from quell.engine.cli_reference import codes, functions
 from quell.engine.cli_serve import serve
@@ -81,6 +82,7 @@ for _command in (
     fmt,
     graph,
     versions,
+    journal,
     functions,
     codes,
     keys,

@@ -6,12 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from prometheus_client.parser import text_string_to_metric_families
 
 from quell.engine.decision import Decision, Reply
-from quell.engine.figures import Figures
 from quell.engine.http_pressure import HttpFigures
 from quell.engine.journal import JournalFigures
 from quell.engine.metrics import Metrics
@@ -70,14 +68,10 @@ VERSION = VersionInfo(3, "0123456789abcdef", 1_700_000_000_000_000, "ada", "file
 
 def full_parts(stepper: Stepper) -> Parts:
     """Parts of a service that has everything, around a stepper."""
-
-    def figures() -> Figures:
-        return msgspec.structs.replace(stepper.figures(), waiting=2, remote={"judge": REMOTE})
-
     return Parts(
-        bundle=lambda: stepper.bundle,
         version=lambda: VERSION,
-        figures=figures,
+        waiting=lambda: 2,
+        remotes=lambda: {"judge": REMOTE},
         stepper=lambda: stepper,
         journal=lambda: JOURNAL,
         outbox=lambda: OUTBOX,

@@ -116,6 +116,7 @@ REACH: dict[str, str] = {
     "engine.cli_graph": "pathlib",
     "engine.cli_group": "io os pathlib sys",  # pipes, interrupts and defects end in one line
     "engine.cli_init": "pathlib",
+    "engine.cli_journal": "pathlib",
     "engine.cli_keys": "pathlib",
     "engine.cli_output": "sys time",  # progress for what takes longer than a second
     "engine.cli_serve": "os pathlib",
@@ -141,8 +142,10 @@ REACH: dict[str, str] = {
     "engine.journal_packed": "pathlib",
     "engine.journal_read": "pathlib",
     "engine.journal_records": "os pathlib",
+    "engine.journal_stats": "pathlib",
     "engine.journal_sync": "time",
-    "engine.journal_writer": "os pathlib",
+    "engine.journal_verify": "pathlib",
+    "engine.journal_writer": "os pathlib time",
     "engine.keys": "os pathlib time",  # keys are in a file, and expire
     "engine.link": "compile exec",  # and the function that decides
     "engine.live_events": "eval",

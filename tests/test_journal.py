@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quell.engine.journal import Damage, Journal, JournalError, read
-from quell.engine.journal_format import HEAD_SIZE, is_behind, number_of, pack_record
-from quell.engine.service_types import Entry
+from quell.engine.journal_format import HEAD_SIZE, KINDS, number_of, pack_record
+from quell.engine.service_types import Entry, Kind
 from tests.journal_entries import event, histories, put
 
 
@@ -31,7 +32,7 @@ def test_what_is_written_is_read_back(
     journal.close()
     assert list(read(folder)) == entries
     for after in {0, *map(number_of, entries)}:
-        assert list(read(folder, after)) == [e for e in entries if is_behind(e, after)]
+        assert list(read(folder, after)) == [e for e in entries if number_of(e) > after]
     again = Journal.open(folder)
     assert (again.repaired, again.last) == ("", max(map(number_of, entries), default=0))
     assert again.figures().entries == len(entries)
@@ -94,6 +95,10 @@ def test_a_flipped_byte_is_told_and_nothing_wrong_is_read(
     assert damage.offset <= at < damage.offset + damage.skipped
     with pytest.raises(JournalError, match="damaged"):
         list(read(folder))
+
+
+def test_every_kind_of_entry_has_a_code() -> None:
+    assert sorted(KINDS.values()) == sorted(get_args(Kind))
 
 
 def test_one_process_writes(tmp_path: Path) -> None:

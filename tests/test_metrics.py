@@ -27,7 +27,6 @@ from tests.metrics_support import (
     POLICY,
     counted,
     full_metrics,
-    full_parts,
     note,
     of,
     outcome,
@@ -199,7 +198,7 @@ def labels_of(metrics: Metrics) -> set[str]:
 def test_a_reload_removes_what_is_of_neither_bundle() -> None:
     """Hits of a rule that is gone are read until the reload after the one that took it away."""
     decides = [stepper()]
-    metrics = Metrics(Parts(bundle=lambda: decides[0].bundle), fresh=0)
+    metrics = Metrics(Parts(stepper=lambda: decides[0]), fresh=0)
     metrics.watch([note(decides[0].decide(message(n))) for n in range(3)])
 
     def hits() -> dict[Any, float]:
@@ -260,22 +259,38 @@ def test_sinks_and_requests() -> None:
 
 
 def test_a_storm_of_readers_costs_one_look() -> None:
-    engine, now, asked = stepper(), [0.0], [0]
-    plain = full_parts(engine).figures
+    now, asked = [0.0], [0]
 
-    def figures() -> Any:
+    def journal() -> Any:
         asked[0] += 1
-        assert plain is not None
-        return plain()
+        return JOURNAL
 
-    metrics = Metrics(Parts(figures=figures), fresh=2.0, clock=lambda: now[0])
+    metrics = Metrics(Parts(journal=journal), fresh=2.0, clock=lambda: now[0])
     for _ in range(50):
         assert metrics.text()[0] == metrics.text("text/plain")[0]
-        metrics.text(OPENMETRICS)
     assert asked == [1]
     now[0] = 2.0
     metrics.text()
     assert asked == [2]
+
+
+def test_what_is_remembered_is_measured_in_turn() -> None:
+    """What the metrics say of tables is what the engine's own figures say, once each had its turn."""
+    engine = stepper()
+    metrics = full_metrics(engine)
+    for n in range(60):
+        engine.decide(message(n, f"u{n % 7}"))
+    for _ in range(10):
+        metrics.watch([])
+    found, figures = samples(metrics), engine.figures()
+    for what in ("keys", "entries", "bytes"):
+        held = {c.counter: getattr(c, what) for c in figures.counters}
+        assert of(found, f"quell_counter_{what}", "counter") == pytest.approx(held, rel=0.01)
+    for what in ("keys", "bytes"):
+        noted = {c.label: getattr(c, what) for c in figures.labels}
+        assert of(found, f"quell_label_{what}", "label") == pytest.approx(noted, rel=0.01)
+        assert sum(of(found, f"quell_limit_{what}", "effect").values()) > 0
+    assert of(found, "quell_counter_keys_left") == {(): figures.keys_left}
 
 
 @pytest.mark.parametrize("accept", ["", "*/*", "text/html", "application/json;q=0.1, nonsense;;;", "\x00"])
