@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from quell.engine.journal_format import Damage
     from quell.engine.journal_stats import Stats
     from quell.engine.journal_verify import SegmentSeen, Verified
+    from quell.engine.redecide import Redecided
 
 MOST_TOLD = 20
 """Wrong places that are printed."""
@@ -119,8 +120,13 @@ def _print_stats(found: Stats) -> None:
 
 @journal.command("verify", short_help="Whether a journal is whole.")
 @_folder
+@click.option(
+    "--decisions",
+    is_flag=True,
+    help="Decide every event again, by the version of that day, and compare: DIR must be the data folder.",
+)
 @_as_json
-def verify(folder: str, as_json: bool) -> int:
+def verify(folder: str, decisions: bool, as_json: bool) -> int:
     """Whether a journal is whole: every checksum, the order of the numbers, and that nothing is missing.
 
     The exit status is 1 if anything is wrong.
@@ -134,11 +140,44 @@ def verify(folder: str, as_json: bool) -> int:
         total = sum(file.stat().st_size for file in place.iterdir() if file.is_file())
         with Watch("verifying", total) as watch:
             found = looked(place, lambda done, number: watch.tell(done, f"number {number:,}"))
+    again = _redecided(place) if decisions and not found.wrong else None
     if as_json:
-        print_json(msgspec.to_builtins(found))
+        more = {} if again is None else {"decisions": msgspec.to_builtins(again)}
+        print_json({**msgspec.to_builtins(found), **more})
     else:
         _print_verified(found)
-    return FINDINGS if found.wrong else OK
+        if again is not None:
+            _print_redecided(again)
+    return FINDINGS if found.wrong or (again is not None and again.differing) else OK
+
+
+def _redecided(place: Path) -> Redecided:
+    """Every decision, made again."""
+    from quell.engine.checkpoint import Data
+    from quell.engine.redecide import redecide
+    from quell.engine.remake import RemakeError
+
+    if not (place.parent / "versions").is_dir():
+        raise click.UsageError(f"`{place}` lies in no data folder, so the policies of its days are not known")
+    try:
+        with _told(), Watch("deciding again") as watch:
+            return redecide(Data(place.parent), lambda number: watch.tell(number, f"number {number:,}"))
+    except RemakeError as error:
+        raise Unreadable(f"the journal cannot be decided again: {error}") from error
+
+
+def _print_redecided(again: Redecided) -> None:
+    out = console()
+    for note in again.told:
+        out.print(words(("note ", "yellow"), visible(note, 400)), soft_wrap=True)
+    after = f" after number {again.began:,}" if again.began else ""
+    told = f"{count(again.made, 'decision')}{after} made again: "
+    if not again.differing:
+        out.print(words(told, ("every one came out the same", "bold green")))
+        return
+    out.print(words(told, (f"{again.differing:,} came out otherwise", "bold red")))
+    shown = ", ".join(f"{number:,}" for number in again.different[:MOST_TOLD])
+    out.print(words(("numbers ", "dim"), shown), soft_wrap=True)
 
 
 def _print_verified(found: Verified) -> None:

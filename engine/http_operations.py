@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from quell.engine.decision import Acted, Decision
+from quell.engine.decision import Acted, Decision, Refused
 from quell.engine.explanation import Explanation
 from quell.engine.http_answer import encode
 from quell.engine.http_call import Call
@@ -16,6 +16,7 @@ from quell.engine.http_read import (
     LabelsOf,
     ListEntries,
     ListInfo,
+    PastDecision,
     Status,
     Versions,
     alive,
@@ -45,7 +46,7 @@ async def openapi(call: Call) -> bytes:
     parts = call.parts
     made_of = parts.service.bundle, parts.access.open
     if parts.described is None or parts.described[0] != made_of:
-        described = describe(operations(parts), parts.service.bundle, parts.access.open)
+        described = describe(operations(parts), parts.service.bundle, parts.access.open, parts.status_type)
         parts.described = made_of, encode(described)
     return parts.described[1]
 
@@ -104,7 +105,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "A past decision, with its event",
         decision,
         parameters=(_SEQ,),
-        answer=dict[str, Any],
+        answer=PastDecision,
         needs=lambda parts: parts.decision is not None,
         group="decisions",
         errors=(404,),
@@ -118,7 +119,7 @@ OPERATIONS: tuple[Operation, ...] = (
         explanation,
         about="The event is decided again as it was then, and each rule shown with its parts.",
         parameters=(_SEQ,),
-        answer=Explanation,
+        answer=(Explanation, Acted, Refused),
         needs=lambda parts: parts.explain is not None,
         group="decisions",
         errors=(404,),
@@ -126,7 +127,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "labels",
         "GET",
-        "/v1/labels/{entity}/{id:path}",
+        "/v1/labels/{entity}/{id:any}",
         "read",
         "The labels of an entity, with their reasons",
         labels,
@@ -137,7 +138,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         answer=LabelsOf,
         group="labels",
-        errors=(422,),
+        errors=(404, 422),
     ),
     Operation(
         "label",

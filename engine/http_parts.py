@@ -29,17 +29,19 @@ class Parts:
     """What requests are answered with. What is None has no address: neither a route nor a line in the API's
     description.
 
-    `status` gives what /v1/status says besides its own; `ready` why the service cannot decide, "" where it
-    can; `metrics` the text and the Content-Type for an Accept header. `decision` and `explain` give what the
-    journal has of a decision, and why it was made, as JSON or what is made JSON of; None where it is not
-    there. What `versions`, `reload`, `put_back` and the outbox raise with a `message` and a `hint` is told to
-    the caller. `live` are Starlette routes that let nobody in themselves but by `allowed`.
+    `status` gives what /v1/status says besides its own, of `status_type`; `ready` why the service cannot
+    decide, "" where it can; `metrics` the text and the Content-Type for an Accept header. `decision` and
+    `explain` give what the journal has of a decision, and why it was made, as JSON or what is made JSON of;
+    None where it is not there. What `versions`, `reload`, `put_back` and the outbox raise with a `message`
+    and a `hint` is told to the caller. `live` are Starlette routes that let nobody in themselves but by
+    `allowed`.
     """
 
     service: Service
     access: Access
     pressure: Pressure
     status: Callable[[], Mapping[str, Any]] | None = None
+    status_type: Any = None
     ready: Callable[[], str] | None = None
     metrics: Callable[[str], tuple[bytes, str]] | None = None
     decision: Callable[[int], Awaitable[Any]] | None = None

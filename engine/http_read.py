@@ -44,6 +44,18 @@ class Health(msgspec.Struct, omit_defaults=True):
     why_not: str = ""
 
 
+class PastDecision(msgspec.Struct, frozen=True):
+    """What the journal has of a decision: its number, the version of the bundle that decided, when it was
+    written, the event as it came, and the reply."""
+
+    seq: int
+    decided: int
+    version: int
+    wall: int
+    event: msgspec.Raw
+    reply: msgspec.Raw
+
+
 class LabelsOf(msgspec.Struct):
     """The labels of an entity."""
 
@@ -139,7 +151,8 @@ async def labels(call: Call) -> LabelsOf:
     try:
         return LabelsOf(entity, id, call.parts.service.labels_of(entity, id, at))
     except LabelError as error:
-        raise refuse("bad-label", str(error)) from None
+        known = entity in call.parts.service.bundle.analysis.symbols.entities
+        raise refuse("bad-label" if known else "not-found", str(error), hint="") from None
 
 
 def info_of(found: PolicyList) -> ListInfo:

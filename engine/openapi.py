@@ -15,10 +15,8 @@ from quell.engine.openapi_events import Json, event_schemas
 
 VERSION = "3.1.0"
 _REF = "#/components/schemas/{name}"
-_QUALIFIED = {
-    "quell.engine.figures.Figures": "EngineFigures",
-    "quell.signals.remote_types.Figures": "RemoteFigures",
-}
+_OF_MODULE = {"http_read": "", "figures": "Engine", "remote_types": "Remote"}
+"""What stands before the name of a type that others share, by the module it is in."""
 _ABOUT = """\
 Events go to `/v1/decide`; the answer is a decision, with its `verdict`. An event that cannot be decided is
 answered by a problem (RFC 9457), whose `verdict` is what the policies give when deciding fails. Times in
@@ -49,16 +47,25 @@ _STATUS = {
 }
 
 
-def describe(rows: Sequence[Operation], bundle: Build, open: bool) -> Json:
-    """The description of what a service can be asked, in one that asks for keys or is `open`."""
+def describe(rows: Sequence[Operation], bundle: Build, open: bool, status: Any = None) -> Json:
+    """The description of what a service can be asked, in one that asks for keys or is `open`; `status` is the
+    type of what /v1/status says besides its own."""
     analysis = bundle.analysis
     events, examples = event_schemas(analysis.symbols.schemas, analysis.files.settings.type_path)
-    types = [t for row in rows for said in (row.body, row.answer) for t in _types(said)]
+    types = [t for row in rows for said in (row.body, row.answer, status) for t in _types(said)]
     schemas, components = msgspec.json.schema_components([*types, ProblemDetails], ref_template=_REF)
     known = dict(zip(map(repr, types), schemas, strict=False))
     paths: dict[str, Json] = {}
+    entities = list(analysis.symbols.entities)
     for row in rows:
-        paths.setdefault(shown_path(row.path), {})[row.method.lower()] = _operation(row, known, examples)
+        said = _operation(row, known, examples)
+        if row.path == "/v1/status" and status is not None:
+            content = said["responses"]["200"]["content"]["application/json"]
+            content["schema"] = {"allOf": [content["schema"], known[repr(status)]]}
+        for parameter in said.get("parameters", ()):
+            if parameter["name"] == "entity" and entities:
+                parameter["schema"]["enum"] = entities
+        paths.setdefault(shown_path(row.path), {})[row.method.lower()] = said
     described: Json = {
         "openapi": VERSION,
         "info": {"title": "Quell", "version": _version(), "description": _ABOUT},
@@ -105,7 +112,7 @@ def _schema(said: Any, known: dict[str, Json]) -> Json:
 
 def shown_path(path: str) -> str:
     """An address as OpenAPI has it: `{seq}` for Starlette's `{seq:int}`."""
-    for convertor in (":int}", ":path}"):
+    for convertor in (":int}", ":any}"):
         path = path.replace(convertor, "}")
     return path
 
@@ -172,9 +179,12 @@ def _problem(meaning: str) -> Json:
 
 
 def _renamed(described: Json) -> Json:
-    """Components that are named by where they stand, under a name of their own."""
+    """Types that share their name with others, which are told by their module, under names of their own."""
+    names = [name for name in described["components"]["schemas"] if name.startswith("quell.")]
     text = msgspec.json.encode(described).decode()
-    for qualified, name in _QUALIFIED.items():
-        text = text.replace(f'"{qualified}"', f'"{name}"').replace(f"schemas/{qualified}", f"schemas/{name}")
+    for qualified in names:
+        module, name = qualified.split(".")[-2:]
+        own = _OF_MODULE.get(module, module.title().replace("_", "")) + name
+        text = text.replace(f'"{qualified}"', f'"{own}"').replace(f'schemas/{qualified}"', f'schemas/{own}"')
     renamed: Json = msgspec.json.decode(text)
     return renamed

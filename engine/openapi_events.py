@@ -14,19 +14,19 @@ Json = dict[str, Any]
 EXAMPLE_TIME = "2026-01-01T12:00:00Z"
 MAX_INDEX = 50
 """Elements of an example list before the one that a path names."""
-_NUMBER_OF_TIME = "a number since 1970: seconds, milliseconds or microseconds, told apart by its size"
+_TIME_NUMBER: Json = {
+    "type": "number",
+    "minimum": -62_135_596_800_000_000,
+    "maximum": 253_402_300_799_999_999,
+    "description": "since 1970: seconds, milliseconds or microseconds, told apart by its size",
+}
 _SCALARS: dict[str, tuple[Json, Any]] = {
     "bool": ({"type": "boolean"}, False),
     "number": ({"type": "number"}, 1),
     "text": ({"type": ["string", "integer"]}, ""),
     "entity": ({"type": ["string", "integer"], "minLength": 1}, ""),
     "time": (
-        {
-            "anyOf": [
-                {"type": "string", "format": "date-time"},
-                {"type": "number", "description": _NUMBER_OF_TIME},
-            ]
-        },
+        {"anyOf": [{"type": "string", "format": "date-time"}, _TIME_NUMBER]},
         EXAMPLE_TIME,
     ),
     "duration": (

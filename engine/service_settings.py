@@ -77,8 +77,8 @@ class JournalSettings(msgspec.Struct, frozen=True):
 
 
 class SnapshotSettings(msgspec.Struct, frozen=True):
-    """Snapshots: after how many entries of the journal (None: as often as a restart stays quick), and how many
-    are kept."""
+    """Snapshots: after how many entries of the journal (None: as often as a restart stays quick), and how
+    many are kept."""
 
     every: int | None = None
     keep: int = 5

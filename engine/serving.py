@@ -177,11 +177,14 @@ class Serving:
         await self.service.close()
         await self.outbox.close(grace)
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.journal.close()
+        if self.journal.problem:  # a snapshot would remember what the journal does not say
+            LOG.error("no snapshot is left: %s", self.journal.problem)
+            return
         try:
             self.snapshots.leave()
         except SnapshotError as error:
             LOG.error("%s", error)
-        self.journal.close()
 
 
 async def _watched(work: Any) -> None:

@@ -16,6 +16,7 @@ from quell.engine.http_app import allowed
 from quell.engine.http_parts import Parts
 from quell.engine.http_pressure import Limits, Pressure
 from quell.engine.http_problem import refuse
+from quell.engine.http_read import PastDecision
 from quell.engine.journal import JournalFigures, read
 from quell.engine.live import Live
 from quell.engine.live_routes import live_routes
@@ -41,18 +42,6 @@ class ServingStatus(msgspec.Struct, frozen=True):
     filling: FillFigures
     reload: ReloadStatus
     warnings: tuple[str, ...]
-
-
-class PastDecision(msgspec.Struct, frozen=True):
-    """What the journal has of a decision: its number, the version of the bundle that decided, when it was
-    written, the event as it came, and the reply."""
-
-    seq: int
-    decided: int
-    version: int
-    wall: int
-    event: msgspec.Raw
-    reply: msgspec.Raw
 
 
 def status_of(running: Serving) -> ServingStatus:
@@ -139,6 +128,7 @@ def parts_of(running: Serving, access: Access, limits: Limits, metrics: Any = No
         access,
         Pressure(limits),
         status=status,
+        status_type=ServingStatus,
         metrics=metrics,
         decision=decision,
         explain=explain,

@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 
 from quell.engine.compile import build
+from quell.engine.decision import Refused
 from quell.engine.http_access import Access
 from quell.engine.http_app import make_app
 from quell.engine.http_parts import Parts
 from quell.engine.http_pressure import Limits, Pressure
+from quell.engine.http_read import PastDecision
 from quell.engine.http_server import Stop, bind, serve
 from quell.engine.keys import Keys, Scope
 from quell.engine.service import Service
@@ -105,7 +108,13 @@ async def _put_back(number: int, by: str) -> ReloadOutcome:
 
 
 async def _decision(seq: int) -> Any:
-    return {"seq": seq} if seq < 100 else None
+    if seq >= 100:
+        return None
+    return PastDecision(seq, seq, 1, 1, msgspec.Raw(b"{}"), msgspec.Raw(b"{}"))
+
+
+async def _explain(seq: int) -> Any:
+    return Refused("internal", "it failed", "review") if seq < 100 else None
 
 
 def parts_of(made: Service | None = None, keys: Keys | None = None, **more: Any) -> Parts:
@@ -114,7 +123,7 @@ def parts_of(made: Service | None = None, keys: Keys | None = None, **more: Any)
     given: dict[str, Any] = {
         "metrics": lambda accept: (b"quell_up 1\n", "text/plain; version=0.0.4"),
         "decision": _decision,
-        "explain": _decision,
+        "explain": _explain,
         "versions": lambda: [INFO],
         "reload": _reload,
         "put_back": _put_back,

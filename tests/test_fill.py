@@ -111,7 +111,8 @@ def test_how_far_back_is_looked() -> None:
     (texts,) = (i for i, s in stores.items() if s.text.startswith("distinct(content"))
     assert reach_of(bundle, [texts]) == 30_000_000 + longest
     assert reach_of(bundle, []) == longest
-    ever = bundle_with("let total = count(message by author ever)\nrule r on message when total > 2 then flag")
+    more = "let total = count(message by author ever)\nrule r on message when total > 2 then flag"
+    ever = bundle_with(more)
     (count,) = (i for i, s in ever.analysis.lowerer.stores.items() if s.longest is None)
     assert reach_of(ever, [count]) is None
 
@@ -127,7 +128,7 @@ def test_what_a_reload_brings_is_filled_while_events_go_on(tmp_path: Path) -> No
     """With real files, processes and reloads."""
     policies = tmp_path / "policies"
     policies.mkdir()
-    first, second = (_local(text) for text in (FIRST, SECOND))
+    first, second = (local(text) for text in (FIRST, SECOND))
     (policies / "p.quell").write_text(first)
 
     async def main() -> None:
@@ -166,7 +167,7 @@ def _same(running: Serving, before: bytes) -> None:
     assert msgspec.msgpack.decode(memory(running.service.engine.stepper)) == msgspec.msgpack.decode(before)
 
 
-def _local(text: str) -> str:
+def local(text: str) -> str:
     """A version without its remote model."""
     head, rest = text.split("model scam", 1)
     rest = rest.split("let burst", 1)[1]

@@ -107,7 +107,7 @@ REACH_NETWORK: dict[str, str] = {
 REACH: dict[str, str] = {
     "engine.__init__": "importlib",  # public names are imported when first asked for
     "engine.bundle": "pathlib",  # reads a bundle's folder
-    "engine.checkpoint": "pathlib sys time",
+    "engine.checkpoint": "os pathlib sys time",
     "engine.children": "os sys",
     "engine.cli_decide": "pathlib",  # the command line is a shell, from here on
     "engine.cli_explain": "pathlib",
@@ -116,6 +116,7 @@ REACH: dict[str, str] = {
     "engine.cli_graph": "pathlib",
     "engine.cli_group": "io os pathlib sys",  # pipes, interrupts and defects end in one line
     "engine.cli_init": "pathlib",
+    "engine.cli_journal": "pathlib",
     "engine.cli_keys": "pathlib",
     "engine.cli_output": "sys time",  # progress for what takes longer than a second
     "engine.cli_serve": "os pathlib",
@@ -132,7 +133,6 @@ REACH: dict[str, str] = {
     "engine.http_change": "time",  # a label by hand is of now, unless it says otherwise
     "engine.http_run": "signal",
     "engine.interrupts": "signal",  # cleaning up is not cut short
-    "engine.cli_journal": "pathlib",
     "engine.journal": "pathlib",
     "engine.journal_chain": "pathlib",
     "engine.journal_format": "os pathlib",
