@@ -85,6 +85,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.reload_settle": "asyncio",  # waits until a folder is quiet
     "engine.reload_start": "asyncio",
     "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
+    "engine.service_keeping": "asyncio",
     "engine.serving": "asyncio",
     "engine.serving_parts": "asyncio",
     "engine.sink_file": "asyncio",
