@@ -200,6 +200,7 @@ REACH: dict[str, str] = {
     "replay.demo_change": "pathlib",  # the day's first events, to replay
     "replay.history": "pathlib",  # names files
     "replay.history_files": "glob pathlib",  # finds them
+    "replay.history_journal": "pathlib",  # names it
     "replay.history_reading": "eval",  # what makes a row of an event is generated
     "replay.history_sources": "pathlib",  # opens them
     "replay.interrupt": "os signal sys time",  # Ctrl-C stops a query
