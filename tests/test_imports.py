@@ -175,7 +175,7 @@ REACH: dict[str, str] = {
     "engine.service_settings": "pathlib",  # reads service.toml
     "engine.serving": "pathlib time",
     "engine.sink_file": "os pathlib",  # appends to the operator's file
-    "engine.sink_webhook": "time",  # signatures hold the time
+    "engine.sink_webhook": "os time",  # signatures hold the time
     "engine.sinks": "pathlib",
     "engine.snapshot": "os pathlib",  # what an engine remembers, in a file that is whole or not there
     "engine.snapshots": "time",
