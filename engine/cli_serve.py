@@ -201,17 +201,20 @@ def _failures() -> tuple[type[Exception], ...]:
 
 
 async def _serve(policies: str, data: str, setup: Setup, settings: ServiceSettings, door: Door) -> None:
+    import os
     from dataclasses import replace
 
     from quell.engine.health import Health
     from quell.engine.http_run import run
     from quell.engine.serving import serving
     from quell.engine.serving_parts import parts_of
+    from quell.engine.tracing import trace
 
     health = Health()
     async with serving(policies, data, replace(setup, tell=health.reloaded)) as running:
         parts = parts_of(running, door.access, settings.limits, health.metrics.text)
         health.follow(running, parts.figures)
+        end_traces = trace(parts, os.environ)
         try:
             await run(
                 parts,
@@ -221,6 +224,7 @@ async def _serve(policies: str, data: str, setup: Setup, settings: ServiceSettin
             )
         finally:
             health.close()
+            await end_traces()
 
 
 def _say_started(running: Serving, door: Door, log: LogSettings) -> None:
