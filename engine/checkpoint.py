@@ -9,6 +9,7 @@ recorded one on the way. What a snapshot is of stands in its name, `state-<numbe
 from __future__ import annotations
 
 import gc
+import os
 import re
 import sys
 import time
@@ -206,6 +207,20 @@ class uncollected:
             gc.enable()
 
 
+def sync_journal(data: Data) -> None:
+    """Bring the journal to disk: no snapshot may remember what a power cut can still take from the journal.
+    Raises OSError."""
+    for path in sorted(data.journal.glob("*.qj")):
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # packed since
+            continue
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def checkpoint(data: Data) -> Checkpoint:
     """Make a snapshot of the memory at the last moment at which no decision waits."""
     began = time.perf_counter()
@@ -215,6 +230,7 @@ def checkpoint(data: Data) -> Checkpoint:
         return Checkpoint()
     found = recover(data, builds_of(data), last)
     remaker = found.remaker
+    sync_journal(data)
     data.states.mkdir(exist_ok=True)
     size = write_snapshot(remaker.stepper, checkpoint_of(data, last, remaker.number))
     return Checkpoint(

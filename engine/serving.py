@@ -159,6 +159,7 @@ class Serving:
     def keep(self, number: int) -> None:
         """Let go of what nobody needs up to a number of the oldest snapshot: of the journal as far as its
         settings want it gone and the outbox needs it no more."""
+        self.outbox.passed(number)  # a snapshot is older than what the outbox has not been given yet
         self.journal.keep_from = min(number, self.outbox.done_upto)
         oldest = next(read(self.data.journal), None)
         if oldest is not None:
@@ -177,11 +178,14 @@ class Serving:
         await self.service.close()
         await self.outbox.close(grace)
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.journal.close()
+        if self.journal.problem:  # a snapshot would remember what the journal does not say
+            LOG.error("no snapshot is left: %s", self.journal.problem)
+            return
         try:
             self.snapshots.leave()
         except SnapshotError as error:
             LOG.error("%s", error)
-        self.journal.close()
 
 
 async def _watched(work: Any) -> None:

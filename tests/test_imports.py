@@ -107,7 +107,7 @@ REACH_NETWORK: dict[str, str] = {
 REACH: dict[str, str] = {
     "engine.__init__": "importlib",  # public names are imported when first asked for
     "engine.bundle": "pathlib",  # reads a bundle's folder
-    "engine.checkpoint": "pathlib sys time",
+    "engine.checkpoint": "os pathlib sys time",
     "engine.children": "os sys",
     "engine.cli_decide": "pathlib",  # the command line is a shell, from here on
     "engine.cli_explain": "pathlib",
@@ -157,6 +157,7 @@ REACH: dict[str, str] = {
     "engine.outbox": "pathlib time",  # how long a send has waited is a matter of the server's clock
     "engine.outbox_acks": "os pathlib",  # what is settled, on disk
     "engine.outbox_dead": "pathlib sqlite3",  # what was given up
+    "engine.outbox_reading": "pathlib",  # names the journal
     "engine.outbox_store": "pathlib",
     "engine.reload": "pathlib time",  # how long it took
     "engine.reload_check": "os pathlib sys",  # a process of its own
