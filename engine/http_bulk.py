@@ -105,7 +105,7 @@ class BulkApp(ABC):
         """The answers as JSON: decisions as they are, refusals as problems."""
         return [
             encode(problem_of(self.service, event, reply, number if numbered else 0))
-            if isinstance(reply, Refused)
+            if reply.__class__ is Refused
             else encoded
             for (number, event), (reply, encoded) in zip(lines, made, strict=True)
         ]

@@ -207,12 +207,12 @@ class Service:
             return [self._unwritten() for _ in events]
         made: list[Made | asyncio.Future[Made]] = []
         begin, note, clock = self.engine.begin, self._notes.append, time.perf_counter
-        wall, number = self.wall, self.number
+        wall, number, future = self.wall, self.number, asyncio.Future
         began = clock()
         for event in events:
             self._encoded = b""
             reply = begin(event, None, 0, by_hand)
-            if isinstance(reply, asyncio.Future):
+            if isinstance(reply, future):
                 made.append(asyncio.ensure_future(self._later(event, reply, began, number)))
                 continue
             made.append((reply, self._encoded or _encode(reply)))
