@@ -13,8 +13,9 @@ import pytest
 from quell.engine.checkpoint import Data, checkpoint
 from quell.engine.explain_past import NotThere, explain_past
 from quell.engine.outbox_types import Delivery, Message, Retry
-from quell.engine.reload import Patience, Reloader
+from quell.engine.reload import Reloader
 from quell.engine.reload_check import Checked, check
+from quell.engine.reload_settle import Patience
 from quell.engine.remake import RemakeError
 from quell.engine.serving import Serving
 
