@@ -111,6 +111,7 @@ def main() -> None:
     table = Table(title="compiling beside the event loop, milliseconds")
     for column in ("bundle", "turns", "compiling", "late, usually", "late, at worst"):
         table.add_column(column, justify="left" if column == "bundle" else "right")
+    asyncio.run(measured(starter(), USUAL))  # what is loaded once
     for name, files in (("starter", starter()), (f"{asked.rules} rules", rules(asked.rules))):
         for turn in (USUAL, TURN):
             first, changed = asyncio.run(measured(files, turn))
