@@ -57,8 +57,8 @@ def _request(line: socket.socket) -> bytes:
     return head + b"\r\n\r\n" + body
 
 
-def load(port: int, **more: int) -> Load:
-    return Load(port, [request("/x", b'{"at": 1000}'), request("/x", b'{"at": 1000, "n": 2}')], 2, **more)
+def load(port: int) -> Load:
+    return Load(port, [request("/x", b'{"at": 1000}'), request("/x", b'{"at": 1000, "n": 2}')], 2)
 
 
 def test_every_request_is_sent_in_turn_and_every_failure_counted() -> None:
