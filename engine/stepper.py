@@ -52,7 +52,7 @@ def unasked(waiting: Waiting) -> Sequence[Answer]:
     return [UNASKED] * len(waiting.requests)
 
 
-class _OfObserver(BaseException):
+class OfObserver(BaseException):
     """An observer's error on its way past what takes errors for the engine's own."""
 
     def __init__(self, error: Exception) -> None:
@@ -160,7 +160,7 @@ class Stepper(HandCalls):
             answer = self.admit(decoded, observe)
             while isinstance(answer, Waiting):
                 answer = self.resume(answer, self.answering(answer), observe)
-        except _OfObserver as passed:
+        except OfObserver as passed:
             raise passed.error from None
         return answer
 
@@ -288,7 +288,7 @@ class Stepper(HandCalls):
             try:
                 observe(decoded, hits)
             except Exception as error:
-                raise _OfObserver(error) from error
+                raise OfObserver(error) from error
         if seq >= self.look_from and self.look is not None:
             self.look(self, decoded, hits)
         if hits:

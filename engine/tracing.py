@@ -36,7 +36,8 @@ from quell.engine.decision import Decision, Refused, Reply
 from quell.engine.engine import Asking
 from quell.engine.logs import tell
 from quell.engine.logs_format import route_of
-from quell.engine.service import Made, Service
+from quell.engine.service import Service
+from quell.engine.service_keeping import Made
 from quell.signals.remote_types import Answer, Request
 from quell.signals.remote_types import Figures as RemoteFigures
 

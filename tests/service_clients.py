@@ -1,4 +1,4 @@
-"""Clients of a service that write down what they were promised, and a webhook that writes down what it got."""
+"""Clients of a service that write down what they were promised, and a webhook that writes down what comes."""
 
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ class Told:
         self.sent = 0
 
 
+class Refused(Exception):
+    """A stream that was refused as a whole: the problem."""
+
+
 class Connection:
     """One connection, with one request on it at a time. Raises what is in GONE."""
 
@@ -60,8 +64,11 @@ class Connection:
         head = "POST /v1/decide/stream HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
         writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         await writer.drain()
-        status, _ = await _head(reader)
-        assert status == 200
+        status, headers = await _head(reader)
+        if status != 200:
+            refused = await reader.readexactly(int(headers["content-length"]))
+            self.close()
+            raise Refused(refused)
         part = b""
         try:
             async for chunk in _chunks(reader):
@@ -79,7 +86,7 @@ class Connection:
     def close(self) -> None:
         """Close it; the next request opens it again."""
         if self._streams is not None:
-            self._streams[1].close()
+            self._streams[1].transport.abort()
             self._streams = None
 
 
@@ -132,8 +139,12 @@ class Client:
                 self._take(name, bytes(reply), status)
         else:
             left = iter(names)
-            async for line in self._line.stream(b"\n".join(events) + b"\n"):
-                self._take(next(left), line, 200)
+            try:
+                async for line in self._line.stream(b"\n".join(events) + b"\n"):
+                    self._take(next(left), line, 200)
+            except Refused as refused:
+                for name in left:
+                    self._take(name, refused.args[0], 503)
 
     def _take(self, name: str, reply: bytes, status: int) -> None:
         """Note an answer: a decision, or a problem."""
@@ -208,14 +219,15 @@ async def until_gone(*work: Any) -> None:
 
 
 class Hook:
-    """A webhook: it takes things, but at times fails, is slow, or takes them and does not say so. `got` are the
-    bodies by key, and `port` is where it listens."""
+    """A webhook: it takes things, but at times fails, is slow, or takes them and does not say so. `got` are
+    the bodies by key, and `port` is where it listens."""
 
     def __init__(self, chance: random.Random) -> None:
         self.got: dict[str, list[bytes]] = {}
         self.port = 0
         self._chance = chance
         self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Hook:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -225,8 +237,12 @@ class Hook:
     async def __aexit__(self, *about: object) -> None:
         assert self._server is not None
         self._server.close()
+        for writer in self._open:
+            writer.transport.abort()
+        await asyncio.sleep(0.01)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
         with contextlib.suppress(*GONE):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
@@ -241,7 +257,8 @@ class Hook:
                     break
                 await asyncio.sleep(self._chance.random() * 0.005)
                 writer.write(b"HTTP/1.1 204 OK\r\nContent-Length: 0\r\n\r\n")
-        writer.close()
+        self._open.discard(writer)
+        writer.transport.abort()
 
 
 def got_in_file(path: Path) -> dict[str, list[bytes]]:

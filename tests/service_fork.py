@@ -1,4 +1,4 @@
-"""Services as processes of their own that begin in no time: a process that has imported everything forks each.
+"""Services as processes of their own that begin in no time: one that has imported everything forks each.
 
     with Forks() as forks:
         served = forks.serve(Wanted(policies, data))
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import os
 import signal
 import subprocess
@@ -136,13 +137,15 @@ class Forks:
 # ------------------------------------------------------------------ in the processes
 
 
-def _prepare() -> None:
-    """Import all that a service needs."""
-    import quell.engine.health
-    import quell.engine.http_run
-    import quell.engine.serving_parts
-    import tests.service_here  # noqa: F401
-    import uvloop  # noqa: F401
+NEEDED = (
+    "quell.engine.checkpoint",
+    "quell.engine.http_run",
+    "quell.engine.live_routes",
+    "quell.engine.serving_parts",
+    "tests.service_here",
+    "uvloop",
+)
+"""What is imported once for all."""
 
 
 async def _serve(wanted: Wanted) -> None:
@@ -227,8 +230,9 @@ def _child(wanted: Wanted) -> None:
 
 def main() -> None:
     """Fork a service for each line of standard input."""
-    _prepare()
-    assert len(os.listdir("/proc/self/task")) == 1, "a process with threads cannot be forked"
+    for module in NEEDED:
+        importlib.import_module(module)
+    assert len(list(Path("/proc/self/task").iterdir())) == 1, "a process with threads cannot be forked"
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who ended needs not be waited for
     source = sys.stdin.buffer
     while line := source.readline():

@@ -17,8 +17,8 @@ from quell.engine.fill import Done, Filler, Order, Ready, _last
 from quell.engine.filling import TRIES, FillFigures, Filling
 from quell.engine.outbox_types import Delivery, Message, Retry
 from quell.engine.reload import Reloader
-from quell.engine.reload_settle import Patience
 from quell.engine.reload_check import Checked, check
+from quell.engine.reload_settle import Patience
 from quell.engine.remake import RemakeError
 from quell.engine.serving import Serving
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.service_clients import Changing, Client, Hook, Told, got_in_file, until_gone
 from tests.service_fork import Forks, Served, Wanted
-from tests.service_world import Events, Follower, place_of, texts_of, write_bundle
+from tests.service_world import Events, Follower, digest, place_of, texts_of, write_bundle
 
 CLIENTS = 4
 
@@ -25,7 +25,6 @@ class Figures:
     from_snapshots: int = 0
     made_again: int = 0
     finished: int = 0
-    repaired: int = 0
     sent_again: int = 0
     longest_restart: float = 0.0
     told: Counter[str] = field(default_factory=Counter)
@@ -34,7 +33,9 @@ class Figures:
 class Trial:
     """Kills a service in a folder, and lets it come back, by chance of a seed."""
 
-    def __init__(self, folder: Path, forks: Forks, seed: int, *, remote: bool, processes: bool = False) -> None:
+    def __init__(
+        self, folder: Path, forks: Forks, seed: int, *, remote: bool, processes: bool = False
+    ) -> None:
         self.folder, self._forks, self._chance, self._remote = folder, forks, random.Random(seed), remote
         self._processes = processes
         self.told, self.figures = Told(), Figures()
@@ -80,7 +81,7 @@ class Trial:
         assert (ready.differing, follower.remaker.differing, follower.remaker.told) == (0, 0, [])
         assert follower.remaker.waiting == {}
         assert follower.remaker.stepper.seq == ready.seq
-        assert ready.digest == digest_of(follower)
+        assert ready.digest == digest(follower.remaker.stepper)
         self._check_promises()
         figures = self.figures
         figures.from_snapshots += ready.snapshot > 0
@@ -112,7 +113,9 @@ class Trial:
             until_gone(*(c.run() for c in clients), changing[0].labels(), changing[1].reloads())
         )
         await asyncio.wait([load], timeout=seconds)
-        assert not load.done(), await load
+        if load.done():
+            await load
+            raise AssertionError("the service ended by itself")
         await asyncio.to_thread(served.stop if gently else served.kill)
         await load
         for one in changing:
@@ -145,10 +148,3 @@ class Trial:
         assert len(set(places)) == len(places), "a send came under two keys"
         assert set(places) == wanted, (sorted(wanted - set(places))[:5], sorted(set(places) - wanted)[:5])
         assert all(len(set(bodies)) == 1 for bodies in got.values())
-
-
-def digest_of(follower: Follower) -> str:
-    """What an uninterrupted run over the journal remembers."""
-    from tests.service_world import digest
-
-    return digest(follower.remaker.stepper)

@@ -24,4 +24,3 @@ def test_a_service_that_is_killed_keeps_its_promises(tmp_path: Path, forks: Fork
     asyncio.run(trial.run(7, 0.4))
     assert trial.figures.kills == 6
     assert trial.figures.answered > 0
-    print(trial.figures, trial.told.sent, trial.told.refused, trial.told.outcomes, len(trial.told.unknown), trial.follower.kinds)
