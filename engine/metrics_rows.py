@@ -53,7 +53,7 @@ ROWS: dict[str, Row] = {
         _counter("quell_decisions", "Decisions, by event type and verdict.", "event", "verdict"),
         _histogram(
             "quell_decision_seconds",
-            "How long decisions took, waiting for remote models and for the journal included.",
+            "How long decisions took, waiting for remote models included.",
             "event",
         ),
         _counter("quell_refusals", "Events that were refused, by event type and reason.", "event", "kind"),
