@@ -55,6 +55,7 @@ PURE = ("importlib.resources", "importlib.metadata", "urllib.parse")
 REACH_NETWORK: dict[str, str] = {
     "engine.asking": "asyncio",  # a loop of its own, for what decides one event after another
     "engine.engine": "asyncio",  # decisions that wait for others are futures of the event loop
+    "engine.live_routes": "asyncio",  # a long search lets others pass
     "engine.pending": "asyncio",  # and so is what each of them waits for
     "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
     "replay.revisions": "subprocess",  # git, for policies as they were
@@ -87,6 +88,7 @@ REACH: dict[str, str] = {
     "engine.event_code": "compile exec",  # the decoder of an event type is generated
     "engine.event_match": "eval",  # so is what tells event types apart
     "engine.interrupts": "signal",  # cleaning up is not cut short
+    "engine.live_events": "eval",  # a leaf's reader is generated
     "engine.link": "compile exec",  # and the function that decides
     "engine.snapshot": "os pathlib",  # what an engine remembers, in a file that is whole or not there
     "engine.source_streams": "io os pathlib",  # histories are files or standard input
