@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from quell.engine.event_problems import Problem
     from quell.engine.figures import Figures
     from quell.engine.hand import Carried, HandAction, LabelError, Standing
+    from quell.engine.service import Service
+    from quell.engine.serving import Serving, Setup
     from quell.engine.stepper import Stepper
     from quell.grammar.diagnostics import Diagnostic, PolicyError
 
@@ -51,6 +53,9 @@ _PLACES = {
     "Refused": "quell.engine.decision",
     "Reply": "quell.engine.decision",
     "Sent": "quell.engine.decision",
+    "Service": "quell.engine.service",
+    "Serving": "quell.engine.serving",
+    "Setup": "quell.engine.serving",
     "SetupError": "quell.engine.asking",
     "Standing": "quell.engine.hand",
     "Stepper": "quell.engine.stepper",
@@ -74,6 +79,9 @@ __all__ = [
     "Refused",
     "Reply",
     "Sent",
+    "Service",
+    "Serving",
+    "Setup",
     "SetupError",
     "Standing",
     "Stepper",

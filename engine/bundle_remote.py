@@ -22,6 +22,7 @@ _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\]")
 DEFAULT_LINGER = 2 * MICROS["ms"]
 """How long a question waits for others to share a call with, where calls may carry several."""
 
+_EXAMPLE = 'write url = "https://scam.internal:8080/score"'
 _TIMES: dict[str, tuple[int, int]] = {
     "timeout": (MICROS["ms"], 10 * MICROS["m"]),
     "linger": (0, MICROS["s"]),
@@ -130,7 +131,7 @@ class _Section:
 
     def _url(self) -> str:
         said = self.said.get("url", "")
-        fault = _url_fault(said) if "url" in self.said else None
+        fault = url_fault(said, _EXAMPLE) if "url" in self.said else None
         if fault is not None:
             self._wrong(*fault)
             return ""
@@ -198,7 +199,7 @@ class _Section:
         seen: set[str] = set()
         found: list[tuple[str, str]] = []
         for name, value in said.items():
-            fault = _header_fault(name, value, seen)
+            fault = header_fault(name, value, seen)
             seen.add(name.lower())
             if fault is None:
                 found.append((name, value))
@@ -207,9 +208,9 @@ class _Section:
         return tuple(found)
 
 
-def _url_fault(said: Any) -> tuple[str, str | None] | None:
-    """What is wrong with an address, and what to try. It is not shown: it may hold what is secret."""
-    example = 'write url = "https://scam.internal:8080/score"'
+def url_fault(said: Any, example: str) -> tuple[str, str | None] | None:
+    """What is wrong with an address, and what to try, as in the `example`. It is not shown: it may hold what
+    is secret."""
     if not isinstance(said, str) or not 0 < len(said) <= 2_000:
         return "needs a `url` that is text", example
     if not said.isascii() or any(c <= " " or c == "\x7f" for c in said):
@@ -232,7 +233,7 @@ def _url_fault(said: Any) -> tuple[str, str | None] | None:
     return None
 
 
-def _header_fault(name: str, value: Any, seen: set[str]) -> tuple[str, str | None] | None:
+def header_fault(name: str, value: Any, seen: set[str]) -> tuple[str, str | None] | None:
     """What is wrong with a header, and what to try; its value is not shown."""
     if not _HEADER.fullmatch(name):
         return "names a header that is none", 'write headers = { Authorization = "env:SCAM_TOKEN" }'

@@ -44,6 +44,8 @@ _LONGEST = 1e9
 """Seconds: a longer deadline is none."""
 BUSY = "the engine has too much under way"
 CLOSING = "the engine is closing"
+BY_HAND = "by-hand"
+"""The kind of a refusal of a label by hand where none may be."""
 _STEP = 256
 """Decisions made at once before others on the event loop get their turn."""
 
@@ -199,14 +201,14 @@ class Engine(HandCalls):
         await asyncio.shield(self._made)
 
     def begin(
-        self, event: Event, deadline: float | None = None, echoes: int = 0
+        self, event: Event, deadline: float | None = None, echoes: int = 0, by_hand: bool = True
     ) -> Reply | asyncio.Future[Reply]:
-        """Admit an event; gives its decision, or a future of it where it waits for remote answers. Raises as
-        `decide` does."""
+        """Admit an event; gives its decision, or a future of it where it waits for remote answers. Labels by
+        hand are refused unless `by_hand`. Raises as `decide` does."""
         within = self.deadline if deadline is None else _seconds(deadline)
         decoded = self.stepper.decode(event)
         if not isinstance(decoded, Decoded):
-            return self._no_event(event, decoded)
+            return self._no_event(event, decoded, by_hand)
         if self._closing or len(self._open) >= self.in_flight:
             kind, why = ("closing", CLOSING) if self._closing else ("busy", BUSY)
             return self._refused(Refusal(kind, why, event=decoded.event))
@@ -223,8 +225,10 @@ class Engine(HandCalls):
             self.recorder.admitted(event, answer)
         return self._wait(answer, within)
 
-    def _no_event(self, event: Event, entry: Refusal | HandAction) -> Reply:
+    def _no_event(self, event: Event, entry: Refusal | HandAction, by_hand: bool) -> Reply:
         """The reply to what is no event: a label by hand, or what cannot be read."""
+        if not by_hand and (isinstance(entry, HandAction) or entry.event == HAND):
+            return self._refused(Refusal(BY_HAND, "a label by hand is not taken from here", event=HAND))
         if isinstance(entry, Refusal):
             return self._refused(entry)
         if self._closing:

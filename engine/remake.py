@@ -12,16 +12,18 @@ which they took effect, give the same decisions and the same memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import msgspec
 
-from quell.engine.carry import carry
+from quell.engine.carry import Section, carry
 from quell.engine.compile import Build
 from quell.engine.decision import Acted, Asked, Decision, Refused, Reply
 from quell.engine.events import Decoded
 from quell.engine.hand import HandAction, made, time_of
 from quell.engine.recorded import recorded
-from quell.engine.service_types import Entry
+from quell.engine.service_types import Entry, Filled
+from quell.engine.snapshot import SnapshotError, read_sections
 from quell.engine.stepper import Observer, Stepper
 from quell.engine.waiting import Waiting
 from quell.signals.remote_types import Answer
@@ -32,9 +34,12 @@ MOST_DIFFERENT = 100
 """Differing decisions that are named."""
 ENDED = Answer("failed", None, "the service ended while it was asked")
 
+NO_SECTIONS = (ValueError, TypeError, LookupError)
+
 _encode = msgspec.json.Encoder().encode
 _decisions = msgspec.json.Decoder(Decision)
 _acted = msgspec.json.Decoder(Acted)
+_filled = msgspec.json.Decoder(Filled)
 
 
 class RemakeError(Exception):
@@ -43,10 +48,15 @@ class RemakeError(Exception):
 
 class Remaker:
     """Makes the entries of a journal again, from the beginning or from a stepper that remembers all up to its
-    number `seq`, which bundle `number` then decides."""
+    number `seq`, which bundle `number` then decides. `fills` is where it stands what counters were filled
+    with; `told` says what of it is not there any more."""
 
-    def __init__(self, builds: Builds, stepper: Stepper | None = None, number: int = 0) -> None:
+    def __init__(
+        self, builds: Builds, stepper: Stepper | None = None, number: int = 0, fills: Path | None = None
+    ) -> None:
         self.builds = builds
+        self.fills = fills
+        self.told: list[str] = []
         self.number = number
         self.waiting: dict[int, Waiting] = {}
         self.made = 0
@@ -61,11 +71,19 @@ class Remaker:
             raise RemakeError("the journal does not say which version of the bundle decided its first event")
         return self._stepper
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything to remember yet."""
+        return self._stepper is not None
+
     def take(self, entry: Entry, observe: Observer | None = None) -> Reply | None:
         """Make an entry again; gives the reply, where it has one. `observe` is told as by
         `Stepper.decide_decoded`. Raises RemakeError for an entry that cannot follow."""
         if entry.kind == "version":
             self._change(entry)
+            return None
+        if entry.kind == "filled":
+            self._fill(entry)
             return None
         if entry.version != self.number and entry.kind != "decided":
             raise RemakeError(f"entry {entry.seq} is of version {entry.version}, but {self.number} decides")
@@ -90,10 +108,23 @@ class Remaker:
 
     def _change(self, entry: Entry) -> None:
         """Another version decides from here on; the first one begins with nothing."""
+        if entry.version == self.number:  # the last thing that a snapshot remembers
+            return
         bundle = self.builds(entry.version)
         self._stepper = Stepper(bundle) if self._stepper is None else carry(self._stepper, bundle)[0]
         self._stepper.seq = entry.seq
         self.number = entry.version
+
+    def _fill(self, entry: Entry) -> None:
+        """Let counters remember what they were filled with then."""
+        filled = _filled.decode(entry.reply)
+        try:
+            if self.fills is None:
+                raise SnapshotError("it is not known where that is kept")
+            fill(self.stepper, read_sections(self.fills / filled.file))
+        except (SnapshotError, *NO_SECTIONS) as error:
+            self.told.append(f"counters that were filled as number {entry.seq} begin cold: {error}")
+        self.stepper.seq = entry.seq
 
     def _reply(self, entry: Entry, observe: Observer | None) -> Reply:
         if entry.kind == "acted":
@@ -118,32 +149,42 @@ class Remaker:
         answer: Reply | Waiting | None = self.waiting.pop(entry.seq, None)
         if answer is None:
             raise RemakeError(f"there is a decision for event {entry.seq}, which is not there")
-        left = list(_asked(entry.reply))
+        left = list(asked_of(entry.reply))
         stepper = self.stepper
         stepper.seq = entry.decided if entry.decided == entry.seq else entry.decided - 1
         while isinstance(answer, Waiting):
             answer = stepper.resume(answer, [recorded(r.model, left) for r in answer.requests], observe)
         return answer
 
-    def finish(self) -> list[tuple[int, Decision | Refused]]:
-        """Decide what still waits, without the answers, since who asked for them is gone; gives each with
-        the number of its event, in order."""
-        out: list[tuple[int, Decision | Refused]] = []
+    def finish(self) -> list[tuple[Waiting, Decision | Refused]]:
+        """Decide what still waits, without the answers, since who asked for them is gone; gives what waited
+        with its decision, in order."""
+        out: list[tuple[Waiting, Decision | Refused]] = []
         for seq in sorted(self.waiting):
             answer: Decision | Refused | Waiting = self.waiting[seq]
             while isinstance(answer, Waiting):
                 answer = self.stepper.resume(answer, [ENDED] * len(answer.requests))
-            out.append((seq, answer))
+            out.append((self.waiting[seq], answer))
         self.waiting.clear()
         return out
 
 
-def _asked(reply: bytes) -> Sequence[Asked]:
+def asked_of(reply: bytes) -> Sequence[Asked]:
     """What was asked for a decision; nothing for one that failed inside Quell."""
     try:
         return _decisions.decode(reply).asked
     except msgspec.ValidationError:
         return ()
+
+
+def fill(stepper: Stepper, told: Iterable[Section]) -> None:
+    """Let counters remember what sections say, in the place of what they do, where that began earlier. Raises
+    what is in NO_SECTIONS for sections that are none of this bundle's."""
+    for _, identity, (_, dumped) in told:
+        store, began = stepper.state.stores[identity], dumped["began"]
+        if began is not None and store.began is not None and began < store.began:
+            store.load(dumped)
+    stepper.watch_cold()
 
 
 def action_of(acted: Acted) -> HandAction:

@@ -11,31 +11,25 @@ to end. A service is for one event loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
-
-import msgspec
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from quell.engine.asking import remotes_of
-from quell.engine.carry import SnapshotReport, carry
+from quell.engine.carry import Section, SnapshotReport, carry
 from quell.engine.compile import Build
-from quell.engine.decision import Acted, Decision, Refused, Reply
+from quell.engine.decision import Reply
 from quell.engine.engine import BUSY, IN_FLIGHT, Asking, Engine
 from quell.engine.event_problems import Refusal
 from quell.engine.hand import Carried, HandAction, LabelError, entry_of
 from quell.engine.hand_calls import Time
 from quell.engine.pending import report
-from quell.engine.service_types import Kind, Note, VersionInfo
+from quell.engine.remake import fill
+from quell.engine.service_keeping import Done, Keeping, Made, Taker, Writing, as_json, encode, on_disk
+from quell.engine.service_types import Filled, Note, VersionInfo
 from quell.engine.stepper import Event, Stepper
-from quell.engine.waiting import Waiting
-
-Made = tuple[Reply, bytes]
-"""A reply, and the same as JSON."""
-Watcher = Callable[[list[Note]], None]
-Taker = Callable[[int, Decision], None]
-"""Takes what a decision sends, by the decision's number, once the decision is in the journal."""
 
 AHEAD = 300.0
 """Seconds that an event may be dated ahead of the server's clock."""
@@ -43,38 +37,13 @@ PATIENCE = 2.0
 """Seconds that decisions under way get to end before another version of the bundle takes over."""
 TICK = 0.25
 """Seconds between two times that watchers are told."""
-MOST_NOTES = 50_000
-"""Answers of which watchers are told at a time; of more, as when the loop was held up, only the last."""
 MOST_AT_GATE = 20_000
 """Events that may wait while another version is put in place."""
-UNWRITTEN = "unwritten"
-"""The kind of a refusal while the journal cannot be written."""
-
-_encode = msgspec.json.Encoder().encode
+_note = tuple.__new__
+"""Makes a Note in half the time that its own `__new__` takes."""
 
 
-class Writing(Protocol):
-    """What a service asks of its journal: `engine.journal.Journal`, or nothing at all."""
-
-    problem: str
-    durability: str
-
-    def append(
-        self, kind: Kind, seq: int, decided: int, at: int, version: int, wall: int, event: bytes, reply: bytes
-    ) -> None:
-        """Put an entry into the buffer."""
-        ...
-
-    def flush(self) -> bool:
-        """Hand over what is buffered; False if that cannot be."""
-        ...
-
-    def synced(self) -> asyncio.Future[None] | None:
-        """Done once what was handed over is on disk, where answers wait for that."""
-        ...
-
-
-class Service:
+class Service(Keeping):
     """Decides events, puts them in a journal, and changes the bundle while it runs.
 
     `number` is that of the bundle's version. `taker` gets what decisions send. `watchers` are told four times
@@ -96,21 +65,15 @@ class Service:
         ahead: float | None = AHEAD,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        self.number = number
-        self.journal = journal
-        self.taker = taker
-        self.watchers: list[Watcher] = []
+        super().__init__(number, journal, taker)
         self._functions, self._environ = functions, environ
         self._ahead, self._clock = ahead, clock
-        self._notes: list[Note] = []
-        self._encoded = b""
-        self._sends: list[tuple[int, Decision]] = []
+        self._turn: list[tuple[Done, Made]] = []
         self._closing: set[asyncio.Future[None]] = set()
         self._gate: deque[asyncio.Future[None]] | None = None
         self._changing = asyncio.Lock()
         self._ticking: asyncio.Task[None] | None = None
         self._began = time.perf_counter()
-        self.wall = 0
         self.engine = Engine(stepper, deadline=deadline, in_flight=in_flight, recorder=self)
         self.engine.remotes = remotes_of(stepper.bundle, functions, environ, self.engine.take_late)
         self.move_clock()
@@ -122,148 +85,104 @@ class Service:
 
     # -------------------------------------------------------------- deciding
 
-    def begin(self, event: bytes, deadline: float | None = None) -> Made | asyncio.Future[Made]:
+    def begin(
+        self, event: bytes, deadline: float | None = None, by_hand: bool = True
+    ) -> Made | asyncio.Future[Made]:
         """The decision for an event and its JSON, or a future of them where it waits: for remote answers, for
-        the disk, or at the gate. Raises ValueError, before the event is counted, for a deadline that is no
-        number of seconds."""
+        the disk, or at the gate. Labels by hand are refused unless `by_hand`. Raises ValueError, before the
+        event is counted, for a deadline that is no number of seconds."""
         if self._gate is not None:
-            return asyncio.ensure_future(self._through_gate(event, deadline))
+            return asyncio.ensure_future(self._through_gate(event, deadline, by_hand))
         if self.journal is not None and self.journal.problem and not self.journal.flush():
             return self._unwritten()
         began = time.perf_counter()
         self._encoded = b""
-        reply = self.engine.begin(event, deadline)
+        reply = self.engine.begin(event, deadline, 0, by_hand)
         if isinstance(reply, asyncio.Future):
             return asyncio.ensure_future(self._later(event, reply, began, self.number))
-        made = reply, self._encoded or _encode(reply)
-        self._notes.append(Note(self.wall, time.perf_counter() - began, self.number, event, reply))
+        made = reply, self._encoded or encode(reply)
+        self._notes.append(_note(Note, (self.wall, time.perf_counter() - began, self.number, event, reply)))
         return self._written(made) if self._encoded else made
 
-    def begin_many(self, events: Sequence[bytes]) -> list[Made] | asyncio.Future[list[Made]]:
+    def begin_soon(self, event: bytes, done: Done) -> bool | asyncio.Future[Made]:
+        """As `begin`, for an event that is no label by hand, with one write to the journal for all that the
+        event loop has at hand. True: it is decided, and `done` is called before the loop waits again, with
+        the answer as the journal has it or with why it is not there. A future where it waits. False: nothing
+        happened, and `begin` says why or has to wait."""
+        journal = self.journal
+        if self._gate is not None:
+            return False
+        if journal is not None and (journal.problem or journal.durability == "each"):
+            return False
+        began = time.perf_counter()
+        self._encoded = b""
+        reply = self.engine.begin(event, by_hand=False)
+        if isinstance(reply, asyncio.Future):
+            return asyncio.ensure_future(self._later(event, reply, began, self.number))
+        if not self._encoded:  # it was refused
+            return False
+        self._notes.append(_note(Note, (self.wall, time.perf_counter() - began, self.number, event, reply)))
+        if not self._turn:
+            asyncio.get_running_loop().call_soon(self.end_turn)
+        self._turn.append((done, (reply, self._encoded)))
+        return True
+
+    def end_turn(self) -> None:
+        """Hand the journal over and answer all that `begin_soon` decided since the last time."""
+        turn, self._turn = self._turn, []
+        journal = self.journal
+        if not turn:
+            return
+        if journal is None or journal.durability != "off":
+            written = journal is None or journal.flush()
+            if not written:
+                turn = [(done, self._unwritten()) for done, _ in turn]
+            elif self._sends:
+                self._send(self._sent())
+        for done, made in turn:
+            try:
+                done(made)
+            except Exception as error:  # the others have their answers all the same
+                report("giving an answer failed", error)
+
+    def begin_many(
+        self, events: Sequence[bytes], by_hand: bool = True
+    ) -> list[Made] | asyncio.Future[list[Made]]:
         """The decisions for events, in order, with one write to the journal for those that need not wait."""
         if self._gate is not None:
-            return asyncio.ensure_future(self._many_through_gate(events))
+            return asyncio.ensure_future(self._many_through_gate(events, by_hand))
         journal = self.journal
         if journal is not None and journal.problem and not journal.flush():
             return [self._unwritten() for _ in events]
         made: list[Made | asyncio.Future[Made]] = []
-        engine, notes, clock = self.engine, self._notes, time.perf_counter
+        begin, note, clock = self.engine.begin, self._notes.append, time.perf_counter
+        wall, number, future = self.wall, self.number, asyncio.Future
         began = clock()
         for event in events:
             self._encoded = b""
-            reply = engine.begin(event)
-            if isinstance(reply, asyncio.Future):
-                made.append(asyncio.ensure_future(self._later(event, reply, began, self.number)))
+            reply = begin(event, None, 0, by_hand)
+            if isinstance(reply, future):
+                made.append(asyncio.ensure_future(self._later(event, reply, began, number)))
                 continue
-            made.append((reply, self._encoded or _encode(reply)))
+            made.append((reply, self._encoded or encode(reply)))
             ended = clock()
-            notes.append(Note(self.wall, ended - began, self.number, event, reply))
+            note(_note(Note, (wall, ended - began, number, event, reply)))
             began = ended
         return self._all_written(made)
 
     async def decide(self, event: Event, deadline: float | None = None) -> Made:
         """The decision for an event, given as JSON or as a mapping, and its JSON. Raises ValueError as
         `begin` does, and TypeError for a mapping that is no JSON."""
-        made = self.begin(_json(event), deadline)
+        made = self.begin(as_json(event), deadline)
         return await made if isinstance(made, asyncio.Future) else made
-
-    def _written(self, made: Made) -> Made | asyncio.Future[Made]:
-        """Hand the journal over, and the answer once that is as durable as was asked."""
-        journal = self.journal
-        if journal is None or journal.durability == "off":
-            return made
-        if not journal.flush():
-            return self._unwritten()
-        synced = journal.synced()
-        if synced is not None:
-            return asyncio.ensure_future(self._synced(synced, self._sent(), made))
-        if self._sends:
-            self._send(self._sent())
-        return made
-
-    def _all_written(
-        self, made: list[Made | asyncio.Future[Made]]
-    ) -> list[Made] | asyncio.Future[list[Made]]:
-        journal, synced = self.journal, None
-        if journal is not None and journal.durability != "off":
-            if not journal.flush():
-                return [self._unwritten()] * len(made)
-            synced = journal.synced()
-        ready = [m for m in made if not isinstance(m, asyncio.Future)]
-        if synced is None and len(ready) == len(made):
-            self._send(self._sent())
-            return ready
-        return asyncio.ensure_future(self._gathered(made, synced, self._sent()))
-
-    async def _gathered(
-        self,
-        made: list[Made | asyncio.Future[Made]],
-        synced: asyncio.Future[None] | None,
-        sends: list[tuple[int, Decision]],
-    ) -> list[Made]:
-        if synced is not None:
-            await asyncio.shield(synced)
-        self._send(sends)
-        return [await m if isinstance(m, asyncio.Future) else m for m in made]
-
-    async def _synced(
-        self, synced: asyncio.Future[None], sends: list[tuple[int, Decision]], made: Made
-    ) -> Made:
-        await asyncio.shield(synced)
-        self._send(sends)
-        return made
 
     async def _later(self, event: bytes, reply: asyncio.Future[Reply], began: float, number: int) -> Made:
         """The answer to an event that waits for remote answers."""
         answer = await reply
-        made = answer, _encode(answer)
+        made = answer, encode(answer)
         self._notes.append(Note(self.wall, time.perf_counter() - began, number, event, answer))
         written = self._written(made)
         return await written if isinstance(written, asyncio.Future) else written
-
-    def _unwritten(self) -> Made:
-        why = self.journal.problem if self.journal is not None else ""
-        refused = self.engine.stepper.refuse(Refusal(UNWRITTEN, f"the journal cannot be written: {why}"))
-        return refused, _encode(refused)
-
-    def _sent(self) -> list[tuple[int, Decision]]:
-        sends, self._sends = self._sends, []
-        return sends
-
-    def _send(self, sends: list[tuple[int, Decision]]) -> None:
-        if self.taker is not None:
-            for number, decision in sends:
-                self.taker(number, decision)
-
-    # ------------------------------------------------------------- recording
-
-    def decided(self, event: Event, reply: Reply) -> None:
-        """Put a decision, or a label by hand, in the journal's buffer: the engine tells of it."""
-        self._encoded = encoded = _encode(reply)
-        if isinstance(reply, Decision):
-            self._append("event", reply.seq, reply.decided, reply.at, _json(event), encoded)
-            if reply.sends:
-                self._sends.append((reply.decided, reply))
-        elif isinstance(reply, Acted):
-            self._append("acted", reply.seq, reply.seq, reply.at, _json(event), encoded)
-        else:  # counted, and then a defect of Quell: made again it fails again
-            seq = self.engine.stepper.seq
-            self._append("event", seq, seq, 0, _json(event), encoded)
-
-    def admitted(self, event: Event, waiting: Waiting) -> None:
-        """Put an event that waits in the journal's buffer."""
-        self._append("admitted", waiting.seq, 0, waiting.decoded.at, _json(event), b"")
-
-    def finished(self, waiting: Waiting, reply: Decision | Refused) -> None:
-        """Put the decision of an event that waited in the journal's buffer."""
-        number = reply.decided if isinstance(reply, Decision) else self.engine.stepper.seq
-        self._append("decided", waiting.seq, number, waiting.decoded.at, b"", _encode(reply))
-        if isinstance(reply, Decision) and reply.sends:
-            self._sends.append((number, reply))
-
-    def _append(self, kind: Kind, seq: int, decided: int, at: int, event: bytes, reply: bytes) -> None:
-        if self.journal is not None:
-            self.journal.append(kind, seq, decided, at, self.number, self.wall, event, reply)
 
     # --------------------------------------------------------------- by hand
 
@@ -276,7 +195,7 @@ class Service:
         if journal is not None and journal.problem and not journal.flush():
             raise LabelError(f"the journal cannot be written: {journal.problem}")
         acted = self.engine.carry_out(action)
-        self._notes.append(Note(self.wall, 0.0, self.number, _encode(entry_of(acted)), acted))
+        self._notes.append(Note(self.wall, 0.0, self.number, encode(entry_of(acted)), acted))
         written = self._written((acted, self._encoded))
         return await written if isinstance(written, asyncio.Future) else written
 
@@ -291,16 +210,22 @@ class Service:
         """Let another version of the bundle decide from the next event on, with the memory of the one before;
         gives what was kept, and how many seconds events were held up. Raises SetupError, with nothing
         changed, if one of its remote models has nobody to answer it."""
+        remotes = remotes_of(build, self._functions, self._environ, self.engine.take_late)
+        began = time.perf_counter()
+        async with self.held():
+            await self.engine.still(PATIENCE)
+            kept = self._change(build, info, remotes)
+        return kept, time.perf_counter() - began
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Hold events up at the gate; one at a time does so."""
         async with self._changing:
-            remotes = remotes_of(build, self._functions, self._environ, self.engine.take_late)
-            began = time.perf_counter()
             self._gate = deque()
             try:
-                await self.engine.still(PATIENCE)
-                kept = self._change(build, info, remotes)
+                yield
             finally:
                 self._open_gate()
-            return kept, time.perf_counter() - began
 
     def _change(self, build: Build, info: VersionInfo, remotes: Asking | None) -> SnapshotReport:
         engine, former = self.engine, self.engine.remotes
@@ -316,7 +241,7 @@ class Service:
         """Put down which version decides from here on: a change is a step of the history of its own."""
         self.number = info.number
         self.engine.stepper.seq += 1
-        self._append("version", self.engine.stepper.seq, 0, 0, b"", _encode(info))
+        self._append("version", self.engine.stepper.seq, 0, 0, b"", encode(info))
         if self.journal is not None:
             self.journal.flush()
 
@@ -325,12 +250,17 @@ class Service:
         moment. From the journal's entry before it all that is remembered can be told."""
         if not self.engine.waiting:
             return True
-        async with self._changing:
-            self._gate = deque()
-            try:
-                return await self.engine.quiet(within)
-            finally:
-                self._open_gate()
+        async with self.held():
+            return await self.engine.quiet(within)
+
+    def take_filled(self, filled: Filled, told: Iterable[Section]) -> None:
+        """Let counters remember what they were filled with, as a step of the history of its own."""
+        stepper = self.engine.stepper
+        fill(stepper, told)
+        stepper.seq += 1
+        self._append("filled", stepper.seq, stepper.seq, 0, b"", encode(filled))
+        if self.journal is not None:
+            self.journal.flush()
 
     def _open_gate(self) -> None:
         gate, self._gate = self._gate, None
@@ -348,21 +278,21 @@ class Service:
             await waiting
         return True
 
-    async def _through_gate(self, event: bytes, deadline: float | None) -> Made:
+    async def _through_gate(self, event: bytes, deadline: float | None, by_hand: bool) -> Made:
         if not await self._at_gate():
             return self._busy()
-        made = self.begin(event, deadline)
+        made = self.begin(event, deadline, by_hand)
         return await made if isinstance(made, asyncio.Future) else made
 
-    async def _many_through_gate(self, events: Sequence[bytes]) -> list[Made]:
+    async def _many_through_gate(self, events: Sequence[bytes], by_hand: bool) -> list[Made]:
         if not await self._at_gate():
             return [self._busy()] * len(events)
-        made = self.begin_many(events)
+        made = self.begin_many(events, by_hand)
         return await made if isinstance(made, asyncio.Future) else made
 
     def _busy(self) -> Made:
         refused = self.engine.stepper.refuse(Refusal("busy", BUSY))
-        return refused, _encode(refused)
+        return refused, encode(refused)
 
     # --------------------------------------------------------------- running
 
@@ -377,17 +307,6 @@ class Service:
         if self._ahead is not None:
             self.engine.latest = self.wall + int(self._ahead * 1e6)
 
-    def tell(self) -> None:
-        """Tell watchers of the answers since they were told last."""
-        notes, self._notes = self._notes, []
-        if not notes:
-            return
-        for watcher in self.watchers:
-            try:
-                watcher(notes[-MOST_NOTES:])
-            except Exception as error:  # what only watches must not end the service
-                report("what watches the decisions failed", error)
-
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK)
@@ -398,31 +317,15 @@ class Service:
 
     async def close(self) -> None:
         """Take no more events, make the decisions that wait, and write all that is left."""
+        self.end_turn()
         await self.engine.close()
         if self._ticking is not None:
             self._ticking.cancel()
         if self.journal is not None and self.journal.flush():
             synced = self.journal.synced()
             if synced is not None:
-                await synced
+                await on_disk(synced)
         self._send(self._sent())
         self.tell()
         for task in list(self._closing):
             await task
-
-
-def _json(event: Event) -> bytes:
-    """An event as the journal has it. Raises ValueError for what is no JSON."""
-    if isinstance(event, bytes):
-        return event
-    try:
-        return event.encode() if isinstance(event, str) else _encode(event)
-    except (
-        UnicodeError,
-        TypeError,
-        ValueError,
-        OverflowError,
-        RecursionError,
-        msgspec.MsgspecError,
-    ) as error:
-        raise ValueError(f"the event cannot be written as JSON: {error}") from error

@@ -9,7 +9,7 @@ import msgspec
 from quell.engine.carry import SnapshotReport
 from quell.engine.decision import Reply
 
-Kind = Literal["event", "admitted", "decided", "acted", "version"]
+Kind = Literal["event", "admitted", "decided", "acted", "version", "filled"]
 """What an entry of the journal says.
 
 ======== ==============================================================================================
@@ -18,6 +18,7 @@ admitted an event that was counted and waits for remote answers; its decision fo
 decided  the decision of an event that waited
 acted    a label by hand, with what came of it
 version  from here on another version of the bundle decides
+filled   from here on counters that a version brought remember what the journal says of before
 ======== ==============================================================================================
 """
 
@@ -29,8 +30,8 @@ class Entry(NamedTuple):
     while it waits); a `version` stands after the last number of the version before. `at` is the event's time
     and `wall` the server's clock when it was written, microseconds since 1970; the clock decides nothing.
     `version` is the number of the bundle's version in versions/. `event` is the event as JSON, as it came
-    (empty for `decided` and `version`); `reply` the Decision or Acted as JSON (empty for `admitted`), for a
-    `version` its VersionInfo.
+    (empty for `decided`, `version` and `filled`); `reply` the Decision or Acted as JSON (empty for
+    `admitted`), for a `version` its VersionInfo, for `filled` a Filled.
     """
 
     kind: Kind
@@ -67,6 +68,15 @@ class VersionInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     by: str
     why: str
     changed: tuple[str, ...] = ()
+
+
+class Filled(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Counters that were filled from the journal: their names, the `file` in fills/ that holds what they
+    remember, and the number of the first entry that was counted."""
+
+    counters: tuple[str, ...]
+    file: str
+    first: int = 0
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):

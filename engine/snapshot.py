@@ -87,11 +87,16 @@ def _uncollected() -> Iterator[None]:
 def write_snapshot(stepper: Stepper, path: str | Path) -> int:
     """Put all that a stepper remembers in a file; gives its bytes. Nothing may be decided meanwhile. What
     stood there before is kept as the previous snapshot, if it is whole. Raises SnapshotError."""
+    return write_sections(path, sections(stepper))
+
+
+def write_sections(path: str | Path, told: Iterator[Section]) -> int:
+    """The same for sections of any kind."""
     path = Path(path)
     part = path.with_name(f".{path.name}.part")
     try:
         with _uncollected(), part.open("wb") as file:
-            _write(file, sections(stepper))
+            _write(file, told)
             file.flush()
             os.fsync(file.fileno())
             size = file.tell()
@@ -185,6 +190,19 @@ def read_snapshot(path: str | Path, make: Callable[[], Stepper]) -> tuple[Steppe
             return stepper, msgspec.structs.replace(report, previous=why[0]) if why else report
     hint = "move it away to begin without a memory" if has_snapshot(path) else ""
     raise SnapshotError("there is no state to go on from: " + ", and ".join(why), hint)
+
+
+def read_sections(path: str | Path) -> list[Section]:
+    """The sections in a file, which is seen to be whole before. Raises SnapshotError."""
+    path = Path(path)
+    try:
+        _check(path)
+        with _uncollected():
+            return list(_sections(path))
+    except (_Damaged, *_NOT_READ) as error:
+        raise SnapshotError(f"`{path.name}` is damaged: {error}") from error
+    except OSError as error:
+        raise SnapshotError(f"`{path}` cannot be read: {_reason(error)}") from error
 
 
 def _read(file: Path, make: Callable[[], Stepper]) -> tuple[Stepper, SnapshotReport]:

@@ -14,6 +14,7 @@ at once, by default none.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ from quell.signals.state import State
 Event = bytes | str | Mapping[str, Any]
 Observer = Callable[[Decoded, list[Hit]], None]
 """Looks at an event between counting and settling; it changes nothing."""
+Look = Callable[["Stepper", Decoded, list[Hit]], None]
+"""Looks at some events in the same moment, for whoever watches the models; it neither changes nor raises
+anything."""
 Answering = Callable[[Waiting], Sequence[Answer]]
 """Gives the answers to what a decision waits for, in the order of its requests."""
 
@@ -48,7 +52,7 @@ def unasked(waiting: Waiting) -> Sequence[Answer]:
     return [UNASKED] * len(waiting.requests)
 
 
-class _OfObserver(BaseException):
+class OfObserver(BaseException):
     """An observer's error on its way past what takes errors for the engine's own."""
 
     def __init__(self, error: Exception) -> None:
@@ -60,7 +64,8 @@ class Stepper(HandCalls):
     """A bundle that decides events, and what it remembers of them.
 
     `injected` supplies named values in tests; it is read at every decision. `asked` are the
-    questions of the decision being made, by number (see `Program`).
+    questions of the decision being made, by number (see `Program`). `look` is shown the first event whose
+    number is `look_from` or more; it moves that on, since it is shown every one from there.
     """
 
     def __init__(
@@ -78,6 +83,8 @@ class Stepper(HandCalls):
         self.state = state
         self.answering = answering
         self.asked: Mapping[int, Asked] = {}
+        self.look: Look | None = None
+        self.look_from: float = math.inf
         self.seq = 0
         self._cold: Cold | None = None
         symbols = bundle.analysis.symbols
@@ -153,14 +160,16 @@ class Stepper(HandCalls):
             answer = self.admit(decoded, observe)
             while isinstance(answer, Waiting):
                 answer = self.resume(answer, self.answering(answer), observe)
-        except _OfObserver as passed:
+        except OfObserver as passed:
             raise passed.error from None
         return answer
 
     def decode(self, event: Event) -> Decoded | HandAction | Refusal:
         """An event as the bundle reads it, or why it cannot be taken. Changes nothing."""
         decoder = self._decoder
-        decoded = decoder.convert(event) if isinstance(event, Mapping) else decoder.decode(event)
+        # Bytes first: telling a mapping takes longer than all else here.
+        text = event.__class__ is bytes or not isinstance(event, Mapping)
+        decoded = decoder.decode(event) if text else decoder.convert(event)  # type: ignore[arg-type]
         return decoder.by_hand(decoded, event) if isinstance(decoded, Refusal) else decoded
 
     def refuse(self, refusal: Refusal) -> Refused:
@@ -279,7 +288,9 @@ class Stepper(HandCalls):
             try:
                 observe(decoded, hits)
             except Exception as error:
-                raise _OfObserver(error) from error
+                raise OfObserver(error) from error
+        if seq >= self.look_from and self.look is not None:
+            self.look(self, decoded, hits)
         if hits:
             self._settlers[index].settle(decision, hits, now)
         if self._models[index]:

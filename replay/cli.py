@@ -13,8 +13,12 @@ from quell.engine.cli_fmt import fmt
 from quell.engine.cli_graph import graph
 from quell.engine.cli_group import EXIT_CODES, Commands
 from quell.engine.cli_init import init
+from quell.engine.cli_journal import journal
+from quell.engine.cli_keys import keys
 from quell.engine.cli_reference import codes, functions
+from quell.engine.cli_serve import serve
 from quell.engine.cli_test import test
+from quell.engine.cli_versions import versions
 from quell.replay.cli_demo import demo
 from quell.replay.cli_features import features
 from quell.replay.cli_replay import replay
@@ -69,6 +73,7 @@ for _command in (
     check,
     test,
     decide,
+    serve,
     explain,
     replay,
     tune,
@@ -76,8 +81,11 @@ for _command in (
     train,
     fmt,
     graph,
+    versions,
+    journal,
     functions,
     codes,
+    keys,
 ):
     main.add_command(_command)
 

@@ -161,3 +161,20 @@ def histogram(scores: Scores, bins: int = HISTOGRAM) -> list[int]:
     """How many scores lie in each of so many bins of equal width from 0 to 1."""
     place = np.clip((scores * bins).astype(np.int64), 0, bins - 1)
     return [int(n) for n in np.bincount(place, minlength=bins)]
+
+
+QUANTILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+"""Where a card cuts its scores into bins for whoever watches whether they change: tenths, and the upper end
+finer, since rules act on high scores."""
+
+
+def spread(scores: Scores, weights: Scores | None = None) -> list[tuple[float, int]]:
+    """The scores in bins of about equal numbers: the upper end of each (included) and how many lie in it,
+    each counting as much as it weighs. Equal ends are one; the last is 1. Ends have six digits after the
+    point, as all that a card says."""
+    weights = np.ones(len(scores)) if weights is None else weights
+    ends = np.quantile(scores, QUANTILES, weights=weights, method="inverted_cdf")
+    upto = [*sorted({round(float(e), 6) for e in ends} - {1.0}), 1.0]
+    place = np.minimum(np.searchsorted(np.array(upto), scores, side="left"), len(upto) - 1)
+    counts = np.bincount(place, weights, minlength=len(upto))
+    return [(end, round(float(n))) for end, n in zip(upto, counts, strict=True)]

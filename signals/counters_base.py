@@ -42,6 +42,8 @@ MOST_AT_ONCE = 10_000
 
 SAMPLE = 1_000
 """How many keys are looked at to estimate what all of them take."""
+PASSED = 200_000
+"""How many keys are passed over for that at most."""
 
 
 GC = 16
@@ -286,21 +288,32 @@ class BaseStore:
 
     def entries(self) -> int:
         """How many entries are held, under all keys: exact up to 1,000 keys, beyond that an estimate."""
-        return self._sampled()[0]
+        return self.measured()[0]
 
     def bytes(self) -> int:
         """The bytes that the store takes, without the keys' own: an estimate from at most 1,000 keys."""
-        own = size(self._held) + size(self._marks) + (0 if self._reach is None else 9 * len(self._held))
-        return own + self._sampled()[1]
+        return self.measured()[1]
 
-    def _sampled(self) -> tuple[int, int]:
-        keys = len(self._held)
-        step = -(-keys // SAMPLE) or 1
-        sizes = [self._size(*held) for held in islice(self._held.items(), step // 2, None, step)]
+    def measured(self, most: int = SAMPLE) -> tuple[int, int]:
+        """Entries and bytes, from a look at about so many keys at `most`. Of very many keys the oldest and
+        the newest are looked at: passing over the others takes its time, too."""
+        held, keys = self._held, len(self._held)
+        own = size(held) + size(self._marks) + (0 if self._reach is None else 9 * keys)
+        if keys <= PASSED:
+            sizes = self._sizes(held.items(), keys, most)
+        else:
+            half = PASSED // 2
+            sizes = self._sizes(held.items(), half, most // 2)
+            sizes += self._sizes(reversed(held.items()), half, most // 2)
         if not sizes:
-            return 0, 0
+            return 0, own
         entries, taken = sum(s[0] for s in sizes), sum(s[1] for s in sizes)
-        return entries * keys // len(sizes), taken * keys // len(sizes)
+        return entries * keys // len(sizes), own + taken * keys // len(sizes)
+
+    def _sizes(self, rows: Iterable[tuple[Key, Any]], among: int, most: int) -> list[tuple[int, int]]:
+        """The sizes of some of the first rows, evenly spread."""
+        step = -(-among // most) or 1
+        return [self._size(*row) for row in islice(rows, step // 2, among, step)]
 
     # --------------------------------------------------------------------------------------- snapshots
 

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from quell.signals.remote_connection import Connection, Reply, Stale
+from quell.signals.remote_connection import Connection, Reply
+from quell.signals.remote_pool import Pool
 from quell.signals.remote_types import CallError, Target
 
 MAX_BYTES = 1 << 18
@@ -23,8 +24,6 @@ MAX_BYTES = 1 << 18
 MAX_BYTES_EACH = 1 << 16
 MAX_BYTES_BATCH = 1 << 24
 """But never more than this: reading it holds up whatever else the event loop does."""
-IDLE_SECONDS = 10.0
-"""How long a connection that is not used stays open."""
 
 
 class HttpTarget:
@@ -49,44 +48,20 @@ class HttpTarget:
             "Content-Length: ",
         ]
         self._head = "\r\n".join(lines).encode("latin-1")
-        self._open: set[Connection] = set()
-        self._idle: list[Connection] = []
-        self._sweeper: asyncio.TimerHandle | None = None
+        self._pool = Pool(self._connect)
 
     async def call(self, model: str, questions: Sequence[bytes]) -> list[Any]:
         """The answers to some questions, each the JSON of its inputs. Raises CallError."""
         about = msgspec.json.encode({"model": model, "version": self._version})
         body = b'%s,"inputs":[%s]}' % (about[:-1], b",".join(questions))
-        reply = await self._exchange(b"%s%d\r\n\r\n%s" % (self._head, len(body), body))
+        reply = await self._pool.exchange(b"%s%d\r\n\r\n%s" % (self._head, len(body), body))
         return answers_of(reply)
-
-    async def _exchange(self, request: bytes) -> Reply:
-        kept = self._take()
-        if kept is not None:
-            try:
-                return await self._ask(kept, request)
-            except Stale:  # asking a model twice does no harm
-                pass
-        try:
-            return await self._ask(await self._connect(), request)
-        except Stale:
-            raise CallError("failed", "closed the connection before its answer was whole") from None
-
-    async def _ask(self, connection: Connection, request: bytes) -> Reply:
-        reply = await connection.ask(request)
-        if connection.reusable:
-            self._keep(connection)
-        else:
-            connection.abort()
-        return reply
-
-    # ------------------------------------------------------------------ connections
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
         try:
             _, connection = await loop.create_connection(
-                lambda: Connection(self._largest, self._open), self._host, self._port, ssl=self._tls
+                lambda: Connection(self._largest, self._pool.open), self._host, self._port, ssl=self._tls
             )
         except ssl.SSLCertVerificationError:
             raise CallError("failed", "its certificate is not trusted") from None
@@ -96,44 +71,9 @@ class HttpTarget:
             raise CallError("failed", "could not be reached") from None
         return connection
 
-    def _take(self) -> Connection | None:
-        """The connection used last, which is the least likely to have been closed at the other end."""
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.reusable:
-                return connection
-        return None
-
-    def _keep(self, connection: Connection) -> None:
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
-        self._idle.append(connection)
-        if self._sweeper is None:
-            self._sweeper = loop.call_later(IDLE_SECONDS, self._sweep, loop)
-
-    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Close what has not been used for a while; the longest unused stand first."""
-        self._sweeper = None
-        now = loop.time()
-        kept = [c for c in self._idle if c.reusable and now < c.idle_since + IDLE_SECONDS]
-        for connection in set(self._idle).difference(kept):
-            connection.abort()
-        self._idle = kept
-        if kept:
-            self._sweeper = loop.call_at(kept[0].idle_since + IDLE_SECONDS, self._sweep, loop)
-
     async def close(self) -> None:
         """Close every connection."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            self._sweeper = None
-        self._idle.clear()
-        for connection in list(self._open):
-            connection.abort()
-        for _ in range(100):  # each leaves when asyncio tells it that it has gone, one or two steps on
-            if not self._open:
-                return
-            await asyncio.sleep(0)
+        await self._pool.close()
 
 
 # ---------------------------------------------------------------------- answers

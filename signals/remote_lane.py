@@ -106,6 +106,7 @@ class Lane:
         self._calls: set[Call] = set()
         self._waiting = 0
         self._counts: Counter[str] = Counter()
+        self._spent = 0.0
         self._linger = target.linger / 1e6 if target.batch > 1 else 0.0
 
     def add(self, spec: RemoteSpec, read: Reader) -> Line:
@@ -242,6 +243,7 @@ class Lane:
         finally:
             call.timer.cancel()
             self._calls.discard(call)
+            self._spent += self.loop.time() - began
             if answers is None:  # cancelled, and if not by close then most likely because the loop ends
                 self._failed(call, CLOSED)
                 self.loop.call_later(0.1, self._pump)
@@ -381,4 +383,10 @@ class Lane:
         told = ("asked", "answered", "cached", "late", "failed", "invalid", "open", "busy", "calls")
         counts = {name: self._counts[name] for name in told}
         state = self._breaker.state(self.loop.time())
-        return Figures(**counts, in_flight=len(self._calls), waiting=self._waiting, breaker=state)
+        return Figures(
+            **counts,
+            in_flight=len(self._calls),
+            waiting=self._waiting,
+            breaker=state,
+            seconds=self._spent,
+        )

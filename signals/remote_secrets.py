@@ -17,6 +17,11 @@ class MissingSecret(Exception):
     names them all, and never what they hold."""
 
 
+def is_sendable(secret: str) -> bool:
+    """Whether a header can carry it."""
+    return _SENDABLE.fullmatch(secret) is not None
+
+
 def fill(targets: Iterable[Target], environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """The headers of each target by its name, secrets filled in. Raises MissingSecret."""
     filled: dict[str, dict[str, str]] = {}
@@ -32,7 +37,7 @@ def fill(targets: Iterable[Target], environ: Mapping[str, str]) -> dict[str, dic
             secret = environ.get(name, "").strip()
             if not secret:
                 faults.append(f"the environment has no `{name}`, which {where} needs")
-            elif not _SENDABLE.fullmatch(secret):
+            elif not is_sendable(secret):
                 faults.append(f"`{name}` in the environment holds characters that {where} cannot carry")
             else:
                 headers[header] = found["before"] + secret

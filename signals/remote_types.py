@@ -97,7 +97,8 @@ class Target:
 
 class Figures(msgspec.Struct, frozen=True):
     """What became of the questions for one target since the start, and how it stands now: `in_flight`
-    calls, `waiting` questions in the queue, `breaker` closed, open or half-open."""
+    calls, `waiting` questions in the queue, `breaker` closed, open or half-open; `seconds` is how long
+    all calls that have ended took."""
 
     asked: int
     answered: int
@@ -111,6 +112,7 @@ class Figures(msgspec.Struct, frozen=True):
     in_flight: int
     waiting: int
     breaker: str
+    seconds: float = 0.0
 
 
 class CallError(Exception):

@@ -54,17 +54,53 @@ PURE = ("importlib.resources", "importlib.metadata", "urllib.parse")
 # client of remote models does, and nothing else.
 REACH_NETWORK: dict[str, str] = {
     "engine.asking": "asyncio",  # a loop of its own, for what decides one event after another
+    "engine.children": "asyncio",
+    "engine.cli_serve": "asyncio",
     "engine.engine": "asyncio",  # decisions that wait for others are futures of the event loop
+    "engine.filling": "asyncio",
+    "engine.health": "asyncio",  # looks once a second at what turned
+    "engine.http_body": "asyncio",  # a slow body is cancelled
+    "engine.http_bulk": "asyncio",
+    "engine.http_decide": "asyncio",
+    "engine.http_direct": "asyncio",
+    "engine.http_pressure": "asyncio",  # how late the event loop is
+    "engine.http_run": "asyncio socket",
+    "engine.http_server": "asyncio socket ssl",  # listens
+    "engine.http_stream": "asyncio",
+    "engine.journal": "asyncio",
+    "engine.journal_keeper": "subprocess",
+    "engine.journal_sync": "asyncio",
+    "engine.journal_writer": "fcntl",
+    "engine.keys": "fcntl",  # one process changes the keys at a time
     "engine.live_routes": "asyncio",  # a long search lets others pass
+    "engine.lock": "fcntl",
+    "engine.metrics_process": "asyncio",  # how late the event loop is
+    "engine.outbox": "asyncio",  # what leaves does so beside the requests
+    "engine.outbox_store": "asyncio",
+    "engine.outbox_thread": "asyncio",  # a thread for what blocks
+    "engine.outbox_work": "asyncio",
     "engine.pending": "asyncio",  # and so is what each of them waits for
+    "engine.reload": "asyncio",  # waits for the check, for a thread, and for the engine
+    "engine.reload_process": "asyncio",  # bundles are checked in a process of their own
+    "engine.reload_settle": "asyncio",  # waits until a folder is quiet
+    "engine.reload_start": "asyncio",
     "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
+    "engine.service_keeping": "asyncio",
+    "engine.serving": "asyncio",
+    "engine.serving_parts": "asyncio",
+    "engine.sink_file": "asyncio",
+    "engine.sink_webhook": "asyncio socket ssl",  # looks names up, and connects to what it found
+    "engine.snapshots": "asyncio",
+    "engine.tracing": "asyncio",  # what waits is put on its span once it is made
+    "engine.watch": "asyncio",  # told of changes while events go on
     "replay.revisions": "subprocess",  # git, for policies as they were
     "signals.models_lightgbm": "ctypes",  # the library's fast call for one row, and its buffer
     "signals.remote": "asyncio",  # the event loop: nothing is opened here
     "signals.remote_connection": "asyncio httptools",  # one connection
     "signals.remote_functions": "asyncio concurrent",  # functions that may block run in threads
-    "signals.remote_http": "asyncio ssl",  # opens and keeps them
+    "signals.remote_http": "asyncio ssl",  # opens them
     "signals.remote_lane": "asyncio",
+    "signals.remote_pool": "asyncio",  # keeps them
 }
 
 # The modules that may, each with all that it reaches. Every other module is pure: the same values in,
@@ -72,6 +108,8 @@ REACH_NETWORK: dict[str, str] = {
 REACH: dict[str, str] = {
     "engine.__init__": "importlib",  # public names are imported when first asked for
     "engine.bundle": "pathlib",  # reads a bundle's folder
+    "engine.checkpoint": "os pathlib sys time",
+    "engine.children": "os sys",
     "engine.cli_decide": "pathlib",  # the command line is a shell, from here on
     "engine.cli_explain": "pathlib",
     "engine.cli_files": "os pathlib sys tempfile",  # writes a file whole or not at all
@@ -79,27 +117,81 @@ REACH: dict[str, str] = {
     "engine.cli_graph": "pathlib",
     "engine.cli_group": "io os pathlib sys",  # pipes, interrupts and defects end in one line
     "engine.cli_init": "pathlib",
+    "engine.cli_journal": "pathlib",
+    "engine.cli_keys": "pathlib",
     "engine.cli_output": "sys time",  # progress for what takes longer than a second
+    "engine.cli_serve": "os pathlib",
     "engine.cli_state": "pathlib",
+    "engine.cli_versions": "pathlib",
     "engine.compile": "eval",  # a leaf's reader is generated
     "engine.engine": "pathlib",  # opens a bundle for a service
-    "engine.service": "time",  # says how long it took, and what is dated too far ahead
-    "engine.stepper": "pathlib",  # opens a bundle for a service
     "engine.event_code": "compile exec",  # the decoder of an event type is generated
     "engine.event_match": "eval",  # so is what tells event types apart
+    "engine.explain_past": "pathlib sys",
+    "engine.fill": "pathlib sys time",
+    "engine.filling": "os sys",
+    "engine.health": "time",  # how long something was wrong
+    "engine.http_change": "time",  # a label by hand is of now, unless it says otherwise
+    "engine.http_run": "signal",
     "engine.interrupts": "signal",  # cleaning up is not cut short
+    "engine.journal": "pathlib",
+    "engine.journal_chain": "pathlib",
+    "engine.journal_format": "os pathlib",
+    "engine.journal_keeper": "sys time",
+    "engine.journal_open": "os pathlib",
+    "engine.journal_pack": "os pathlib sys",
+    "engine.journal_packed": "pathlib",
+    "engine.journal_read": "pathlib",
+    "engine.journal_records": "os pathlib",
+    "engine.journal_stats": "pathlib",
+    "engine.journal_sync": "time",
+    "engine.journal_verify": "pathlib",
+    "engine.journal_writer": "os pathlib time",
+    "engine.keys": "os pathlib time",  # keys are in a file, and expire
     "engine.live_events": "eval",  # a leaf's reader is generated
     "engine.link": "compile exec",  # and the function that decides
+    "engine.live_events": "eval",
+    "engine.lock": "os pathlib",
+    "engine.logs": "os sys",  # the log is standard error, and NO_COLOR is heeded
+    "engine.logs_thin": "time",  # repeated messages are thinned by the clock
+    "engine.metrics": "time",  # what was asked lately is answered with what was made
+    "engine.metrics_process": "time",  # how long collections of garbage take
+    "engine.outbox": "pathlib time",  # how long a send has waited is a matter of the server's clock
+    "engine.outbox_acks": "os pathlib",  # what is settled, on disk
+    "engine.outbox_dead": "pathlib sqlite3",  # what was given up
+    "engine.outbox_reading": "pathlib",  # names the journal
+    "engine.outbox_store": "pathlib",
+    "engine.reload": "pathlib time",  # how long it took
+    "engine.reload_check": "os pathlib sys",  # a process of its own
+    "engine.reload_compile": "pathlib sys",  # lets the thread of the event loop have its turns
+    "engine.reload_files": "os pathlib",  # what lies in a bundle's folder
+    "engine.reload_freeze": "os pathlib shutil time",  # copies it
+    "engine.reload_history": "os pathlib",
+    "engine.reload_process": "pathlib signal sys",  # runs the same Python
+    "engine.reload_requests": "os pathlib time",  # what other processes ask of the server
+    "engine.reload_settle": "pathlib time",  # how long it has been quiet
+    "engine.reload_start": "pathlib time",
+    "engine.remake": "pathlib",
+    "engine.service": "time",  # says how long it took, and what is dated too far ahead
+    "engine.service_settings": "pathlib",  # reads service.toml
+    "engine.serving": "pathlib time",
+    "engine.sink_file": "os pathlib",  # appends to the operator's file
+    "engine.sink_webhook": "os time",  # signatures hold the time
+    "engine.sinks": "pathlib",
     "engine.snapshot": "os pathlib",  # what an engine remembers, in a file that is whole or not there
+    "engine.snapshots": "time",
     "engine.source_streams": "io os pathlib",  # histories are files or standard input
     "engine.source_tables": "io",
     "engine.sources": "pathlib sys",
+    "engine.stepper": "pathlib",  # opens a bundle for a service
+    "engine.versions": "pathlib shutil time",  # every version's files, and when it went live
+    "engine.watch": "pathlib time",
     "replay.__init__": "importlib",  # public names are imported when first asked for
+    "replay.backtest_report": "pathlib",  # names files
     "replay.cli": "sys",
     "replay.cli_compare": "pathlib",
     "replay.cli_demo": "pathlib tempfile",
     "replay.cli_features": "pathlib",
-    "replay.backtest_report": "pathlib",  # names files
     "replay.cli_replay": "pathlib",
     "replay.cli_train": "pathlib",
     "replay.cli_tune": "pathlib time",  # says how long it took
@@ -109,6 +201,7 @@ REACH: dict[str, str] = {
     "replay.demo_change": "pathlib",  # the day's first events, to replay
     "replay.history": "pathlib",  # names files
     "replay.history_files": "glob pathlib",  # finds them
+    "replay.history_journal": "pathlib",  # names it
     "replay.history_reading": "eval",  # what makes a row of an event is generated
     "replay.history_sources": "pathlib",  # opens them
     "replay.interrupt": "os signal sys time",  # Ctrl-C stops a query

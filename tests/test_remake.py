@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -18,7 +18,8 @@ from quell.engine.compile import Build, analyse, build
 from quell.engine.decision import Decision, Refused
 from quell.engine.hand import LabelError, made
 from quell.engine.remake import RemakeError, Remaker, quiet_numbers
-from quell.engine.service import UNWRITTEN, Service
+from quell.engine.service import Service
+from quell.engine.service_keeping import UNWRITTEN
 from quell.engine.service_types import Entry, Kind, VersionInfo
 from quell.engine.stepper import Stepper
 from quell.grammar.source import Source
@@ -78,7 +79,7 @@ BUILDS = {1: bundle(FIRST), 2: bundle(SECOND), 3: bundle(FIRST)}
 class Written:
     """A journal in memory. `failing` lets it refuse what is handed over."""
 
-    durability = "batch"
+    durability: Literal["each", "batch", "off"] = "batch"
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -150,7 +151,8 @@ ACTS = st.lists(
 
 async def live(acts: list[tuple[str, str, str, float]], running: Service) -> list[asyncio.Future[Any]]:
     """Do what the acts say; gives what was begun."""
-    second, begun, number = 0.0, [], 1
+    begun: list[asyncio.Future[Any]] = []
+    second, number = 0.0, 1
     for place, (what, author, content, after) in enumerate(acts):
         second += after * 3
         if what == "event":
@@ -202,12 +204,14 @@ def test_what_was_written_is_made_again_to_the_last_key(
     killed.take_all(journal.entries[:cut])
     waiting, left = sorted(killed.waiting), journal.entries[:cut]
     finished = killed.finish() if left else []
-    assert [seq for seq, _ in finished] == waiting
-    for seq, reply in finished:
+    assert [was.seq for was, _ in finished] == waiting
+    for was, reply in finished:
         assert isinstance(reply, Decision)
         assert all(a.status == "failed" for a in reply.asked if a.reason.startswith("the service ended"))
         left.append(
-            Entry("decided", seq, reply.decided, reply.at, killed.number, 0, b"", msgspec.json.encode(reply))
+            Entry(
+                "decided", was.seq, reply.decided, reply.at, killed.number, 0, b"", msgspec.json.encode(reply)
+            )
         )
     again = Remaker(BUILDS.__getitem__)
     again.take_all(left)

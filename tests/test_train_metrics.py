@@ -21,6 +21,7 @@ from quell.replay.train_metrics import (
     log_loss,
     midranks,
     reliability,
+    spread,
 )
 
 # Ten events, worked by hand: positives at 0.9, 0.8, 0.6, 0.35, negatives at 0.7, 0.6, 0.4, 0.3, 0.2, 0.1.
@@ -84,6 +85,26 @@ def test_calibration_by_hand() -> None:
     assert calibration_error(bins) == pytest.approx((0.95 + 0.15 + (2.9 - 2)) / 5)
     assert histogram(scores, 4) == [2, 0, 0, 3]
     assert len(histogram(scores)) == 20
+
+
+@given(st.lists(st.floats(0, 1) | st.sampled_from([0.0, 0.25, 1.0]), min_size=1))
+def test_a_spread_holds_every_score_once(values: list[float]) -> None:
+    scores = np.array(values)
+    bins = spread(scores)
+    upto = [end for end, _ in bins]
+    assert upto == sorted(set(upto))
+    assert upto[-1] == 1
+    below = -1.0
+    for end, count in bins[:-1]:
+        assert count == int(((scores > below) & (scores <= end)).sum())
+        below = end
+    assert bins[-1][1] == int((scores > below).sum())
+
+
+def test_a_spread_has_tenths_and_a_fine_upper_end() -> None:
+    bins = spread(np.arange(1, 1_001) / 1_000)
+    assert [count for _, count in bins] == [*[100] * 9, 50, 40, 10]
+    assert spread(np.zeros(5)) == [(0.0, 5), (1.0, 0)]
 
 
 def test_one_class_has_no_area() -> None:

@@ -1,0 +1,47 @@
+"""Work that would hold deciding up, done by processes of their own: snapshots, and explanations of decisions
+of the past. Each says what came of it as JSON on its standard output."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+
+NICENESS = 10
+
+
+class ChildError(Exception):
+    """A process that did not do its work, and how that showed, in one line."""
+
+
+async def run_module(module: str, arguments: Sequence[str], within: float) -> bytes:
+    """What `python -m module` says on its standard output, at low priority. Raises ChildError if it ends
+    badly or takes longer than so many seconds; it is gone then, and if this is cancelled."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,  # a Ctrl-C in the terminal is the service's to hear
+    )
+    with contextlib.suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+    try:
+        async with asyncio.timeout(within):
+            out, errors = await process.communicate()
+    except TimeoutError:
+        raise ChildError(f"it took longer than {within:g} seconds") from None
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    if not out:
+        said = errors.decode(errors="replace").strip().splitlines()
+        raise ChildError(said[-1] if said else f"it ended with status {process.returncode}")
+    return out

@@ -1,0 +1,76 @@
+"""The explanation of a decision of the past: the journal is made again up to it, from the newest snapshot
+before, and its values are looked at where it is made.
+
+`python -m quell.engine.explain_past DATA NUMBER` prints it as JSON, so that a service can have it made by a
+process of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from quell.engine.checkpoint import Data, begin, builds_of, number_of, uncollected
+from quell.engine.decision import Acted, Decision, Refused
+from quell.engine.events import Decoded
+from quell.engine.explain import Account, Explainer
+from quell.engine.explanation import Explanation
+from quell.engine.journal import JournalError, read
+from quell.engine.remake import RemakeError
+from quell.engine.service_types import Entry
+from quell.engine.settle import Hit
+
+
+class NotThere(LookupError):
+    """There is no such decision, or what came before it is not known any more."""
+
+
+def explain_past(data: Data, seq: int) -> Explanation | Acted | Refused:
+    """Why the event that was admitted as number `seq` was decided as it was. Raises NotThere, RemakeError,
+    and JournalError for a journal that cannot be read."""
+    found = begin(data, builds_of(data), seq - 1)
+    remaker, first = found.remaker, True
+    taken: list[Account] = []
+
+    def look(decoded: Decoded, hits: list[Hit]) -> None:
+        taken.append(Explainer(remaker.stepper).account(decoded, hits))
+
+    with uncollected():
+        for entry in read(data.journal, found.began):
+            if first and not found.began and entry.kind != "version":
+                raise NotThere("what came before it is not kept any more, so it cannot be made again")
+            first = False
+            wanted = _is_of(entry, seq)
+            reply = remaker.take(entry, look if wanted else None)
+            if wanted and isinstance(reply, Decision) and taken:
+                return taken[0].explanation(reply)
+            if wanted and isinstance(reply, Acted | Refused):
+                return reply
+            if number_of(entry) > seq and seq not in remaker.waiting:
+                break
+    if seq in remaker.waiting:
+        raise NotThere(f"event {seq} still waits for remote answers")
+    raise NotThere(f"there is no decision for number {seq}")
+
+
+def _is_of(entry: Entry, seq: int) -> bool:
+    """Whether an entry is the one in which an event was decided."""
+    return entry.seq == seq and entry.kind in ("event", "decided", "acted")
+
+
+def main(arguments: Iterable[str]) -> int:
+    """Print the explanation, or as `{"problem": …}` why there is none."""
+    folder, number = arguments
+    try:
+        told: object = explain_past(Data(Path(folder)), int(number))
+    except (NotThere, RemakeError, JournalError, OSError) as error:
+        told = {"problem": str(error)}
+    sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

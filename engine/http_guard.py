@@ -1,0 +1,89 @@
+"""What speaks HTTP on one connection, guarded: uvicorn minds neither slow nor endless heads of requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from quell.engine.http_answer import encode
+from quell.engine.http_problem import ProblemDetails, details
+
+HEAD_SECONDS = 10.0
+"""How long a client may take for the head of a request."""
+HEAD_BYTES = 1 << 16
+
+
+class Guarded(HttpToolsProtocol):
+    """What speaks HTTP on one connection, with a bound on how long and how large the head of a request is."""
+
+    most = 0
+    _in_head = True
+    _head = 0
+    _waits_since: float | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Take a connection, unless too many are open."""
+        super().connection_made(transport)
+        if len(self.connections) > self.most:
+            self._refuse(details("overload"), (b"retry-after", b"1"))
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came."""
+        if self._in_head:
+            self._head += len(data)
+            if self._head > HEAD_BYTES + len(data):
+                self._refuse(details("too-many-headers", "the head of the request is too long"))
+                return
+        if not self.transport.is_closing():
+            super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._in_head = True
+        self._head = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """The head is there."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        self._refuse(details("bad-request", "this is no HTTP/1.1 that can be read"))
+
+    def look(self, now: float) -> None:
+        """Close the connection if it has waited too long for a head."""
+        idle = self.timeout_keep_alive_task is not None
+        if idle or self._answering():
+            self._waits_since = None
+        elif self._waits_since is None:
+            self._waits_since = now
+        elif now - self._waits_since > HEAD_SECONDS:
+            self._refuse(details("slow-body", "the head of the request came too slowly"))
+
+    def _answering(self) -> bool:
+        cycle: Any = self.cycle  # None before the first request
+        return cycle is not None and not cycle.response_complete
+
+    def _refuse(self, problem: ProblemDetails, *headers: tuple[bytes, bytes]) -> None:
+        """Answer with a problem and close, where no request is being answered."""
+        if self.transport.is_closing():
+            return
+        if not self._answering():
+            body = encode(problem)
+            always = [
+                (b"content-type", b"application/problem+json"),
+                (b"content-length", b"%d" % len(body)),
+                (b"connection", b"close"),
+            ]
+            lines = [b"%s: %s\r\n" % pair for pair in (*always, *headers)]
+            head = b"HTTP/1.1 %d %s\r\n" % (problem.status, problem.title.encode())
+            self.transport.write(b"".join([head, *lines, b"\r\n", body]))
+        self.transport.close()
+
+
+def guarded(most: int) -> type[Guarded]:
+    """What speaks HTTP on a connection, of which at most so many are open."""
+    return type("Guarded", (Guarded,), {"most": most})

@@ -1,0 +1,183 @@
+"""How hard the service is pressed: requests under way, how late its event loop is, what was turned away.
+
+A service that has too much to do refuses new events at once, before they are counted, instead of answering
+all of them late. It has too much to do when too many requests are under way, or when its event loop has been
+late at every look for some time: once late, as while another bundle is compiled, is no overload.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from quell.engine.http_problem import refuse
+
+BEAT = 0.02
+"""Seconds between two looks."""
+_SWEEP = 0.25
+_log = logging.getLogger("quell.http")
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How much a service takes. Bytes of the `body` of one event (0: what the bundle allows) and of `bulk`,
+    an array of at most `events`; `under_way` requests at once; `lag`, seconds that its event loop may be late
+    for as long as `patience`; `body_timeout` seconds for one body to come in, and `pause` between two pieces
+    of a stream, either way."""
+
+    body: int = 0
+    bulk: int = 64 << 20
+    events: int = 10_000
+    under_way: int = 10_000
+    lag: float = 0.2
+    patience: float = 0.5
+    body_timeout: float = 10.0
+    pause: float = 60.0
+
+
+class HttpFigures(msgspec.Struct, frozen=True):
+    """What the HTTP side did: requests under way, requests `shed` because there was too much to do, seconds
+    that the event loop was late at the last look, requests without a key that holds and with one that was not
+    for this, bodies that came too slowly, and answers by address and status."""
+
+    under_way: int
+    shed: int
+    lag: float
+    overloaded: bool
+    wrong_keys: int
+    forbidden: int
+    slow: int
+    answers: dict[str, dict[str, int]]
+
+
+class Pressure:
+    """Watches the event loop and what waits for clients. Needs `start` within the loop to do so."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.under_way = 0
+        self.shed = 0
+        self.slow = 0
+        self.lag = 0.0
+        self.closing = False
+        self.each_second: list[Callable[[], object]] = []
+        self.answers: dict[str, dict[int, int]] = {}
+        self.now = 0.0
+        """The loop's clock at the last look: good enough for what waits seconds."""
+        self._late_since: float | None = None
+        self._overloaded = False
+        self.waiting: dict[asyncio.Task[Any], float] = {}
+        """Tasks that wait for their client, and until when on the loop's clock."""
+        self._idle: set[asyncio.Task[Any]] = set()
+        self._overdue: set[asyncio.Task[Any]] = set()
+        self._beating: asyncio.Task[None] | None = None
+
+    # ------------------------------------------------------------ overload
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether events are to be refused."""
+        return self._overloaded or self.under_way > self.limits.under_way
+
+    def enter(self) -> None:
+        """Raises HttpError if there is too much to do already, or the service closes. Whoever calls it counts
+        itself in `under_way` first."""
+        if self._overloaded or self.under_way > self.limits.under_way:
+            self.shed += 1
+            raise refuse("overload")
+        if self.closing:
+            raise refuse("closing")
+
+    def beat(self, late: float, now: float) -> None:
+        """Take in how late the loop is at a moment."""
+        self.lag, self.now = late, now
+        if late <= self.limits.lag:
+            self._late_since, self._overloaded = None, False
+            return
+        if self._late_since is None:
+            self._late_since = now  # not before: one long moment is no overload
+        self._overloaded = now - self._late_since >= self.limits.patience
+
+    # ------------------------------------------------------- slow clients
+
+    def wait_for_client(self, task: asyncio.Task[Any], seconds: float, idle: bool = False) -> None:
+        """From now on a task waits for its client, and is cancelled unless it is done within so long; one
+        that is `idle` also when the service closes."""
+        self.waiting[task] = self.now + seconds
+        if idle:
+            self._idle.add(task)
+
+    def done_waiting(self, task: asyncio.Task[Any]) -> None:
+        """The client has done its part."""
+        self.waiting.pop(task, None)
+        self._idle.discard(task)
+
+    def close(self) -> None:
+        """Take no more events from now on, and end streams of which nothing is under way."""
+        self.closing = True
+        for task in self._idle:
+            self._overdue.add(task)
+            task.cancel()
+
+    def was_overdue(self, task: asyncio.Task[Any]) -> bool:
+        """Whether a task that was cancelled was so because its client took too long, or as the service
+        closes."""
+        if task in self._overdue:
+            self._overdue.discard(task)
+            self.slow += not self.closing
+            return True
+        return False
+
+    def _sweep(self) -> None:
+        for task in [t for t, until in self.waiting.items() if until < self.now]:
+            self.done_waiting(task)
+            if not task.done():
+                self._overdue.add(task)
+                task.cancel()
+
+    # -------------------------------------------------------------- running
+
+    def start(self) -> None:
+        """Begin to look. Needs the event loop."""
+        if self._beating is None or self._beating.done():
+            loop = asyncio.get_running_loop()
+            self.now = loop.time()
+            self._beating = loop.create_task(self._beat())
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._beating is not None:
+            self._beating.cancel()
+            self._beating = None
+
+    async def _beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        swept = told = loop.time()
+        while True:
+            due = loop.time() + BEAT
+            await asyncio.sleep(BEAT)
+            now = loop.time()
+            self.beat(max(0.0, now - due), now)
+            if now - swept >= _SWEEP:
+                swept = now
+                self._sweep()
+            if now - told >= 1.0:
+                told = now
+                self._tell()
+
+    def _tell(self) -> None:
+        for call in self.each_second:
+            try:
+                call()
+            except Exception:  # one that fails must not end the others
+                _log.exception("what is done each second failed")
+
+    def answered(self, where: str, status: int) -> None:
+        """Count an answer."""
+        counts = self.answers.get(where)
+        if counts is None:
+            counts = self.answers[where] = {}
+        counts[status] = counts.get(status, 0) + 1

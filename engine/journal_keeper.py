@@ -1,0 +1,163 @@
+"""The thread that keeps a journal's folder: closed segments are packed, old ones dropped, remains removed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Event, Thread
+
+from quell.engine.journal_chain import Chain
+from quell.engine.journal_format import JournalError, Segment
+from quell.engine.journal_pack import DAMAGED, PART
+from quell.engine.journal_writer import Writer, told
+
+_SOON = 1.0
+_ROUND = 60.0
+"""Seconds between two looks, while a segment waits to be packed and otherwise."""
+
+
+class Keeper:
+    """Keeps the folder of a journal that is written. `keep_age` in microseconds and `keep_bytes` say what is
+    dropped; `needed` gives the greatest number that nobody needs any more. `trouble` says what last could not
+    be done, and `dropped` how many entries there were before the first that is still there."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        needed: Callable[[], int],
+        *,
+        keep_age: int | None,
+        keep_bytes: int | None,
+        packs: bool,
+    ) -> None:
+        self.trouble = ""
+        self._writer = writer
+        self._chain = Chain(writer.folder)
+        self._needed = needed
+        self._keep_age = keep_age
+        self._keep_bytes = keep_bytes
+        self._packs = packs
+        self._left: set[int] = set()  # segments that cannot be packed, as they are damaged
+        self._wake = Event()
+        self._ending = False
+        self._thread = Thread(target=self._run, name="quell-journal-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look after the folder."""
+        self._writer.closed = self._wake.set
+        self._thread.start()
+
+    def close(self) -> None:
+        """End; what is being packed is left for another time."""
+        self._ending = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        self._remove_parts()
+        while not self._ending:
+            self._wake.clear()
+            waits = self.tidy()
+            self._wake.wait(_SOON if waits else _ROUND)
+
+    # -------------------------------------------------------------- one round
+
+    def tidy(self) -> bool:
+        """Look through the folder once. Gives whether a closed segment still waits to be packed."""
+        self.trouble = ""
+        try:
+            listed = self._chain.listed()
+            valid = self._chain.valid(listed)
+            self._remove_given_up(listed, valid)
+            waits = self._pack(valid) if self._packs else False
+            self._drop(self._chain.valid(self._chain.listed()))
+        except (JournalError, OSError) as error:
+            self.trouble = told(self._writer.folder, error)
+            return False
+        except Exception as error:  # a defect here must not end it for good, nor the one who serves
+            self.trouble = f"keeping the journal failed inside Quell: {type(error).__name__}: {error}"
+            return False
+        return waits
+
+    def _remove_parts(self) -> None:
+        """Remove what packing left that was broken off."""
+        with suppress(OSError):
+            for path in list(self._writer.folder.iterdir()):
+                if path.name.startswith(".") and path.name.endswith(PART):
+                    path.unlink()
+
+    def _remove_given_up(self, listed: list[Segment], valid: list[Segment]) -> None:
+        """Remove segments that a later one counts for, in this form or in their own."""
+        current = self._writer.ordinal
+        for segment in listed:
+            if segment.packed:
+                segment.path.with_suffix(".qj").unlink(missing_ok=True)
+            elif segment not in valid and segment.ordinal < current:
+                segment.path.unlink(missing_ok=True)
+
+    def _pack(self, valid: list[Segment]) -> bool:
+        waits, unsettled = False, self._writer.unsettled()
+        for segment in valid[:-1]:
+            if segment.packed or segment.ordinal in self._left:
+                continue
+            if segment.ordinal in unsettled:
+                waits = True
+            elif not self._ending:
+                self._pack_one(segment)
+        return waits
+
+    def _pack_one(self, segment: Segment) -> None:
+        command = [sys.executable, "-m", "quell.engine.journal_pack", str(segment.path)]
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the one who serves
+        ) as process:
+            said = self._await(process)
+        if process.returncode == 0:
+            self._note(segment)
+        elif not self._ending:
+            self.trouble = said or f"`{segment.path}` could not be packed"
+            if process.returncode == DAMAGED:
+                self._left.add(segment.ordinal)
+
+    def _await(self, process: subprocess.Popen[bytes]) -> str:
+        """What a process said, once it has ended; it is ended if the journal is closed."""
+        while True:
+            try:
+                _, said = process.communicate(timeout=0.1)
+            except subprocess.TimeoutExpired:
+                if self._ending:
+                    process.terminate()
+                continue
+            return said.decode("utf-8", "replace").strip()[-500:]
+
+    def _note(self, segment: Segment) -> None:
+        """Note the size of a segment that was packed."""
+        for found in self._chain.listed():
+            if found.ordinal == segment.ordinal:
+                self._writer.sizes[found.ordinal] = found.path.stat().st_size
+
+    # -------------------------------------------------------------- room
+
+    def _drop(self, valid: list[Segment]) -> None:
+        """Drop the oldest segments that are too old, or for which there is no room; never one that somebody
+        needs, and never the last, which says where the numbers stand."""
+        needed, now = self._needed(), time.time() * 1e6
+        stats = [segment.path.stat() for segment in valid]
+        total = sum(found.st_size for found in stats)
+        for i, segment in enumerate(valid[:-1]):
+            old = self._keep_age is not None and stats[i].st_mtime_ns / 1e3 < now - self._keep_age
+            much = self._keep_bytes is not None and total > self._keep_bytes
+            if valid[i + 1].first > needed or not (old or much):
+                return
+            segment.path.unlink(missing_ok=True)
+            total -= stats[i].st_size
+            oldest = self._chain.head(valid[i + 1])
+            self._writer.forget(segment.ordinal, oldest.before if oldest is not None else None)

@@ -1,0 +1,65 @@
+"""One process serves a data folder: it holds the folder's lock as long as it lives."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class LockError(Exception):
+    """A data folder that cannot be had, in one line; `hint` is what to try."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold the lock of a data folder, which is made where it is not there. Raises LockError, which names the
+    process that holds it. It goes with the process, however that ends."""
+    path = folder / "lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        reason = (error.strerror or "it fails").lower()
+        raise LockError(
+            f"the data folder `{folder}` cannot be used: {reason}", "name another with --data"
+        ) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise LockError(
+                f"`{folder}` is served already, by process {_holder(handle)}",
+                "stop that one first, or name another folder with --data",
+            ) from error
+        os.ftruncate(handle, 0)
+        os.write(handle, b"%d\n" % os.getpid())
+        yield
+    finally:
+        os.close(handle)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process serves a data folder now."""
+    try:
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _holder(handle: int) -> str:
+    said = os.pread(handle, 20, 0).split()
+    return said[0].decode(errors="replace") if said else "unknown"

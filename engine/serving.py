@@ -1,0 +1,325 @@
+"""All parts of a service over a data folder, put together and taken apart.
+
+    async with serving("policies", "quell-data") as running:
+        reply, encoded = await running.service.decide(event)
+
+On opening, the memory comes back: the newest snapshot, what the journal says since, and then the bundle as it
+is now. What was to be sent and was not acknowledged is sent again. On closing, what was admitted is decided
+and written, and the memory is left in a snapshot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from quell.engine.asking import remotes_of
+from quell.engine.carry import SnapshotReport, carry
+from quell.engine.checkpoint import (
+    KEEP,
+    Data,
+    Recovered,
+    builds_of,
+    drop_fills,
+    number_of,
+    recover,
+    snapshots,
+)
+from quell.engine.children import ChildError, run_module
+from quell.engine.decision import Decision
+from quell.engine.engine import IN_FLIGHT
+from quell.engine.filling import Filling
+from quell.engine.journal import SEGMENT_BYTES, Durability, Journal, read
+from quell.engine.lock import held
+from quell.engine.outbox import Outbox
+from quell.engine.outbox_types import Sink
+from quell.engine.reload import Reloader
+from quell.engine.reload_start import Started, start
+from quell.engine.remake import RemakeError
+from quell.engine.service import AHEAD, Service
+from quell.engine.service_types import Entry, ReloadOutcome
+from quell.engine.snapshot import SnapshotError
+from quell.engine.snapshots import Snapshots
+from quell.engine.stepper import Stepper
+from quell.engine.versions import Versions
+
+LOG = logging.getLogger("quell.serving")
+GRACE = 5.0
+"""Seconds that sends get to go out when the service ends; the rest goes out after the next start."""
+EXPLAINING = 120.0
+"""Seconds that the explanation of a past decision may take."""
+AT_ONCE = 2
+"""Explanations that are made at once: each is a process with a memory of its own."""
+
+_decisions = msgspec.json.Decoder(Decision)
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How a service is to be kept. `sinks` by name; `functions` and `environ` as `Engine.load` takes them;
+    `keep_age` (microseconds) and `keep_bytes` bound the journal, `snapshots_every` is in numbers of the
+    journal (None: as often as a restart stays quick). `tell` hears of every reload."""
+
+    durability: Durability = "batch"
+    segment_bytes: int = SEGMENT_BYTES
+    keep_age: int | None = None
+    keep_bytes: int | None = None
+    snapshots_every: int | None = None
+    snapshots_kept: int = KEEP
+    ahead: float | None = AHEAD
+    deadline: float | None = None
+    in_flight: int = IN_FLIGHT
+    sinks: Mapping[str, Sink] = field(default_factory=dict)
+    functions: Mapping[str, Callable[..., Any]] | None = None
+    environ: Mapping[str, str] | None = None
+    tell: Callable[[ReloadOutcome], None] = lambda outcome: None
+
+
+class Restart(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What came back at the start: the number of the `snapshot` (0 for none), how many entries of the journal
+    were `made` again after it and how many came out `differing`, how many decisions that waited were
+    `finished`, how many decisions' sends go out again, what was kept where the bundle changed meanwhile, in
+    how many seconds, and what else is to be told."""
+
+    snapshot: int = 0
+    made: int = 0
+    differing: int = 0
+    finished: int = 0
+    sends: int = 0
+    state: SnapshotReport | None = None
+    seconds: float = 0.0
+    told: tuple[str, ...] = ()
+
+
+class Serving:
+    """The parts of a running service."""
+
+    @staticmethod
+    def open(
+        policies: str | Path, data: str | Path, setup: Setup = Setup()
+    ) -> contextlib.AbstractAsyncContextManager[Serving]:
+        """As `serving`."""
+        return serving(policies, data, setup)
+
+    def __init__(
+        self,
+        policies: Path,
+        data: Data,
+        setup: Setup,
+        service: Service,
+        journal: Journal,
+        outbox: Outbox,
+        versions: Versions,
+        started: Started,
+        restart: Restart,
+    ) -> None:
+        self.data, self.setup, self.service, self.journal = data, setup, service, journal
+        self.outbox, self.versions, self.started, self.restart = outbox, versions, started, restart
+        self.reloader = Reloader(policies, versions, service.swap, self.told, started=started)
+        self.snapshots = Snapshots(
+            data, service, self.keep, every=setup.snapshots_every, keep=setup.snapshots_kept
+        )
+        self.filling = Filling(data, service)
+        self.closing = False
+        self.began = time.time_ns() // 1000
+        self._explaining = asyncio.Semaphore(AT_ONCE)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def go(self) -> None:
+        """Begin with what runs beside deciding."""
+        self.service.start()
+        self.filling.want()
+        for work in (self.outbox.run(), self.reloader.watch(), self.snapshots.run(), self.filling.run()):
+            self._tasks.append(asyncio.ensure_future(_watched(work)))
+
+    def told(self, outcome: ReloadOutcome) -> None:
+        """What came of a reload: counters that it brought are filled from the journal."""
+        if outcome.result == "live":
+            self.filling.want()
+        self.setup.tell(outcome)
+
+    async def explain(self, seq: int) -> bytes:
+        """Why the event of a number was decided as it was, as JSON: an Explanation, Acted or Refused. Raises
+        ChildError, which says why there is none."""
+        async with self._explaining:
+            out = await run_module("quell.engine.explain_past", [str(self.data.root), str(seq)], EXPLAINING)
+        if out.startswith(b'{"problem":'):
+            raise ChildError(msgspec.json.decode(out)["problem"])
+        return out.rstrip()
+
+    def keep(self, number: int) -> None:
+        """Let go of what nobody needs up to a number of the oldest snapshot: of the journal as far as its
+        settings want it gone and the outbox needs it no more."""
+        self.outbox.passed(number)  # a snapshot is older than what the outbox has not been given yet
+        self.journal.keep_from = min(number, self.outbox.done_upto)
+        oldest = next(read(self.data.journal), None)
+        if oldest is not None:
+            self.versions.keep_from = min(oldest.version, snapshots(self.data)[-1].version)
+            drop_fills(self.data, number_of(oldest))
+
+    async def close(self, grace: float = GRACE) -> None:
+        """Decide and write what was admitted, let sends go out for so many seconds, and leave the memory in a
+        snapshot."""
+        if self.closing:
+            return
+        self.closing = True
+        for task in self._tasks[1:]:
+            task.cancel()
+        await asyncio.gather(*self._tasks[1:], return_exceptions=True)
+        await self.service.close()
+        await self.outbox.close(grace)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.journal.close()
+        if self.journal.problem:  # a snapshot would remember what the journal does not say
+            LOG.error("no snapshot is left: %s", self.journal.problem)
+            return
+        try:
+            self.snapshots.leave()
+        except SnapshotError as error:
+            LOG.error("%s", error)
+
+
+async def _watched(work: Any) -> None:
+    """Run what runs beside deciding; a defect in it is told, and ends nothing else."""
+    try:
+        await work
+    except Exception:
+        LOG.exception("a part of the service ended by a defect of Quell, please report it")
+
+
+@contextlib.asynccontextmanager
+async def serving(policies: str | Path, data: str | Path, setup: Setup = Setup()) -> AsyncIterator[Serving]:
+    """A service for the bundle in a folder, with its memory in a data folder.
+
+    Raises LockError where another process serves that, StartError and HistoryError where no version of the
+    bundle can decide, JournalError, OutboxError and RemakeError for a data folder that is not whole.
+    """
+    where = Data(Path(data))
+    with held(where.root):
+        running = await _opened(Path(policies), where, setup)
+        try:
+            running.go()
+            yield running
+        finally:
+            await running.close()
+
+
+async def _opened(policies: Path, data: Data, setup: Setup) -> Serving:
+    versions = Versions.open(data.versions)
+    usable = lambda build: _answerable(build, setup)  # noqa: E731
+    started = await start(policies, versions, usable=usable)
+    journal = Journal.open(
+        data.journal,
+        durability=setup.durability,
+        segment_bytes=setup.segment_bytes,
+        keep_age=setup.keep_age,
+        keep_bytes=setup.keep_bytes,
+    )
+    try:
+        service, restart = _recovered(data, journal, started, setup)
+        outbox = _outbox(data, journal, setup)
+        restart = msgspec.structs.replace(restart, sends=_restored(data, outbox))
+    except BaseException:
+        journal.close()
+        raise
+    service.taker = outbox.take
+    running = Serving(policies, data, setup, service, journal, outbox, versions, started, restart)
+    gc.collect()
+    gc.freeze()  # what is here now stays: it need not be looked at again and again
+    return running
+
+
+def _answerable(build: Any, setup: Setup) -> None:
+    """Raises SetupError for a bundle with remote models that nobody can answer."""
+    remotes_of(build, setup.functions, setup.environ)
+
+
+def _recovered(data: Data, journal: Journal, started: Started, setup: Setup) -> tuple[Service, Restart]:
+    """A service that remembers what the journal says, and decides by the bundle as it is now."""
+    began = time.perf_counter()
+    builds = builds_of(data)
+    known = started.info.number
+    found = recover(data, lambda n: started.build if n == known else builds(n))
+    left = found.remaker.finish()
+    stepper, state = _with_bundle(found, started)
+    service = Service(
+        stepper,
+        found.remaker.number or started.info.number,
+        journal,
+        functions=setup.functions,
+        environ=setup.environ,
+        deadline=setup.deadline,
+        in_flight=setup.in_flight,
+        ahead=setup.ahead,
+    )
+    for waiting, reply in left:
+        service.finished(waiting, reply)
+    if found.remaker.number != started.info.number:
+        service.note_version(started.info)
+    service.forget_sends()  # the outbox finds them in the journal
+    if not journal.flush():
+        raise RemakeError(f"the journal cannot be written: {journal.problem}")
+    told = [t for t in (journal.repaired, *found.told) if t]
+    remaker = found.remaker
+    return service, Restart(
+        found.began,
+        remaker.made,
+        remaker.differing,
+        len(left),
+        state=state,
+        seconds=time.perf_counter() - began,
+        told=tuple(told),
+    )
+
+
+def _with_bundle(found: Recovered, started: Started) -> tuple[Stepper, SnapshotReport | None]:
+    """The stepper that was found again, with the bundle as it is now; what waited is decided before."""
+    remaker = found.remaker
+    if not remaker.begun:
+        return Stepper(started.build), None
+    if remaker.number == started.info.number:
+        return remaker.stepper, None
+    return carry(remaker.stepper, started.build)
+
+
+def _outbox(data: Data, journal: Journal, setup: Setup) -> Outbox:
+    def reader(first: int, last: int) -> Iterator[tuple[int, Decision, int]]:
+        yield from _sends(data, first - 1, last)
+
+    return Outbox(data.outbox, setup.sinks, journal.id, last=journal.last, reader=reader)
+
+
+def _restored(data: Data, outbox: Outbox) -> int:
+    """Give the outbox what the journal says was to be sent, and is not known to have been."""
+    number = 0
+    for decided, decision, wall in _sends(data, outbox.done_upto, None):
+        outbox.restore(decided, decision, wall)
+        number += 1
+    return number
+
+
+def _sends(data: Data, after: int, last: int | None) -> Iterator[tuple[int, Decision, int]]:
+    """The decisions in the journal that send something, each with its number and when it was written."""
+    for entry in read(data.journal, after):
+        if last is not None and number_of(entry) > last:
+            return
+        if b'"sends":' in entry.reply and entry.kind in ("event", "decided"):
+            decision = _decision(entry)
+            if decision is not None and decision.sends:
+                yield decision.decided, decision, entry.wall
+
+
+def _decision(entry: Entry) -> Decision | None:
+    try:
+        return _decisions.decode(entry.reply)
+    except msgspec.ValidationError:  # it was a refusal
+        return None

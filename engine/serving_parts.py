@@ -1,0 +1,140 @@
+"""What the HTTP side of a running service is made over: its parts, wired to the addresses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from quell.engine.checkpoint import number_of
+from quell.engine.children import ChildError
+from quell.engine.filling import FillFigures
+from quell.engine.http_access import Access
+from quell.engine.http_app import allowed
+from quell.engine.http_parts import Parts
+from quell.engine.http_pressure import Limits, Pressure
+from quell.engine.http_problem import refuse
+from quell.engine.http_read import PastDecision
+from quell.engine.journal import JournalFigures, read
+from quell.engine.live import Live
+from quell.engine.live_routes import live_routes
+from quell.engine.outbox_types import OutboxFigures
+from quell.engine.reload import Status as ReloadStatus
+from quell.engine.serving import Restart, Serving
+from quell.engine.snapshots import SnapshotFigures
+
+FAR = 200_000
+"""Entries of the journal that are looked through for the decision of an event that waited."""
+
+
+class ServingStatus(msgspec.Struct, frozen=True):
+    """How the parts of a service stand: since when it runs (`began`, microseconds since 1970), how it came
+    back (`restart`), the journal, the outbox, snapshots, the filling of new counters, reloads; and what is
+    wrong at the moment, a sentence each."""
+
+    began: int
+    restart: Restart
+    journal: JournalFigures
+    outbox: OutboxFigures
+    snapshots: SnapshotFigures
+    filling: FillFigures
+    reload: ReloadStatus
+    warnings: tuple[str, ...]
+
+
+def status_of(running: Serving) -> ServingStatus:
+    """How the parts of a service stand."""
+    journal, outbox = running.journal.figures(), running.outbox.figures()
+    snapshots, reload = running.snapshots.figures, running.reloader.status
+    warnings = list(running.started.warnings) if reload.last is None else []
+    if journal.problem:
+        warnings.append(f"the journal cannot be written: {journal.problem}")
+    if outbox.problem:
+        warnings.append(f"the outbox cannot be written: {outbox.problem}")
+    for name, sink in outbox.sinks.items():
+        if not sink.configured:
+            warnings.append(f"there is no sink `{name}`: what is sent to it becomes dead letters")
+        elif sink.trouble:
+            warnings.append(f"the sink `{name}` takes nothing: {sink.trouble}")
+    if snapshots.problem:
+        warnings.append(f"no snapshot can be made: {snapshots.problem}")
+    if snapshots.differing or running.restart.differing:
+        number = snapshots.differing + running.restart.differing
+        warnings.append(f"{number:,} decisions came out otherwise when they were made again")
+    if reload.last is not None and reload.last.result == "refused":
+        warnings.append("the policies as they are now were refused: an earlier version decides")
+    return ServingStatus(
+        running.began,
+        running.restart,
+        journal,
+        outbox,
+        snapshots,
+        running.filling.figures,
+        reload,
+        tuple(warnings),
+    )
+
+
+def find(running: Serving, seq: int) -> PastDecision | None:
+    """What the journal has of the event that was admitted with a number; takes long for old ones."""
+    event, version = b"", 0
+    for looked, entry in enumerate(read(running.data.journal, seq - 1)):
+        if looked > FAR or (number_of(entry) > seq and not event):
+            break
+        if entry.seq != seq or entry.kind in ("version", "filled"):
+            continue
+        event, version = entry.event or event, version or entry.version
+        if entry.kind != "admitted":
+            raw, reply = msgspec.Raw(event), msgspec.Raw(entry.reply)
+            return PastDecision(seq, entry.decided, version, entry.wall, raw, reply)
+    return None
+
+
+class _Letters:
+    """The outbox's dead letters, as the HTTP side asks for them."""
+
+    def __init__(self, running: Serving) -> None:
+        self._outbox = running.outbox
+
+    def dead(self, sink: str | None = None) -> Any:
+        return self._outbox.dead(sink)
+
+    def resend(self, keys: Any) -> int:
+        return self._outbox.resend(keys)
+
+
+def parts_of(running: Serving, access: Access, limits: Limits, metrics: Any = None) -> Parts:
+    """The parts of a running service for its HTTP side; `metrics` gives their text for an Accept header."""
+    live = Live(lambda: running.service.bundle, lambda: running.service.wall, running.versions.history)
+    running.service.watchers.append(live.watch)
+
+    async def decision(seq: int) -> Any:
+        return await asyncio.to_thread(find, running, seq)
+
+    async def explain(seq: int) -> Any:
+        try:
+            return msgspec.Raw(await running.explain(seq))
+        except ChildError as error:
+            raise refuse("not-found", f"decision {seq} cannot be explained: {error}") from error
+
+    def status() -> Mapping[str, Any]:
+        told: Mapping[str, Any] = msgspec.to_builtins(status_of(running))
+        return told
+
+    return Parts(
+        running.service,
+        access,
+        Pressure(limits),
+        status=status,
+        status_type=ServingStatus,
+        metrics=metrics,
+        decision=decision,
+        explain=explain,
+        versions=running.versions.history,
+        reload=lambda by: running.reloader.reload(by, "asked for"),
+        put_back=running.reloader.put_back,
+        outbox=_Letters(running),
+        live=live_routes(live, status, allowed(access, "read")),
+    )

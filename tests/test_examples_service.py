@@ -1,0 +1,153 @@
+"""What `examples/` says of the service is so: the walk with curl, the client, the unit, the container."""
+
+from __future__ import annotations
+
+import configparser
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from quell.engine.cli_serve import serve
+from quell.replay.cli import main
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service with the starter bundle."""
+    data = tmp_path_factory.mktemp("service")
+    quell = Path(sys.executable).with_name("quell")
+    command = [str(p) for p in (quell, "serve", ROOT / "policies", "--data", data / "data", "--port", 0)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said: list[str] = []
+    for line in process.stderr:
+        said.append(line)
+        found = re.search(r"listening at http://([0-9.:]+):", line)
+        if found:
+            yield found[1]
+            break
+    else:
+        raise AssertionError("".join(said))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    process.stderr.close()
+
+
+def blocks() -> list[str]:
+    """The commands of the walk that ask the service."""
+    found = re.findall(r"^```sh\n(.*?)^```", (EXAMPLES / "curl.md").read_text(encoding="utf-8"), re.M | re.S)
+    return [block for block in found if "curl" in block]
+
+
+def told(address: str, block: str) -> list[Any]:
+    """What the commands of a block print, as JSON."""
+    script = block.replace("localhost:8600", address)
+    done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, timeout=60, check=True)
+    decoder, found, text = json.JSONDecoder(), [], done.stdout.strip()
+    while text.startswith(("{", "[")):
+        value, end = decoder.raw_decode(text)
+        found.append(value)
+        text = text[end:].lstrip()
+    return found
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
+def test_the_walk_with_curl_goes_as_it_says(address: str) -> None:
+    ready, event, wrong, lines, past, hand, changes = blocks()
+    assert told(address, ready) == [{"status": "ready"}]
+    (decision,) = told(address, event)
+    assert (decision["event"], decision["seq"]) == ("message", 2)
+    (problem,) = told(address, wrong)
+    assert (problem["status"], problem["path"][:2]) == (422, "$.")
+    assert problem["verdict"]
+    assert [a["line"] for a in told(address, lines)] == [1, 2]
+    entry, explanation = told(address, past)
+    assert entry["reply"] == decision
+    assert explanation["decision"] == decision
+    assert explanation["rules"]
+    acted, labels = told(address, hand)
+    assert (acted["on"], acted["by"]) == (True, "local")
+    assert [label["label"] for label in labels["labels"]] == ["spammer"]
+    outcome, versions, status = told(address, changes)
+    assert outcome["result"] == "unchanged"
+    assert [v["number"] for v in versions["versions"]] == [1]
+    assert status["ready"] is True
+    assert status["restart"] is not None
+
+
+def test_the_client_decides_and_explains(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = importlib.util.spec_from_file_location("client", EXAMPLES / "client.py")
+    assert spec is not None
+    assert spec.loader is not None
+    client = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(client)
+    made = client.Client(f"http://{address}")
+    event = {
+        "type": "message_create",
+        "id": 1,
+        "created_at": "2026-11-01T12:00:00Z",
+        "guild_id": 7,
+        "channel_id": 8,
+        "author": {"id": 43, "name": "bob", "created_at": "2020-01-01T00:00:00Z"},
+        "message": {"content": "hello"},
+    }
+    assert made.decide(event, deadline=1.0)["verdict"] == "allow"
+    answers = list(made.decide_many([event, {"type": "nothing"}]))
+    assert answers[0]["verdict"] == "allow"
+    assert answers[1]["status"] == 422
+    assert made.explain(answers[0]["seq"])["decision"]["seq"] == answers[0]["seq"]
+    with pytest.raises(client.Refused) as refused:
+        made.decide({"type": "nothing"})
+    assert refused.value.verdict == "review"
+    made.close()
+    path = tmp_path / "events.jsonl"
+    path.write_text(json.dumps(event) + "\n")
+    monkeypatch.setattr(sys, "argv", ["client.py", str(path), "--url", f"http://{address}"])
+    assert client.main() == 0
+    assert "allow" in capsys.readouterr().out
+
+
+def options() -> set[str]:
+    """The options of `quell serve`."""
+    return {name for p in serve.params if isinstance(p, click.Option) for name in p.opts}
+
+
+def test_the_unit_starts_what_there_is() -> None:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read(EXAMPLES / "quell.service")
+    command = unit["Service"]["ExecStart"].split()
+    assert command[1] in main.commands
+    assert {word for word in command if word.startswith("--")} <= options()
+    if systemd := shutil.which("systemd-analyze"):
+        done = subprocess.run(
+            [systemd, "verify", str(EXAMPLES / "quell.service")], capture_output=True, text=True, check=False
+        )
+        assert "Unknown" not in done.stderr
+
+
+def test_the_container_starts_what_there_is() -> None:
+    text = (EXAMPLES / "Containerfile").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^CMD (\[.*\])$", text, re.M)
+    words = json.loads(command)
+    assert words[0] in main.commands
+    assert {word for word in words if word.startswith("--")} <= options()
+    keys = re.findall(r"quell (keys add .*)$", text, re.M)
+    assert keys
+    assert os.fspath(EXAMPLES / "Containerfile")

@@ -1,0 +1,265 @@
+"""Who gets in: keys that hold, and without any keys only this machine's own programs."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quell.engine.http_access import LOCAL, TELL_EACH
+from quell.engine.keys import Keys
+from tests.http_support import client, keyring, lines, message, parts_of
+
+HAND = {
+    "type": "quell.label",
+    "at": "2026-01-01T00:00:00Z",
+    "entity": "User",
+    "id": "u1",
+    "label": "spammer",
+    "action": "set",
+    "by": "mallory",
+}
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ("Bearer {decide}", 200),
+        ("bearer  {decide}", 200),
+        ("{decide}", 401),
+        ("Basic {decide}", 401),
+        ("Bearer {decide}x", 401),
+        ("Bearer x{decide}", 401),
+        ("Bearer qk_aaaaaaaa_" + "a" * 52, 401),
+        ("Bearer " + "q" * 5_000, 401),
+        ("Bearer", 401),
+        ("", 401),
+    ],
+)
+def test_a_key_is_shown_as_a_bearer(sent: str, status: int, tmp_path: Path) -> None:
+    ring = keyring(tmp_path)
+    headers = {"Authorization": sent.format(**ring.texts)}
+    parts = parts_of(keys=ring.keys)
+    answer = client(parts).post("/v1/decide", json=message(), headers=headers)
+    assert answer.status_code == status
+    if status == 401:
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert parts.figures().wrong_keys == 1
+        assert parts.service.engine.stepper.seq == 0
+
+
+def test_a_key_with_another_secret_is_wrong_and_compared_in_constant_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = keyring(tmp_path)
+    right, compared = ring.texts["decide"], list[tuple[bytes, bytes]]()
+    same = hmac.compare_digest
+
+    def compare(a: bytes, b: bytes) -> bool:
+        compared.append((a, b))
+        return same(a, b)
+
+    monkeypatch.setattr("quell.engine.keys.hmac.compare_digest", compare)
+    other = right[:-1] + ("a" if right[-1] != "a" else "b")
+    unknown = "qk_aaaaaaaa_" + "a" * 52
+    assert ring.keys.find(right.encode()) is not None
+    assert ring.keys.find(other.encode()) is None
+    assert ring.keys.find(unknown.encode()) is None
+    assert [len(a) == len(b) == 32 for a, b in compared] == [True] * 3  # also where the name is unknown
+
+
+def test_keys_are_taken_up_and_dropped_while_serving(tmp_path: Path) -> None:
+    parts = parts_of(keys=Keys(tmp_path / "keys.json"))
+    asked = client(parts)
+    assert asked.get("/v1/status").status_code == 200  # no keys yet: open
+    ring = keyring(tmp_path)  # by another process
+    parts.access.each_second()
+    assert asked.get("/v1/status").status_code == 401
+    assert asked.get("/v1/status", headers=ring.headers("read")).status_code == 200
+    for scope in ("read", "decide", "admin"):
+        ring.keys.revoke(scope)
+    parts.access.each_second()
+    assert asked.get("/v1/status", headers=ring.headers("read")).status_code == 401
+    assert asked.get("/v1/status").status_code == 401  # keys that hold no more do not open the door
+
+
+def test_a_file_of_keys_that_breaks_leaves_the_keys_as_they_were(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ring = keyring(tmp_path)
+    parts = parts_of(keys=Keys(tmp_path / "keys.json"))
+    (tmp_path / "keys.json").write_text("{")
+    for _ in range(3):
+        parts.access.each_second()
+    assert client(parts).get("/v1/status", headers=ring.headers("read")).status_code == 200
+    assert client(parts).get("/v1/status").status_code == 401
+    assert len([r for r in caplog.records if r.levelno == logging.ERROR]) == 1
+    (tmp_path / "keys.json").unlink()
+    parts.access.each_second()
+    assert parts.access.keys is not None
+    assert not parts.access.keys.problem
+
+
+def test_wrong_keys_are_told_thinly_and_never_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ring = keyring(tmp_path)
+    parts = parts_of(keys=ring.keys)
+    asked, wrong = client(parts), ring.texts["decide"][:-4] + "aaaa"
+    for _ in range(40):
+        asked.get("/v1/status", headers={"Authorization": f"Bearer {wrong}"})
+    for n in range(30):
+        asked.get("/v1/status", headers={"Authorization": f"Bearer qk_{'abcdefgh'[n % 8] * 8}_{'b' * 52}"})
+    for _ in range(TELL_EACH * 2):
+        parts.access.each_second()
+    warned = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert len(warned) == 6
+    assert f"tried 40 times: {wrong[:11]}…" in warned[0]
+    assert wrong[12:] not in caplog.text
+    assert parts.figures().wrong_keys == 70
+
+
+# ----------------------------------------------------------------------------- without keys
+
+
+@pytest.mark.parametrize(
+    ("host", "good"),
+    [
+        ("localhost", True),
+        ("LOCALHOST:8600", True),
+        ("127.0.0.1:8600", True),
+        ("127.8.8.8", True),
+        ("[::1]:8600", True),
+        ("evil.example", False),
+        ("localhost.evil.example", False),
+        ("127.0.0.1.evil.example", False),
+        ("localhost:8600:1", False),
+        ("192.168.1.5", False),
+        ("", False),
+    ],
+)
+def test_without_keys_a_service_answers_to_this_machine_alone(host: str, good: bool) -> None:
+    parts = parts_of()
+    for method, path, more in (
+        ("POST", "/v1/decide", {"json": message()}),
+        ("GET", "/v1/status", {}),
+        ("POST", "/v1/reload", {}),
+        ("GET", "/openapi.json", {}),
+    ):
+        answer = client(parts).request(method, path, headers={"Host": host}, **more)
+        assert answer.status_code == (200 if good else 403), path
+        if not good:
+            assert answer.json()["kind"] == "wrong-host"
+    assert client(parts).get("/healthz", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "good"),
+    [
+        ({"Origin": "http://localhost"}, True),
+        ({"Origin": "https://localhost", "Sec-Fetch-Site": "same-origin"}, True),
+        ({"Sec-Fetch-Site": "none"}, True),
+        ({"Origin": "http://evil.example"}, False),
+        ({"Origin": "null"}, False),
+        ({"Origin": "http://localhost:9999"}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "same-site"}, False),
+    ],
+)
+def test_without_keys_no_page_of_another_site_gets_in(headers: dict[str, str], good: bool) -> None:
+    parts = parts_of()
+    for method, path in (("POST", "/v1/reload"), ("GET", "/v1/status")):
+        answer = client(parts).request(method, path, headers=headers)
+        assert answer.status_code == (200 if good else 403), path
+    assert parts.figures().forbidden == (0 if good else 2)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+def test_a_form_changes_nothing(kind: str) -> None:
+    for path in ("/v1/decide", "/v1/labels", "/v1/reload", "/v1/versions/1/put-back", "/v1/outbox/resend"):
+        answer = client().post(path, content=b"{}", headers={"Content-Type": kind})
+        assert answer.status_code == 415, path
+
+
+def test_nothing_is_let_in_from_elsewhere_without_a_key() -> None:
+    answer = client(parts_of(local=False)).get("/v1/status")
+    assert (answer.status_code, answer.json()["kind"]) == (401, "no-key")
+    assert client(parts_of(local=False)).get("/readyz").status_code == 200
+
+
+def test_no_page_of_another_site_is_given_leave() -> None:
+    answer = client().request(
+        "OPTIONS",
+        "/v1/labels",
+        headers={"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"},
+    )
+    assert answer.status_code == 405
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+# ------------------------------------------------------------------- labels by hand among events
+
+
+def escaped(event: dict[str, Any]) -> bytes:
+    """The event with its type spelt in escapes."""
+    spelt = "".join(f"\\u{ord(c):04x}" for c in "quell.label")
+    return lines(event).replace(b"quell.label", spelt.encode()).rstrip(b"\n")
+
+
+@pytest.mark.parametrize("form", [lambda e: lines(e).strip(), escaped])
+def test_a_key_for_events_sets_no_labels(form: Any, tmp_path: Path) -> None:
+    ring = keyring(tmp_path)
+    parts = parts_of(keys=ring.keys)
+    asked, event = client(parts), form(HAND)
+    json = {"Content-Type": "application/json"}
+    answer = asked.post("/v1/decide", content=event, headers={**json, **ring.headers("decide")})
+    assert (answer.status_code, answer.json()["kind"]) == (403, "wrong-scope")
+    broken = event.replace(b"2026-01-01", b"yesterday!")
+    answer = asked.post("/v1/decide", content=broken, headers={**json, **ring.headers("decide")})
+    assert answer.status_code == 403  # nor does it learn what would be wrong with one
+    many = asked.post(
+        "/v1/decide/many", content=b"[" + event + b"]", headers={**json, **ring.headers("decide")}
+    )
+    assert [(s["kind"], s["status"]) for s in many.json()] == [("wrong-scope", 403)]
+    assert parts.service.engine.stepper.seq == 0
+    answer = asked.post("/v1/decide", content=event, headers={**json, **ring.headers("admin")})
+    assert (answer.status_code, answer.json()["by"]) == (200, "mallory")
+
+
+def test_labels_by_hand_in_a_stream_stand_in_the_way_of_nothing(tmp_path: Path) -> None:
+    ring = keyring(tmp_path)
+    parts = parts_of(keys=ring.keys)
+    body = lines(message(1), HAND, message(2), HAND)
+    headers = {"Content-Type": "application/x-ndjson", **ring.headers("decide")}
+    said = client(parts).post("/v1/decide/stream", content=body, headers=headers).text
+    assert said.count('"kind":"wrong-scope"') == 2
+    assert said.count('"verdict":"allow"') == 2
+    assert parts.service.engine.stepper.seq == 2
+
+
+def test_what_only_looks_like_a_label_by_hand_is_an_event(tmp_path: Path) -> None:
+    ring = keyring(tmp_path)
+    event = message(content="quell.label \\u0071")
+    answer = client(parts_of(keys=ring.keys)).post("/v1/decide", json=event, headers=ring.headers("decide"))
+    assert answer.status_code == 200
+
+
+def test_without_keys_labels_by_hand_are_set_by_whoever_is_here() -> None:
+    asked = client()
+    assert asked.post("/v1/decide", json=HAND).json()["by"] == "mallory"
+    said = asked.post("/v1/labels", json={"action": "set", "entity": "User", "id": "1", "label": "trusted"})
+    assert said.json()["by"] == LOCAL
+
+
+def test_who_labels_is_told_by_the_key(tmp_path: Path) -> None:
+    ring = keyring(tmp_path)
+    asked = client(parts_of(keys=ring.keys), **ring.headers("admin"))
+    said = asked.post("/v1/labels", json={"action": "set", "entity": "User", "id": "1", "label": "trusted"})
+    assert said.json()["by"] == "admin"
+    assert asked.post("/v1/reload").json()["by"] == "admin"
+
+
+def test_the_file_of_keys_is_nobody_elses(tmp_path: Path) -> None:
+    keyring(tmp_path)
+    assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600

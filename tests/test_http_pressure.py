@@ -1,0 +1,125 @@
+"""Overload: refused early, before an event is counted; never for one late moment."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from quell.engine.http_pressure import BEAT, Limits, Pressure
+from quell.engine.http_problem import HttpError
+from tests.http_support import LINES, client, lines, message, parts_of, rest_of, running
+
+
+def beats(pressure: Pressure, late: list[float]) -> list[bool]:
+    """Whether the service is overloaded after each beat."""
+    found, now = [], 100.0
+    for lag in late:
+        now += BEAT + lag
+        pressure.beat(lag, now)
+        found.append(pressure.overloaded)
+    return found
+
+
+def test_one_late_moment_is_no_overload() -> None:
+    pressure = Pressure(Limits(lag=0.2, patience=0.5))
+    assert beats(pressure, [0.0, 3.0, 0.0, 0.19, 0.21]) == [False] * 5
+
+
+def test_a_loop_that_stays_late_is_overload_until_it_is_not() -> None:
+    pressure = Pressure(Limits(lag=0.2, patience=1.0))
+    assert beats(pressure, [0.3, 0.3, 0.3, 0.3, 0.3, 0.1]) == [False, False, False, False, True, False]
+
+
+def test_events_are_shed_before_they_are_counted() -> None:
+    parts = parts_of()
+    parts.pressure.beat(1.0, 10.0)
+    assert not parts.pressure.overloaded
+    parts.pressure.beat(1.0, 11.0)
+    asked = client(parts)
+    for path, more in (
+        ("/v1/decide", {"json": message()}),
+        ("/v1/decide/many", {"json": [message()]}),
+        ("/v1/decide/stream", {"content": lines(message()), "headers": LINES}),
+    ):
+        answer = asked.post(path, **more)
+        assert (answer.status_code, answer.json()["kind"]) == (503, "overload")
+        assert answer.headers["retry-after"] == "1"
+        assert answer.json()["verdict"] == "review"
+    assert parts.service.engine.stepper.seq == 0
+    said = asked.get("/v1/status").json()  # whoever looks is not turned away
+    assert (said["http"]["shed"], said["http"]["overloaded"]) == (3, True)
+    parts.pressure.beat(0.0, 12.0)
+    assert asked.post("/v1/decide", json=message()).status_code == 200
+
+
+def test_no_more_requests_are_under_way_than_allowed() -> None:
+    pressure = Pressure(Limits(under_way=2))
+    pressure.under_way = 2
+    pressure.enter()
+    pressure.under_way = 3
+    with pytest.raises(HttpError):
+        pressure.enter()
+    assert pressure.shed == 1
+
+
+def test_requests_are_counted_out_whatever_becomes_of_them() -> None:
+    parts = parts_of()
+    asked = client(parts)
+    asked.post("/v1/decide", json=message())
+    asked.post("/v1/decide", content=b"x")
+    asked.get("/v1/decide")
+    asked.post("/v1/decide/many", content=b"x")
+    asked.post("/v1/decide/stream", content=lines({}), headers=LINES)
+    assert parts.pressure.under_way == 0
+    assert parts.figures().answers["decide"] == {"200": 1, "405": 1, "415": 1}
+
+
+def test_a_loop_that_is_held_up_is_noticed() -> None:
+    async def main() -> float:
+        pressure = Pressure(Limits())
+        pressure.start()
+        try:
+            await asyncio.sleep(BEAT * 2)
+            threading.Event().wait(0.1)  # holds the loop up
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            return pressure.lag
+        finally:
+            pressure.stop()
+
+    assert asyncio.run(main()) > 0.03
+
+
+def test_what_is_done_each_second_may_fail(caplog: pytest.LogCaptureFixture) -> None:
+    pressure, done = Pressure(Limits()), []
+
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    pressure.each_second += [broken, lambda: done.append(1)]
+    pressure._tell()
+    assert done == [1]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_service_that_closes_takes_no_events() -> None:
+    parts = parts_of()
+    parts.pressure.close()
+    answer = client(parts).post("/v1/decide", json=message())
+    assert (answer.status_code, answer.json()["kind"]) == (503, "closing")
+    assert client(parts).get("/readyz").status_code == 503
+    assert client(parts).get("/healthz").status_code == 200
+
+
+def test_a_body_that_comes_too_slowly_is_given_up() -> None:
+    parts = parts_of(limits=Limits(body_timeout=0.3))
+    head = b"POST /v1/decide HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with running(parts) as server, server.connect() as opened:
+        opened.sendall(head + b"Content-Length: 100\r\n\r\n{")
+        said = rest_of(opened)
+    assert b"HTTP/1.1 408" in said
+    assert b'"kind":"slow-body"' in said
+    assert parts.figures().slow == 1
+    assert parts.pressure.under_way == 0
