@@ -72,7 +72,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.journal_sync": "asyncio",
     "engine.journal_writer": "fcntl",
     "engine.keys": "fcntl",  # one process changes the keys at a time
-    "engine.live_routes": "asyncio",
+    "engine.live_routes": "asyncio",  # a long search lets others pass
     "engine.lock": "fcntl",
     "engine.metrics_process": "asyncio",  # how late the event loop is
     "engine.outbox": "asyncio",  # what leaves does so beside the requests
@@ -149,6 +149,7 @@ REACH: dict[str, str] = {
     "engine.journal_verify": "pathlib",
     "engine.journal_writer": "os pathlib time",
     "engine.keys": "os pathlib time",  # keys are in a file, and expire
+    "engine.live_events": "eval",  # a leaf's reader is generated
     "engine.link": "compile exec",  # and the function that decides
     "engine.live_events": "eval",
     "engine.lock": "os pathlib",
