@@ -149,7 +149,6 @@ REACH: dict[str, str] = {
     "engine.journal_verify": "pathlib",
     "engine.journal_writer": "os pathlib time",
     "engine.keys": "os pathlib time",  # keys are in a file, and expire
-    "engine.live_events": "eval",  # a leaf's reader is generated
     "engine.link": "compile exec",  # and the function that decides
     "engine.live_events": "eval",
     "engine.lock": "os pathlib",

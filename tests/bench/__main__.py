@@ -10,18 +10,12 @@ from tests.bench import (
     health,
     journal,
     models,
-<<<<<<< HEAD
     reload,
-=======
->>>>>>> speed
     remote,
     replay,
     replay_counters,
     run,
-<<<<<<< HEAD
-=======
     service,
->>>>>>> speed
 )
 
 
@@ -29,7 +23,19 @@ def main() -> None:
     """Run them with their defaults, all of them; exits with 1 where one missed a goal."""
     sys.argv[1:] = []
     missed = False
-    for benchmark in (run, counters, models, engine, remote, health, journal, reload, service, replay_counters, replay):
+    for benchmark in (
+        run,
+        counters,
+        models,
+        engine,
+        remote,
+        health,
+        journal,
+        reload,
+        service,
+        replay_counters,
+        replay,
+    ):
         try:
             benchmark.main()
         except SystemExit as done:
