@@ -85,6 +85,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.reload_settle": "asyncio",  # waits until a folder is quiet
     "engine.reload_start": "asyncio",
     "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
+    "engine.service_keeping": "asyncio",
     "engine.serving": "asyncio",
     "engine.serving_parts": "asyncio",
     "engine.sink_file": "asyncio",
@@ -201,6 +202,7 @@ REACH: dict[str, str] = {
     "replay.demo_change": "pathlib",  # the day's first events, to replay
     "replay.history": "pathlib",  # names files
     "replay.history_files": "glob pathlib",  # finds them
+    "replay.history_journal": "pathlib",  # names it
     "replay.history_reading": "eval",  # what makes a row of an event is generated
     "replay.history_sources": "pathlib",  # opens them
     "replay.interrupt": "os signal sys time",  # Ctrl-C stops a query
