@@ -30,7 +30,8 @@ from quell.engine.http_body import (
 from quell.engine.http_lines import Line
 from quell.engine.http_pressure import Pressure
 from quell.engine.http_problem import HttpError, refuse
-from quell.engine.service import Made, Service
+from quell.engine.service import Service
+from quell.engine.service_keeping import Made
 
 CHUNK = 256
 """Events that are decided before others on the event loop get their turn."""
@@ -105,7 +106,7 @@ class BulkApp(ABC):
         """The answers as JSON: decisions as they are, refusals as problems."""
         return [
             encode(problem_of(self.service, event, reply, number if numbered else 0))
-            if isinstance(reply, Refused)
+            if reply.__class__ is Refused
             else encoded
             for (number, event), (reply, encoded) in zip(lines, made, strict=True)
         ]

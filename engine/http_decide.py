@@ -27,7 +27,8 @@ from quell.engine.http_body import (
 )
 from quell.engine.http_pressure import Pressure
 from quell.engine.http_problem import JSON, HttpError, refuse
-from quell.engine.service import Done, Made, Service
+from quell.engine.service import Service
+from quell.engine.service_keeping import Done, Made
 
 PATH = "/v1/decide"
 BEGUN = "quell.begun"

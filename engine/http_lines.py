@@ -23,11 +23,18 @@ class Lines:
 
     def add(self, piece: bytes, more: bool) -> None:
         """Take a piece of the body, `more` of which comes."""
-        first, *rest = piece.split(b"\n")
-        self._extend(first)
-        for line in rest:
+        *whole, rest = piece.split(b"\n")
+        if whole and self._size:
+            self._extend(whole[0])
             self._end()
-            self._extend(line)
+            del whole[0]
+        number, most, ready = self._read, self._most, self._ready
+        for line in whole:
+            number += 1
+            if line and not line.isspace():
+                ready.append((number, line if len(line) <= most else line[: most + 1]))
+        self._read = number
+        self._extend(rest)
         if not more and self._size:
             self._end()
 

@@ -12,7 +12,7 @@ from threading import Event, Thread
 from quell.engine.journal_chain import Chain
 from quell.engine.journal_format import JournalError, Segment
 from quell.engine.journal_pack import DAMAGED, PART
-from quell.engine.journal_writer import Writer
+from quell.engine.journal_writer import Writer, told
 
 _SOON = 1.0
 _ROUND = 60.0
@@ -76,7 +76,10 @@ class Keeper:
             waits = self._pack(valid) if self._packs else False
             self._drop(self._chain.valid(self._chain.listed()))
         except (JournalError, OSError) as error:
-            self.trouble = str(error)
+            self.trouble = told(self._writer.folder, error)
+            return False
+        except Exception as error:  # a defect here must not end it for good, nor the one who serves
+            self.trouble = f"keeping the journal failed inside Quell: {type(error).__name__}: {error}"
             return False
         return waits
 

@@ -40,11 +40,6 @@ class Query(msgspec.Struct, frozen=True):
     pairs: tuple[tuple[str, tuple[str, ...]], ...] = ()
     words: tuple[str, ...] = ()
 
-    @property
-    def empty(self) -> bool:
-        """Whether everything fits."""
-        return not self.pairs and not self.words
-
 
 def read_query(text: str) -> Query:
     """The query that a person wrote. Whatever was written is one: what is no pair is a word."""
@@ -53,18 +48,11 @@ def read_query(text: str) -> Query:
     for key, value in _WORD.findall(text)[:_MOST_WORDS]:
         said = _unquoted(value)
         several = tuple(said.split(",")) if key in ("verdict", "event", "is") else (said,)
-        if key == "is" and not STATES.issuperset(several):
-            key = ""
-        if key in KEYS:
+        if key in KEYS and (key != "is" or STATES.issuperset(several)):
             pairs.append((key, several))
         else:
-            words.append((f"{text_of_key(key)}{said}").lower())
+            words.append((f"{key}:{said}" if key else said).lower())
     return Query(tuple(pairs), tuple(words))
-
-
-def text_of_key(key: str) -> str:
-    """A key that is none, as it was written."""
-    return f"{key}:" if key else ""
 
 
 def _unquoted(value: str) -> str:

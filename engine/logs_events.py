@@ -100,7 +100,12 @@ EVENTS: dict[str, Event] = {
         _warning("sink.failed", "`{sink}` does not take sends: {problem}", "sink problem", apart="sink"),
         _error("sink.dead", "sends to `{sink}` were given up: {times}", "sink problem times", apart="sink"),
         _info("sink.well", "`{sink}` takes sends again, after {seconds} s", "sink seconds", apart="sink"),
-        _warning("sink.unknown", "nobody has set up `{sink}`, so sends wait", "sink waiting", apart="sink"),
+        _warning(
+            "sink.unknown",
+            "nobody has set up `{sink}`: sends are dead letters",
+            "sink dead",
+            apart="sink",
+        ),
         _error("outbox.problem", "what was delivered cannot be written down: {problem}", "problem"),
         _info("outbox.well", "what was delivered is written down again, after {seconds} s", "seconds"),
         # Who asks.

@@ -159,6 +159,7 @@ class Serving:
     def keep(self, number: int) -> None:
         """Let go of what nobody needs up to a number of the oldest snapshot: of the journal as far as its
         settings want it gone and the outbox needs it no more."""
+        self.outbox.passed(number)  # a snapshot is older than what the outbox has not been given yet
         self.journal.keep_from = min(number, self.outbox.done_upto)
         oldest = next(read(self.data.journal), None)
         if oldest is not None:

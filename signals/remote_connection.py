@@ -7,6 +7,7 @@ here is the order of things: one answer for one request, nothing unasked for, an
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import httptools
 
@@ -79,8 +80,7 @@ class Connection(asyncio.Protocol):
     # ------------------------------------------------------------------ called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are none by class
         self._held.add(self)
 
     def data_received(self, data: bytes) -> None:

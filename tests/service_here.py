@@ -6,12 +6,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from quell.engine.checkpoint import Data, checkpoint
 from quell.engine.explain_past import NotThere, explain_past
+from quell.engine.fill import Done, Filler, Order, Ready, _last
+from quell.engine.filling import TRIES, FillFigures, Filling
 from quell.engine.outbox_types import Delivery, Message, Retry
 from quell.engine.reload import Reloader
 from quell.engine.reload_check import Checked, check
@@ -43,13 +46,54 @@ def _run(module: str, arguments: list[str]) -> bytes:
         return msgspec.json.encode({"problem": str(error)})
 
 
+class FillerHere:
+    """Stands for the process that goes through the journal to fill counters."""
+
+    filler: Filler
+
+    async def ask(self, what: Order | int) -> Ready | Done:
+        """What the process says to a line."""
+        if isinstance(what, int):
+            return await asyncio.to_thread(_last, self.filler, what)
+        self.filler = await asyncio.to_thread(Filler, self.data, what)
+        await asyncio.to_thread(self.filler.go_on)
+        return Ready(self.filler.reached)
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+
+
+async def _fill_here(filling: Filling, order: Order) -> FillFigures:
+    process: Any = FillerHere(filling._data)
+    await process.ask(order)
+    for _ in range(TRIES):
+        figures = await filling._take(process)
+        if figures is not None:
+            return figures
+    return FillFigures(problem="there was no moment without a decision under way")
+
+
+async def _ask_here(process: Any, what: Order | int) -> Ready | Done:
+    said: Ready | Done = await process.ask(what)
+    return said
+
+
+async def _fill_nothing(filling: Filling) -> None:
+    """New counters stay cold."""
+
+
 async def _watch_nothing(reloader: Reloader) -> None:
     """Reloads are asked for: files that change are not looked at meanwhile."""
     reloader._patience = Patience(quiet=0.0)
 
 
-def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have services of this test start no processes, and take other policies only when asked."""
+def here(monkeypatch: pytest.MonkeyPatch, *, fills: bool = True) -> None:
+    """Have services of this test start no processes, and take other policies only when asked. New counters
+    are filled from the journal if it says so: when is a matter of chance."""
+    monkeypatch.setattr("quell.engine.filling._ask", _ask_here)
+    monkeypatch.setattr(Filling, "_filled", _fill_here)
+    if not fills:
+        monkeypatch.setattr(Filling, "run", _fill_nothing)
     monkeypatch.setattr(Reloader, "watch", _watch_nothing)
     monkeypatch.setattr("quell.engine.reload_start.Checker", CheckedHere)
     monkeypatch.setattr("quell.engine.reload.Checker", CheckedHere)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 import msgspec
 
 from quell.engine.carry import sections
-from quell.engine.checkpoint import Data, builds_of
-from quell.engine.decision import Acted, Decision, Refused
+from quell.engine.checkpoint import Data, builds_of, number_of
+from quell.engine.decision import Acted, Decision
 from quell.engine.journal import JournalReader
 from quell.engine.remake import Builds, Remaker
 from quell.engine.service_types import Entry
@@ -223,30 +224,35 @@ class Follower:
 
     def __init__(self, data: Path, builds: Builds | None = None) -> None:
         self.data = Data(data)
-        self.remaker = Remaker(builds or builds_of(self.data))
-        self.entries = 0
+        self.remaker = Remaker(builds or builds_of(self.data), fills=self.data.fills)
         self.decided: dict[str, list[bytes]] = {}
         """The replies in the journal by the event's id; one that came twice was sent twice."""
         self.acted: list[bytes] = []
         self.sends: list[tuple[int, Decision]] = []
         """The decisions that send something, by number."""
+        self.versions: set[int] = set()
+        self.kinds: Counter[str] = Counter()
         self._reader = JournalReader(self.data.journal)
+        self._left: deque[Entry] = deque()
 
-    def follow(self) -> None:
-        """Make again what was written since."""
-        for entry in self._reader:
-            self.entries += 1
+    def follow(self, upto: int | None = None) -> None:
+        """Make again what was written since, up to a number if it is given."""
+        self._left.extend(self._reader)
+        while self._left and (upto is None or number_of(self._left[0]) <= upto):
+            entry = self._left.popleft()
+            self.kinds[entry.kind] += 1
             reply = self.remaker.take(entry)
-            if isinstance(reply, Decision | Refused):
+            if isinstance(reply, Decision):
                 self._note(entry, reply)
             elif isinstance(reply, Acted):
                 self.acted.append(entry.reply)
+            elif entry.kind == "version":
+                self.versions.add(entry.version)
 
-    def _note(self, entry: Entry, reply: Decision | Refused) -> None:
-        if isinstance(reply, Decision):
-            self.decided.setdefault(str(reply.id), []).append(entry.reply)
-            if reply.sends:
-                self.sends.append((reply.decided, reply))
+    def _note(self, entry: Entry, reply: Decision) -> None:
+        self.decided.setdefault(str(reply.id), []).append(entry.reply)
+        if reply.sends:
+            self.sends.append((reply.decided, reply))
 
     def places(self) -> set[str]:
         """Every send of the journal: the number of its decision and its place among the sends of that."""

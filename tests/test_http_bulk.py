@@ -124,7 +124,7 @@ def test_answers_that_wait_keep_their_order() -> None:
     parts = parts_of()
     begin, began = parts.service.begin_many, []
 
-    def later(events: Any, by_hand: bool) -> Any:
+    def later(events: Any, by_hand: bool = True) -> Any:
         loop = asyncio.get_running_loop()
         made, future = begin(events), loop.create_future()
         began.append(len(events))

@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 from quell.engine.http_access import Access
-from quell.engine.http_app import App, make_app
+from quell.engine.http_app import App
 from quell.engine.http_parts import Parts
 from quell.engine.http_pressure import Limits, Pressure
 from quell.engine.http_server import Stop, bind, serve
@@ -93,7 +93,7 @@ def served(
         keys = Keys(folder / "keys.json")
         _, text = keys.add("test", ("decide",))
         pressure = Pressure(Limits())
-        app = make_app(Parts(service, Access(keys, local=False), pressure))
+        app = App(Parts(service, Access(keys, local=False), pressure))
         sockets = bind("127.0.0.1", 0)
         made = Served(service, app, sockets[0].getsockname()[1], text, folder / "journal")
         _count_ordinary(app, made.ordinary)

@@ -165,14 +165,11 @@ def sent(sink: Collecting) -> dict[str, bytes]:
     return found
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No processes."""
-    here(monkeypatch)
-
-
 @pytest.mark.parametrize("seed", range(3))
-def test_decisions_go_on_as_if_the_service_had_never_ended(tmp_path: Path, seed: int) -> None:
+def test_decisions_go_on_as_if_the_service_had_never_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    here(monkeypatch, fills=False)
     acts = acts_of(random.Random(seed), 400)
 
     async def main() -> None:
@@ -188,7 +185,10 @@ def test_decisions_go_on_as_if_the_service_had_never_ended(tmp_path: Path, seed:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_waits_for_remote_answers_when_the_service_ends_is_decided(tmp_path: Path, seed: int) -> None:
+def test_what_waits_for_remote_answers_when_the_service_ends_is_decided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    here(monkeypatch)
     acts = acts_of(random.Random(seed), 400)
 
     async def main() -> None:
@@ -240,6 +240,7 @@ class Looking:
 def test_a_past_decision_is_explained_as_in_the_moment_in_which_it_was_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remote: bool
 ) -> None:
+    here(monkeypatch)
     looking, chance = Looking(monkeypatch), random.Random(5)
     acts = acts_of(chance, 300)
 

@@ -1,0 +1,150 @@
+"""A service under load that is killed over and over, and what must hold each time it comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.service_clients import Changing, Client, Hook, Told, got_in_file, until_gone
+from tests.service_fork import Forks, Served, Wanted
+from tests.service_world import Events, Follower, digest, place_of, texts_of, write_bundle
+
+CLIENTS = 4
+
+
+@dataclass(slots=True)
+class Figures:
+    """What happened in a trial."""
+
+    kills: int = 0
+    stops: int = 0
+    answered: int = 0
+    from_snapshots: int = 0
+    made_again: int = 0
+    finished: int = 0
+    sent_again: int = 0
+    longest_restart: float = 0.0
+    told: Counter[str] = field(default_factory=Counter)
+
+
+class Trial:
+    """Kills a service in a folder, and lets it come back, by chance of a seed."""
+
+    def __init__(
+        self, folder: Path, forks: Forks, seed: int, *, remote: bool, processes: bool = False
+    ) -> None:
+        self.folder, self._forks, self._chance, self._remote = folder, forks, random.Random(seed), remote
+        self._processes = processes
+        self.told, self.figures = Told(), Figures()
+        self._checked = self._labels = 0
+        self._events = [Events(random.Random(f"{seed}-{n}"), f"c{n}", pace=0.05) for n in range(CLIENTS)]
+        write_bundle(folder / "policies", texts_of(1, remote=remote))
+        self.follower = Follower(folder / "data")
+        self.hook = Hook(random.Random(seed))
+
+    async def run(self, kills: int, longest: float) -> None:
+        """Kill it so many times, each after at most so many seconds, and see in the end that everything was
+        sent."""
+        async with self.hook:
+            for number in range(kills):
+                served = self._begin()
+                await self._under_load(served, self._chance.uniform(0.01, longest), number % 7 == 6)
+            await self._end(self._begin())
+
+    def _begin(self) -> Served:
+        """Let it come back, and see that nothing is missing."""
+        chance = self._chance
+        served = self._forks.serve(
+            Wanted(
+                str(self.folder / "policies"),
+                str(self.folder / "data"),
+                seed=chance.randrange(1 << 30),
+                remote=self._remote,
+                durability=chance.choice(["batch", "batch", "each"]),
+                segment_bytes=1 << 18,
+                snapshots_every=chance.choice([50, 500]),
+                looks=0.05,
+                hook=self.hook.port,
+                file=str(self.folder / "queue.jsonl"),
+                processes=self._processes,
+            )
+        )
+        self._check(served)
+        return served
+
+    def _check(self, served: Served) -> None:
+        ready, follower = served.ready, self.follower
+        follower.follow(ready.seq)
+        assert (ready.differing, follower.remaker.differing, follower.remaker.told) == (0, 0, [])
+        assert follower.remaker.waiting == {}
+        assert follower.remaker.stepper.seq == ready.seq
+        assert ready.digest == digest(follower.remaker.stepper)
+        self._check_promises()
+        figures = self.figures
+        figures.from_snapshots += ready.snapshot > 0
+        figures.made_again += ready.made
+        figures.finished += ready.finished
+        figures.sent_again += ready.sends
+        figures.longest_restart = max(figures.longest_restart, ready.seconds)
+        figures.told.update(" ".join(w for w in line.split() if "`" not in w) for line in ready.told)
+
+    def _check_promises(self) -> None:
+        """What was answered is in the journal, word for word, and nothing is in it twice."""
+        told, decided = self.told, self.follower.decided
+        for name, reply in told.decided.items():
+            assert decided.get(name) == [reply], f"{name}: {reply!r}, {decided.get(name)}"
+        self.figures.answered += len(told.decided)
+        told.decided.clear()
+        for label in told.labels:
+            assert label in self.follower.acted
+        told.labels.clear()
+        assert set(told.versions) <= self.follower.versions
+
+    async def _under_load(self, served: Served, seconds: float, gently: bool) -> None:
+        chance = self._chance
+        changing = [
+            Changing(served.port, self.folder / "policies", self.told, chance, self._remote) for _ in range(2)
+        ]
+        clients = [Client(served.port, events, self.told, chance) for events in self._events]
+        load = asyncio.ensure_future(
+            until_gone(*(c.run() for c in clients), changing[0].labels(), changing[1].reloads())
+        )
+        await asyncio.wait([load], timeout=seconds)
+        if load.done():
+            await load
+            raise AssertionError("the service ended by itself")
+        await asyncio.to_thread(served.stop if gently else served.kill)
+        await load
+        for one in changing:
+            one.close()
+        self.figures.stops += gently
+        self.figures.kills += not gently
+
+    async def _end(self, served: Served) -> None:
+        """See that all that decisions sent reached its sinks."""
+        wanted = self.follower.places()
+        for _ in range(2_000):
+            places = {place_of(k) for k in (*self.hook.got, *got_in_file(self.folder / "queue.jsonl"))}
+            if places >= wanted:
+                break
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(served.stop)
+        self.follower.follow()
+        self._check_sends("hook", self.hook.got)
+        self._check_sends("queue", got_in_file(self.folder / "queue.jsonl"))
+
+    def _check_sends(self, sink: str, got: dict[str, list[bytes]]) -> None:
+        """Each send is there, under one key and with one body, and nothing else."""
+        wanted = {
+            f"{number}-{index}"
+            for number, decision in self.follower.sends
+            for index, sent in enumerate(decision.sends)
+            if sent.sink == sink
+        }
+        places = [place_of(key) for key in got]
+        assert len(set(places)) == len(places), "a send came under two keys"
+        assert set(places) == wanted, (sorted(wanted - set(places))[:5], sorted(set(places) - wanted)[:5])
+        assert all(len(set(bodies)) == 1 for bodies in got.values())
