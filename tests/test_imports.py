@@ -159,7 +159,6 @@ REACH: dict[str, str] = {
     "engine.outbox": "pathlib time",  # how long a send has waited is a matter of the server's clock
     "engine.outbox_acks": "os pathlib",  # what is settled, on disk
     "engine.outbox_dead": "pathlib sqlite3",  # what was given up
-    "engine.outbox_look": "pathlib",
     "engine.outbox_look": "pathlib",  # and so does this
     "engine.outbox_reading": "pathlib",  # names the journal
     "engine.outbox_store": "pathlib",
