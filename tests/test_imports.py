@@ -160,6 +160,7 @@ REACH: dict[str, str] = {
     "engine.outbox_acks": "os pathlib",  # what is settled, on disk
     "engine.outbox_dead": "pathlib sqlite3",  # what was given up
     "engine.outbox_look": "pathlib",
+    "engine.outbox_look": "pathlib",  # and so does this
     "engine.outbox_reading": "pathlib",  # names the journal
     "engine.outbox_store": "pathlib",
     "engine.reload": "pathlib time",  # how long it took
