@@ -144,10 +144,19 @@ class Live:
             self._bytes = 0
         kept.extend(notes)
         self._bytes += sum(map(len, map(_EVENT, notes)))
-        while len(kept) > self._kept or (self._bytes > self._kept_bytes and len(kept) > 1):
-            gone = kept.popleft()
-            self._bytes -= len(gone.event)
-            self._known.pop(self._told - len(kept) - 1, None)
+        self._let_go(len(kept) - self._kept)
+        while self._bytes > self._kept_bytes and len(kept) > 1:
+            self._let_go(1)
+
+    def _let_go(self, number: int) -> None:
+        """Keep so many answers no longer, the oldest."""
+        kept, known = self._notes, self._known
+        first = self._told - len(kept)
+        gone = [kept.popleft() for _ in range(number)]
+        self._bytes -= sum(map(len, map(_EVENT, gone)))
+        if known:
+            for place in range(first, first + number):
+                known.pop(place, None)
 
     # ------------------------------------------------------------------ telling
 
@@ -348,7 +357,7 @@ class _Tally:
         decisions = [r for r in replies if r.__class__ is Decision]
         verdicts.update(map(_VERDICT, decisions))
         events.update(map(_TYPE, decisions))
-        for reply in decisions:
+        for reply in [r for r in decisions if r.fired or r.shadow or r.held]:
             if reply.fired:
                 fired.update([one.rule for one in reply.fired])
             if reply.shadow:
