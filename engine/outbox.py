@@ -143,8 +143,8 @@ class Outbox:
                 lane.take(self._store.item(number, index, decision, taken))
 
     def passed(self, number: int) -> None:
-        """All decisions up to a number that send something were taken: `done_upto` may reach it, and so lets the
-        journal go, though the last decisions have sent nothing."""
+        """All decisions up to a number that send something were taken: `done_upto` may reach it, and so lets
+        the journal go, though the last decisions have sent nothing."""
         if number > self._seen:
             self._seen = number
 

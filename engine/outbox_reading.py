@@ -130,6 +130,7 @@ def _go_on(damage: Damage) -> None:
 
 def decisions_of(journal: Path) -> Reader:
     """A reader of the decisions that send something, from a journal's folder."""
+
     def reader(first: int, last: int) -> Iterator[tuple[int, Decision, int]]:
         for entry in read(journal, first - 1, tell=_go_on):
             if entry.decided > last:
