@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quell.engine.cli_group import OK, USAGE, Unreadable, say_error
+from quell.engine.cli_group import FINDINGS, OK, USAGE, Unreadable, say_error
 from quell.engine.cli_keys import DATA, KEYS_FILE
-from quell.engine.cli_output import count, say
+from quell.engine.cli_output import count, say, stderr
 
 if TYPE_CHECKING:
     from quell.engine.http_run import Door
     from quell.engine.keys import Keys
     from quell.engine.logs import Logs
-    from quell.engine.service_settings import ServiceSettings
+    from quell.engine.service_settings import LogSettings, ServiceSettings
     from quell.engine.serving import Serving, Setup
 
 
@@ -23,6 +23,12 @@ class Refused(Unreadable):
     """A command that would open the service to others than it should."""
 
     exit_code = USAGE
+
+
+class Wrong(Unreadable):
+    """Policies with errors, which were printed."""
+
+    exit_code = FINDINGS
 
 
 @click.command("serve", short_help="Decide events over HTTP.")
@@ -71,9 +77,9 @@ def serve(
 
         _setup(data, settings)
         return check(policies)
-    keys = _keys(data)
-    logs = _logs(settings)
-    return _run(policies, data, settings, _door(settings, keys, data), logs)
+    setup = _setup(data, settings)
+    with _door(settings, _keys(data), data) as door, _logs(settings):
+        return _run(policies, data, setup, settings, door)
 
 
 def _logs(settings: ServiceSettings) -> Logs:
@@ -160,23 +166,25 @@ def _setup(data: str, settings: ServiceSettings) -> Setup:
     )
 
 
-def _run(policies: str, data: str, settings: ServiceSettings, door: Door, logs: Logs) -> int:
+def _run(policies: str, data: str, setup: Setup, settings: ServiceSettings, door: Door) -> int:
     import asyncio
 
     import uvloop
 
-    setup = _setup(data, settings)
+    from quell.engine.logs import tell
+
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(policies, data, setup, settings, door))
+        tell("serve.stopped")
     except _failures() as error:
-        for finding in getattr(error, "findings", ()):
+        findings = getattr(error, "findings", ())
+        for finding in findings:
             where = f"{finding.file}:{finding.line}: " if finding.file else ""
             say_error(where + finding.message, finding.hint or None)
         message = getattr(error, "message", None) or str(error)
-        raise Unreadable(message, getattr(error, "hint", None) or None) from error
-    finally:
-        logs.close()
+        wrong = Wrong if findings and Path(policies).is_dir() else Unreadable
+        raise wrong(message, getattr(error, "hint", None) or None) from error
     return OK
 
 
@@ -193,31 +201,41 @@ def _failures() -> tuple[type[Exception], ...]:
 
 
 async def _serve(policies: str, data: str, setup: Setup, settings: ServiceSettings, door: Door) -> None:
+    import os
     from dataclasses import replace
 
     from quell.engine.health import Health
     from quell.engine.http_run import run
     from quell.engine.serving import serving
     from quell.engine.serving_parts import parts_of
+    from quell.engine.tracing import trace
 
     health = Health()
     async with serving(policies, data, replace(setup, tell=health.reloaded)) as running:
         parts = parts_of(running, door.access, settings.limits, health.metrics.text)
         health.follow(running, parts.figures)
+        end_traces = trace(parts, os.environ)
         try:
             await run(
                 parts,
                 door,
-                lambda: _say_started(running, door),
+                lambda: _say_started(running, door, settings.log),
                 lambda: running.reloader.reload("signal", "asked for"),
             )
         finally:
             health.close()
+            await end_traces()
 
 
-def _say_started(running: Serving, door: Door) -> None:
+def _say_started(running: Serving, door: Door, log: LogSettings) -> None:
+    """Say on standard error where it listens and what came back; for those who read the log by machine, in
+    the log."""
     service, restart = running.service, running.restart
     symbols, name = service.bundle.analysis.symbols, service.bundle.analysis.files.name
+    if log.format == "json" or not stderr().isatty():
+        _tell_started(running, door, len(symbols.rules))
+    if log.format == "json":
+        return
     for warning in running.started.warnings:
         say_error(warning)
     say(f"serving {name}, version {service.number}: {count(len(symbols.rules), 'rule')}")
@@ -227,3 +245,21 @@ def _say_started(running: Serving, door: Door) -> None:
         say(f"listening at {address}: the page is there, the API at {address}/docs")
     if door.access.open:
         say("no keys: open to this machine's programs")
+
+
+def _tell_started(running: Serving, door: Door, rules: int) -> None:
+    """The same for the log."""
+    from quell.engine.logs import tell
+
+    for warning in running.started.warnings:
+        tell("serve.noted", what=warning)
+    service = running.service
+    tell(
+        "serve.started",
+        version=service.number,
+        digest=service.bundle.version,
+        address=" ".join(door.addresses),
+        data=str(running.data.root),
+        durability=running.journal.durability,
+        rules=rules,
+    )

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from quell.engine.http_access import Access
 from quell.engine.http_body import headers_of
@@ -87,9 +87,10 @@ class App:
             await send({"type": "websocket.close", "code": 1002})
 
 
-def make_app(parts: Parts) -> App:
-    """The application over a service's parts."""
-    return App(parts)
+def make_app(parts: Parts) -> ASGIApp:
+    """The application over a service's parts, with what they put around it."""
+    app = App(parts)
+    return app if parts.wrap is None else parts.wrap(app)
 
 
 def _starlette(parts: Parts) -> Starlette:

@@ -26,11 +26,14 @@ from quell.engine.http_body import (
     body_of,
     check_type,
     headers_of,
+    no_deadline,
+    no_query,
 )
 from quell.engine.http_lines import Line
 from quell.engine.http_pressure import Pressure
 from quell.engine.http_problem import HttpError, refuse
-from quell.engine.service import Made, Service
+from quell.engine.service import Service
+from quell.engine.service_keeping import Made
 
 CHUNK = 256
 """Events that are decided before others on the event loop get their turn."""
@@ -82,6 +85,8 @@ class BulkApp(ABC):
         self.pressure.enter()
         headers = headers_of(scope)
         grant = self.access.enter(headers, "decide")
+        no_query(scope)
+        no_deadline(headers)
         check_type(headers, self.types)
         return headers, grant
 
@@ -105,7 +110,7 @@ class BulkApp(ABC):
         """The answers as JSON: decisions as they are, refusals as problems."""
         return [
             encode(problem_of(self.service, event, reply, number if numbered else 0))
-            if isinstance(reply, Refused)
+            if reply.__class__ is Refused
             else encoded
             for (number, event), (reply, encoded) in zip(lines, made, strict=True)
         ]

@@ -24,10 +24,12 @@ from quell.engine.http_body import (
     check_type,
     deadline_of,
     headers_of,
+    no_query,
 )
 from quell.engine.http_pressure import Pressure
 from quell.engine.http_problem import JSON, HttpError, refuse
-from quell.engine.service import Done, Made, Service
+from quell.engine.service import Service
+from quell.engine.service_keeping import Done, Made
 
 PATH = "/v1/decide"
 BEGUN = "quell.begun"
@@ -106,6 +108,7 @@ class DecideApp:
         self._pressure.enter()
         headers = headers_of(scope)
         grant = self._access.enter(headers, "decide")
+        no_query(scope)
         check_type(headers, JSON_TYPES)
         deadline = deadline_of(headers)
         most = self._pressure.limits.body or service.bundle.decoder.max_bytes

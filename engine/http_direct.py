@@ -20,7 +20,7 @@ from quell.engine.http_guard import Guarded
 
 if TYPE_CHECKING:
     from quell.engine.http_decide import DecideApp
-    from quell.engine.service import Made
+    from quell.engine.service_keeping import Made
 
 _PATH = PATH.encode()
 _START = b"HTTP/1.1 200 OK\r\n"

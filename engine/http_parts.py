@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from quell.engine.http_access import Access
 from quell.engine.http_pressure import HttpFigures, Pressure
 from quell.engine.service import Service
 from quell.engine.service_types import ReloadOutcome, VersionInfo
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 
 class DeadLetters(Protocol):
@@ -34,7 +37,9 @@ class Parts:
     `explain` give what the journal has of a decision, and why it was made, as JSON or what is made JSON of;
     None where it is not there. What `versions`, `reload`, `put_back` and the outbox raise with a `message`
     and a `hint` is told to the caller. `live` are Starlette routes that let nobody in themselves but by
-    `allowed`.
+    `allowed`. `wrap` puts another ASGI application around it all, which traces.
+    `described` is the API's description, and what it was made of; `explaining` how many explanations are
+    being made.
     """
 
     service: Service
@@ -51,7 +56,9 @@ class Parts:
     put_back: Callable[[int, str], Awaitable[ReloadOutcome]] | None = None
     outbox: DeadLetters | None = None
     live: Sequence[Any] = field(default_factory=tuple)
+    wrap: Callable[[ASGIApp], ASGIApp] | None = None
     described: tuple[Any, bytes] | None = None
+    explaining: int = 0
 
     def figures(self) -> HttpFigures:
         """What the HTTP side did."""

@@ -8,13 +8,14 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from quell.engine.http_access import Access
 from quell.engine.http_app import make_app
 from quell.engine.http_parts import Parts
 from quell.engine.http_server import Stop, bind, check_tls, is_local, serve
 from quell.engine.keys import Keys, now
+from quell.engine.logs import tell
 from quell.engine.service_settings import Listen
 
 _log = logging.getLogger("quell.http")
@@ -31,11 +32,18 @@ class NoKeys(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where a service listens, and who may come in."""
+    """Where a service listens, and who may come in. Use it as a context: leaving it ends the listening."""
 
     sockets: Sequence[socket.socket]
     access: Access
     listen: Listen
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for opened in self.sockets:
+            opened.close()
 
     @property
     def addresses(self) -> list[str]:
@@ -78,8 +86,13 @@ async def run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, hang)
+
+    def closing() -> None:
+        tell("serve.stopping", waiting=parts.service.engine.waiting)
+        parts.pressure.close()
+
     try:
-        await serve(make_app(parts), door.sockets, stop, door.listen, parts.pressure.close, started)
+        await serve(make_app(parts), door.sockets, stop, door.listen, closing, started)
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)

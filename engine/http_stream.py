@@ -17,7 +17,7 @@ from quell.engine.http_body import LINE_TYPES, Gone, Receive, Send
 from quell.engine.http_bulk import CHUNK, BulkApp
 from quell.engine.http_lines import Line, Lines
 from quell.engine.http_problem import CLOSE, COMMON, details
-from quell.engine.service import Made
+from quell.engine.service_keeping import Made
 
 AHEAD = 16
 """Chunks of one stream that may wait for remote answers or the disk at once."""

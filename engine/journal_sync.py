@@ -23,6 +23,7 @@ class Syncer:
 
     def __init__(self, writer: Writer, every: float) -> None:
         self.asleep = False  # whether it wants to be woken once something is written
+        self.done_at = 0  # when the disk last had everything, in microseconds since 1970
         self._writer = writer
         self._every = every
         self._waiting: list[Waiting] = []
@@ -84,8 +85,10 @@ class Syncer:
     def _sync(self) -> None:
         with self._lock:
             waiting, self._waiting = self._waiting, []
-        done = self._writer.sync() or self._writer.sync()  # what failed is written again, elsewhere
+        done = self._synced() or self._synced()  # what failed is written again, elsewhere
         self._failed = 0 if done else self._failed + 1
+        if done:
+            self.done_at = time.time_ns() // 1000
         problem = "" if done else self._writer.problem
         by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
         for loop, future in waiting:
@@ -93,6 +96,15 @@ class Syncer:
         for loop, futures in by_loop.items():
             with suppress(RuntimeError):  # the loop was closed: nobody waits any more
                 loop.call_soon_threadsafe(_resolve, futures, problem)
+
+    def _synced(self) -> bool:
+        try:
+            return self._writer.sync()
+        except Exception as error:  # whoever waits must hear of a defect here
+            self._writer.broken = (
+                f"bringing the journal to disk failed inside Quell: {type(error).__name__}: {error}"
+            )
+            return False
 
 
 def _resolve(futures: list[asyncio.Future[None]], problem: str) -> None:

@@ -49,7 +49,8 @@ export function askForKey(error) {
   if (!waiting) {
     waiting = {};
     waiting.done = new Promise((done) => { waiting.found = done; });
-    wrong.textContent = key ? [error.status === 401 ? "This key is not accepted" : "This key may not read", error.message, error.hint].filter(Boolean).join(": ").replace(/`/g, "") : "";
+    const why = error.status === 401 ? "Not accepted" : "Not enough";
+    wrong.textContent = key ? `${why}: ${[error.message, error.hint].filter(Boolean).join("; ").replaceAll("`", "")}` : "";
     kept.drop();
     key = "";
     box.value = "";

@@ -42,24 +42,29 @@ class Ring:
                 self._counts[gone % self.size] = 0
         self.newest = slot
 
-    def counts(self, first: int, last: int) -> list[int]:
-        """The counts of the slots from `first` to `last`, both among them."""
-        reach, size = self.newest - self.size, self.size
-        return [
-            self._counts[slot % size] if reach < slot <= self.newest else 0 for slot in range(first, last + 1)
-        ]
+    def _between(self, first: int, last: int) -> array[int]:
+        """The counts of slots that the ring holds, in order."""
+        begin, end = first % self.size, last % self.size + 1
+        return self._counts[begin:end] if begin < end else self._counts[begin:] + self._counts[:end]
 
     def line(self, first: int, last: int) -> Line | None:
-        """The same with the zeros at both ends left out; None where nothing else is there."""
+        """The counts of the slots from `first` to `last`, both among them, the zeros at both ends left out;
+        None where nothing else is there."""
         first, last = max(first, self.newest - self.size + 1), min(last, self.newest)
-        counts = self.counts(first, last)
-        filled = [i for i, count in enumerate(counts) if count]
-        return Line(first + filled[0], counts[filled[0] : filled[-1] + 1]) if filled else None
+        if first > last:
+            return None
+        counts = self._between(first, last)
+        raw = counts.tobytes()
+        begin = (len(raw) - len(raw.lstrip(b"\0"))) // counts.itemsize
+        if begin == len(counts):
+            return None
+        end = -(-len(raw.rstrip(b"\0")) // counts.itemsize)
+        return Line(first + begin, counts[begin:end].tolist())
 
     def sum(self, first: int, last: int) -> int:
-        """How much was counted in the slots from `first` to `last`."""
+        """How much was counted in the slots from `first` to `last`, both among them."""
         first, last = max(first, self.newest - self.size + 1), min(last, self.newest)
-        return sum(self.counts(first, last))
+        return sum(self._between(first, last)) if first <= last else 0
 
 
 class Series:

@@ -71,8 +71,10 @@ export class List {
     this.older = button("Show older", () => this.more(), "older");
     this.older.hidden = true;
     const head = set(make("div", "row head", ["Time", "Verdict", "Event", "Who", "Rules that fired", "", "Took"].map((word, i) => make("span", ["time", "verdict", "event", "who", "why", "signs", "took"][i], word))), { "aria-hidden": "true" });
-    this.empty = make("p", "empty");
-    host.append(make("div", "above", this.filters, this.note), make("div", "list", head, this.list), this.empty, this.older);
+    this.empty = make("p", "empty", "Asking …");
+    const framed = make("div", "list", head, this.list);
+    framed.hidden = true;
+    host.append(make("div", "above", this.filters, this.note), framed, this.empty, this.older);
     this.listen();
   }
 

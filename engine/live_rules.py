@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from quell.engine.compile import Analysis
 from quell.engine.live_types import Edit, RuleRow, RuleText, Rung
@@ -40,13 +40,16 @@ def described(analysis: Analysis) -> list[RuleRow]:
     for rules in analysis.rules.values():
         for rule in rules:
             lowered.setdefault(rule.name, []).append(rule)
-    return [_row(analysis, rule, lowered.get(name, [])) for name, rule in analysis.symbols.rules.items()]
+    levels = {r.verdict: r.level for r in rungs(list(analysis.symbols.ladders.values()))}
+    declared = analysis.symbols.rules
+    return [_row(analysis, rule, lowered.get(name, []), levels) for name, rule in declared.items()]
 
 
-def _row(analysis: Analysis, rule: tree.Rule, lowered: list[LoweredRule]) -> RuleRow:
-    ladders = analysis.symbols.ladders
-    asked = ((r.event, e.name) for r in lowered for e in r.effects if e.kind == "verdict")
-    grave, verdict = max(((level(ladders[event], name), name) for event, name in asked), default=(0, ""))
+def _row(
+    analysis: Analysis, rule: tree.Rule, lowered: list[LoweredRule], levels: Mapping[str, int]
+) -> RuleRow:
+    asked = (e.name.name for e in rule.effects if isinstance(e, tree.Verdict))
+    grave, verdict = max(((levels.get(name, 0), name) for name in asked), default=(0, ""))
     events = [r.event for r in lowered]
     return RuleRow(
         name=rule.name.name,

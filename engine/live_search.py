@@ -1,6 +1,7 @@
 """Searching among recent answers.
 
-A query is words and `key:value` pairs that must all hold; a value with blanks stands in double quotes.
+A query is words and `key:value` pairs that must all hold; a value with blanks stands in double quotes, in
+which escapes are those of JSON.
 
 ======== =======================================================================================
 entity   the event names an entity of this id, or the decision changed a label of it
@@ -40,11 +41,6 @@ class Query(msgspec.Struct, frozen=True):
     pairs: tuple[tuple[str, tuple[str, ...]], ...] = ()
     words: tuple[str, ...] = ()
 
-    @property
-    def empty(self) -> bool:
-        """Whether everything fits."""
-        return not self.pairs and not self.words
-
 
 def read_query(text: str) -> Query:
     """The query that a person wrote. Whatever was written is one: what is no pair is a word."""
@@ -53,24 +49,21 @@ def read_query(text: str) -> Query:
     for key, value in _WORD.findall(text)[:_MOST_WORDS]:
         said = _unquoted(value)
         several = tuple(said.split(",")) if key in ("verdict", "event", "is") else (said,)
-        if key == "is" and not STATES.issuperset(several):
-            key = ""
-        if key in KEYS:
+        if key in KEYS and (key != "is" or STATES.issuperset(several)):
             pairs.append((key, several))
         else:
-            words.append((f"{text_of_key(key)}{said}").lower())
+            words.append((f"{key}:{said}" if key else said).lower())
     return Query(tuple(pairs), tuple(words))
 
 
-def text_of_key(key: str) -> str:
-    """A key that is none, as it was written."""
-    return f"{key}:" if key else ""
-
-
 def _unquoted(value: str) -> str:
+    """A value without its quotes; within them escapes are those of JSON."""
     if len(value) < 2 or not value.startswith('"') or not value.endswith('"'):
         return value
-    return re.sub(r"\\(.)", r"\1", value[1:-1])
+    try:
+        return msgspec.json.decode(value, type=str)
+    except (msgspec.DecodeError, UnicodeError):
+        return re.sub(r"\\(.)", r"\1", value[1:-1])
 
 
 class Matcher:

@@ -76,7 +76,7 @@ EVENTS: dict[str, Event] = {
         _debug("reload.unchanged", "nothing changed ({why}, by {by})", "version digest by why seconds"),
         _warning(
             "reload.refused",
-            "the new policies are refused, nothing changed ({why}, by {by}): {errors} errors or failed tests",
+            "the new policies are refused, nothing changed ({why}, by {by}), errors or failed tests: {errors}",
             "digest by why errors seconds",
         ),
         _warning(
@@ -100,12 +100,17 @@ EVENTS: dict[str, Event] = {
         _warning("sink.failed", "`{sink}` does not take sends: {problem}", "sink problem", apart="sink"),
         _error("sink.dead", "sends to `{sink}` were given up: {times}", "sink problem times", apart="sink"),
         _info("sink.well", "`{sink}` takes sends again, after {seconds} s", "sink seconds", apart="sink"),
-        _warning("sink.unknown", "nobody has set up `{sink}`, so sends wait", "sink waiting", apart="sink"),
+        _warning(
+            "sink.unknown",
+            "nobody has set up `{sink}`: sends are dead letters",
+            "sink dead",
+            apart="sink",
+        ),
         _error("outbox.problem", "what was delivered cannot be written down: {problem}", "problem"),
         _info("outbox.well", "what was delivered is written down again, after {seconds} s", "seconds"),
         # Who asks.
         _warning("key.refused", "requests without a key that holds: {times}", "times"),
-        _warning("key.forbidden", "requests that a key is not for: {times}", "times"),
+        _warning("key.forbidden", "requests that were not allowed: {times}", "times"),
         _warning("http.overloaded", "events are refused: there is too much to do", "under_way lag"),
         _info("http.well", "events are taken again, after {seconds} s; refused: {times}", "seconds times"),
         _info(

@@ -77,9 +77,9 @@ class LogWatch:
             elif (seconds := self._well(("sink", sink), trouble)) is not None:
                 tell("sink.well", sink=sink, seconds=seconds)
             if self._turned(("unknown", sink), "" if its.configured else "unknown"):
-                tell("sink.unknown", sink=sink, waiting=its.waiting)
+                tell("sink.unknown", sink=sink, dead=its.dead)
             self._well(("unknown", sink), "" if its.configured else "unknown")
-            if died := self._more(("died", sink), its.died):
+            if (died := self._more(("died", sink), its.died)) and its.configured:
                 tell("sink.dead", sink=sink, problem=its.trouble, times=died)
         if self._turned("outbox", figures.problem):
             tell("outbox.problem", problem=figures.problem)

@@ -1,8 +1,7 @@
 """The outbox: what decisions send reaches its sinks at least once, and never holds up a decision.
 
-    outbox = Outbox(folder, sinks, journal_id, last=journal.last)
-    for number, decision in …:               # the journal after outbox.done_upto
-        outbox.restore(number, decision)
+    outbox = Outbox(folder, sinks, journal.id, last=journal.last, reader=decisions_of(journal_folder))
+    outbox.resume(journal.last)              # or restore() each decision that the journal has after done_upto
     running = asyncio.create_task(outbox.run())
     outbox.take(number, decision)            # once the decision is in the journal
     await outbox.close(grace=10)
@@ -17,14 +16,14 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 
 from quell.engine.decision import Decision
 from quell.engine.outbox_dead import MOST_BYTES
 from quell.engine.outbox_lane import Item, Lane
-from quell.engine.outbox_reading import Reader, Wanted, read_again
-from quell.engine.outbox_store import QUIET, Offload, Store
+from quell.engine.outbox_reading import Reader, Resuming, Wanted, read_again
+from quell.engine.outbox_store import POLL, QUIET, Every, Offload, Store
 from quell.engine.outbox_thread import Errands
 from quell.engine.outbox_types import DeadLetter, OutboxFigures, Sink, SinkFigures
 from quell.engine.outbox_work import Worker
@@ -33,6 +32,9 @@ MOST_WAITING = 10_000
 """Sends that wait in memory for each sink."""
 READING = 0.2
 """Seconds between two looks whether there is room for what only the journal holds."""
+MOST_UNREAD = 60
+"""Times that what must be in the journal is looked for: then it is gone, as from a damaged disk, and the rest
+goes on; the problem stays told."""
 _AT_ONCE = 1_000
 """Sends without a sink that become dead letters in one go."""
 
@@ -77,6 +79,10 @@ class Outbox:
         self._offload: Offload = offload or self._errands[0]
         self._offload_reading: Offload = offload or self._errands[1]
         self._seen = self._store.done_upto
+        self._resuming: Resuming | None = None
+        self._unread: dict[str, int] = {}
+        self._short = asyncio.Event()
+        """Set when something found no room in memory."""
         self._closing = False
         self._ended = asyncio.Event()
         self._sinks = dict(sinks)
@@ -99,13 +105,17 @@ class Outbox:
         nothing may be left out. Neither blocks nor raises."""
         if number > self._seen:
             self._seen = number
-        if decision.sends:
-            self._take(number, decision, self._wall())
-
-    def _take(self, number: int, decision: Decision, wall: int) -> None:
+        if not decision.sends:
+            return
+        if self._resuming is not None:
+            self._resuming.extend(number)
+            return
+        wall = self._wall()
         for index, sent in enumerate(decision.sends):
             lane = self._lanes.get(sent.sink) or self._unrouted(sent.sink)
             lane.take(Item(number, index, decision, wall))
+            if lane.missed is not None:
+                self._short.set()
             self._wake(sent.sink)
 
     def _wake(self, name: str) -> None:
@@ -124,44 +134,72 @@ class Outbox:
         order: what is settled is left out. `wall` is when the journal says it was written."""
         if number > self._seen:
             self._seen = number
-        taken = self._wall() if wall is None else wall
+        self._restore(number, decision, self._wall() if wall is None else wall)
+
+    def _restore(self, number: int, decision: Decision, taken: int) -> None:
         for index, sent in enumerate(decision.sends):
             lane = self._lanes.get(sent.sink) or self._unrouted(sent.sink)
             if not self._store.is_settled(sent.sink, (number, index), decision):
                 lane.take(self._store.item(number, index, decision, taken))
 
+    def passed(self, number: int) -> None:
+        """All decisions up to a number that send something were taken: `done_upto` may reach it, and so lets
+        the journal go, though the last decisions have sent nothing."""
+        if number > self._seen:
+            self._seen = number
+
+    def resume(self, last: int) -> None:
+        """Instead of `restore`: have the reader read what the journal has from `done_upto` to the number
+        `last` while everything runs already. What is taken meanwhile comes after it."""
+        if self._reader is None:
+            raise ValueError("there is no reader")
+        if last > self.done_upto:
+            self._seen = max(self._seen, last)
+            self._resuming = Resuming(self._reader, self.done_upto + 1, last)
+
     # ------------------------------------------------------------------ running
 
     async def run(self) -> None:
         """Deliver until `close`."""
-        tasks = [asyncio.create_task(worker.run()) for worker in self._workers.values()]
-        tasks.append(asyncio.create_task(self._keep_store()))
-        if self._reader is not None:
-            tasks.append(asyncio.create_task(self._keep_reading(self._reader)))
+        passes: list[Callable[[], Awaitable[None]]] = [worker.run for worker in self._workers.values()]
+        passes += [self._keep_store, self._keep_reading]
+        tasks = [asyncio.create_task(self._guarded(one)) for one in passes]
         try:
             await self._ended.wait()
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            ends = [worker.close(0.0) for worker in self._workers.values()]
+            await asyncio.gather(*tasks, *ends, return_exceptions=True)
+
+    async def _guarded(self, one: Callable[[], Awaitable[None]]) -> None:
+        """A defect in one part ends neither it nor the others."""
+        while not self._closing:
+            try:
+                await one()
+            except Exception as error:
+                self._store.problems["defect"] = f"a defect of Quell: {type(error).__name__}: {error}"
+                await asyncio.sleep(POLL)
 
     async def _keep_store(self) -> None:
         """Write what there is to write, give up what has no sink, and look for dead letters to send again."""
         loop = asyncio.get_running_loop()
-        looked = written = loop.time() - QUIET
+        look, rest = Every(POLL), Every(QUIET)
         while not self._closing:
             now = loop.time()
+            idle = rest.due(now)
             self._bury_unrouted()
-            if idle := now >= written + QUIET:
-                written = now
-            await self._store.sync(self._lanes, self._seen, self._offload, idle)
-            if now >= looked + 1.0:
-                looked = now
-                for letter in await self._store.asked_again(self._lanes, self._offload):
+            await self._store.sync(self._lanes, self._progress(), self._offload, idle)
+            if look.due(now) or idle:
+                for letter in await self._store.asked_again(self._lanes, self._offload, idle):
                     self._send_again(letter)
             for worker in self._workers.values():
                 worker.wake()
             await self._store.wait()
+
+    def _progress(self) -> int:
+        """The greatest number up to which all sends are known here."""
+        return self._seen if self._resuming is None else self._resuming.first - 1
 
     def _bury_unrouted(self) -> None:
         wall = self._wall()
@@ -175,37 +213,74 @@ class Outbox:
         item.letter, item.message = letter, letter.message
         self._lanes[letter.message.sink].put(item)
 
-    async def _keep_reading(self, reader: Reader) -> None:
-        """Read from the journal what found no room in memory, once there is room."""
+    async def _keep_reading(self) -> None:
+        """Read from the journal what is to be resumed, and what found no room in memory, once there is
+        room."""
         while not self._closing:
-            for lane in list(self._lanes.values()):
-                if lane.missed is not None and lane.room * 2 >= self._most:
-                    await self._refill(lane, reader)
+            if self._resuming is not None:
+                await self._resume(self._resuming)
+                continue
+            short = [lane for lane in self._lanes.values() if lane.missed is not None]
+            if self._reader is None or not short:
+                self._short.clear()
+                await self._short.wait()
+                continue
+            for lane in short:
+                if lane.room * 2 >= self._most:
+                    await self._refill(lane, self._reader)
             await asyncio.sleep(READING)
+
+    async def _resume(self, resuming: Resuming) -> None:
+        sure = self._unread.get("", 0) < MOST_UNREAD
+        try:
+            piece = await self._offload_reading(lambda: resuming.read(sure))
+        except Exception as error:
+            await self._not_read("", error)
+            return
+        self._read("")
+        for number, decision, taken in piece.decisions:
+            self._restore(number, decision, self._wall() if taken is None else taken)
+        resuming.first = piece.next
+        if resuming.ended:
+            self._resuming = None
+        for name in self._lanes:
+            self._wake(name)
+
+    async def _not_read(self, what: str, error: Exception) -> None:
+        """The reader may raise whatever it likes."""
+        self._unread[what] = self._unread.get(what, 0) + 1
+        self._store.problems[f"read {what}"] = f"the journal cannot be read again: {error}"
+        await asyncio.sleep(POLL)
+
+    def _read(self, what: str) -> None:
+        if self._unread.pop(what, 0) < MOST_UNREAD:
+            self._store.problems.pop(f"read {what}", None)
 
     async def _refill(self, lane: Lane, reader: Reader) -> None:
         assert lane.missed is not None
-        wanted = Wanted(lane.name, *lane.missed, lane.room)
+        sure = self._unread.get(lane.name, 0) < MOST_UNREAD
+        wanted = Wanted(lane.name, *lane.missed, lane.room, sure)
         try:
             found = await self._offload_reading(lambda: read_again(reader, wanted))
-        except Exception as error:  # the journal's, whatever it may be
-            self._store.problems[f"read {lane.name}"] = f"the journal cannot be read again: {error}"
+        except Exception as error:
+            await self._not_read(lane.name, error)
             return
-        self._store.problems.pop(f"read {lane.name}", None)
+        self._read(lane.name)
         wall = self._wall()
         for number, index, decision, taken in found.sends:
             if not self._store.is_settled(lane.name, (number, index), decision):
-                lane.put(self._store.item(number, index, decision, taken or wall))
+                lane.put(self._store.item(number, index, decision, wall if taken is None else taken))
         lane.read_again(wanted.last, found.next, len(found.sends))
         self._wake(lane.name)
 
     async def close(self, grace: float = 10.0) -> None:
         """Begin nothing more, wait up to `grace` seconds for what is under way, and bring to disk what came
         of it. The rest is delivered after the next start."""
+        if self._closing:
+            return
         self._closing = True
         await asyncio.gather(*(worker.close(grace) for worker in self._workers.values()))
-        await self._store.sync(self._lanes, self._seen, self._offload, True)
-        self._store.close()
+        await self._store.settle(self._lanes, self._progress(), self._offload)
         self._ended.set()
         for sink in self._sinks.values():
             closing = getattr(sink, "close", None)

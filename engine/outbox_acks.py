@@ -2,13 +2,15 @@
 
 One line for each record: eight hexadecimal digits of CRC-32, a blank, and a JSON list.
 
-    ["quell-outbox", 1, JOURNAL]                  the first line: whose numbers these are
-    ["state", TOP, {SINK: [NUMBER, INDEX]}]       all up to TOP is settled, save what sinks have from there on
-    … ["open", NUMBER, INDEX]                       … and save these ["ack", NUMBER, INDEX, TAG]
-    settled: delivered, or a dead letter ["tried", NUMBER, INDEX, ATTEMPTS, FIRST, WHY] ["upto", NUMBER]
-    all up to here is settled ["back", NUMBER]                              what was said of numbers above
-    this is void: the journal
-                                                  lost them, and gives them out again
+    ["quell-outbox", 1, JOURNAL]         the first line: whose numbers these are
+    ["state", TOP, {SINK: PLACE}, [PLACE, …]]
+                                         all up to TOP is settled, save what each sink has from a place on,
+                                         and these; a place is [NUMBER, INDEX]
+    ["ack", NUMBER, INDEX, TAG]          settled: delivered, or a dead letter
+    ["tried", NUMBER, INDEX, ATTEMPTS, FIRST, WHY]
+    ["upto", NUMBER]                     all up to here is settled
+    ["back", NUMBER]                     what was said of numbers above this is void: the journal lost them,
+                                         and gives them out again
 
 The file is made anew, small, once it has grown; the one before it is kept as `acks.log.1`. What is torn at
 the end is cut off, a damaged line elsewhere left out: either way something may be delivered once more, and
@@ -18,6 +20,7 @@ nothing less than once.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -30,6 +33,7 @@ import msgspec
 from quell.engine.outbox_types import OutboxError
 
 NAME = "acks.log"
+BEFORE = NAME + ".1"
 MAGIC = "quell-outbox"
 FORMAT = 1
 LARGE = 4 << 20
@@ -64,9 +68,9 @@ class State:
         start = self.froms.get(sink)
         return start is None or place < start
 
-    def records(self) -> list[list[Any]]:
+    def record(self) -> list[Any]:
         """What it takes to say this again."""
-        return [["state", self.top, self.froms], *(["open", *place] for place in self.open)]
+        return ["state", self.top, self.froms, sorted(self.open)]
 
 
 @dataclass(slots=True)
@@ -108,9 +112,8 @@ class Settled:
             number, index, attempts, first, why = rest
             self.tried[number, index] = Tried(attempts, first, why)
         elif kind == "state":
-            self.states.append(State(rest[0], {name: (at[0], at[1]) for name, at in rest[1].items()}))
-        elif kind == "open":
-            self.states[-1].open.add((rest[0], rest[1]))
+            froms = {name: (number, index) for name, (number, index) in rest[1].items()}
+            self.states.append(State(rest[0], froms, {(number, index) for number, index in rest[2]}))
         elif kind == "back":
             self.forget_above(rest[0])
 
@@ -121,7 +124,7 @@ class Settled:
 
     def records(self) -> list[list[Any]]:
         """What it takes to say all this again."""
-        made = [record for state in self.states or [State(0)] for record in state.records()]
+        made = [state.record() for state in self.states or [State(0)]]
         made.append(["upto", self.upto])
         made += [["ack", *p, tag] for p, tag in self.acks.items()]
         made += [["tried", *p, t.attempts, t.first, t.why] for p, t in self.tried.items()]
@@ -163,28 +166,17 @@ class AckLog:
             raise OutboxError(f"`{self._path}` cannot be used: {reason(error)}", hint) from error
 
     def _open(self) -> None:
-        found = _File.read(self._path)
-        before = None if found.whole else _File.read(self._before)
-        records = found.records if before is None else before.records + found.records
-        damaged = found.damaged + (self._path.exists() and not found.whole)
-        journal = found.journal if before is None else before.journal
-        if records and journal != self._journal:
+        found = read_log(self._path.parent)
+        if found.records and found.journal != self._journal:
             self.repaired = f"`{NAME}` is of another journal, so nothing in it holds"
-            records = []
-        elif damaged:
+            found.records.clear()
+        elif found.damaged:
             self.repaired = f"`{NAME}` was damaged: some sends may be delivered once more"
-        for record in records:
-            with contextlib.suppress(ValueError, TypeError, LookupError):
-                self.settled.take(record)
-        self.settled.prune()
+        self.settled = found.settled()
         if found.whole and not self.repaired:
             self._reopen(found.size)
         else:
-            self.renew(self.settled.records())
-
-    @property
-    def _before(self) -> Path:
-        return self._path.with_name(NAME + ".1")
+            self.renew(self.settled.records(), keep=bool(found.records))
 
     @property
     def large(self) -> bool:
@@ -204,15 +196,20 @@ class AckLog:
             os.ftruncate(self._file, self._size)
 
     def write(self, records: Iterable[list[Any]]) -> None:
-        """Bring records to disk, all or none. Raises OSError."""
+        """Bring records to disk, all or none. Raises OSError, and FileNotFoundError where the file is gone
+        and is to be made anew."""
         content = b"".join(map(line, records))
+        if not os.path.samestat(os.fstat(self._file), self._path.stat()):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         self._cut()  # what a write before this one may have left half done
         _write_all(self._file, content)
         os.fdatasync(self._file)
         self._size += len(content)
 
-    def renew(self, records: Iterable[list[Any]]) -> None:
-        """Put a new file in place of the old, with these records only, the state first. Raises OSError."""
+    def renew(self, records: Iterable[list[Any]], keep: bool = True) -> None:
+        """Put a new file in place of the old, with these records only, the state first. The old one is kept
+        as the one before, unless what it says holds no more. Raises OSError."""
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
         part = self._path.with_name(NAME + ".part")
         content = b"".join(map(line, ([MAGIC, FORMAT, self._journal], *records)))
         file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -221,8 +218,11 @@ class AckLog:
             os.fsync(file)
         finally:
             os.close(file)
-        if _File.read(self._path).whole:
-            self._path.replace(self._before)
+        before = self._path.with_name(BEFORE)
+        if not keep:
+            before.unlink(missing_ok=True)
+        elif Read.file(self._path).whole:
+            self._path.replace(before)
         part.replace(self._path)
         sync_folder(self._path.parent)
         self._reopen(len(content))
@@ -235,8 +235,9 @@ class AckLog:
 
 
 @dataclass(slots=True)
-class _File:
-    """What a file holds. `whole` says that its beginning is intact; `size` ends its last whole line."""
+class Read:
+    """What a file holds. `whole` says that its beginning is intact; `size` ends its last whole line;
+    `damaged` are the lines that cannot be read."""
 
     whole: bool = False
     journal: str = ""
@@ -244,8 +245,17 @@ class _File:
     damaged: int = 0
     size: int = 0
 
+    def settled(self) -> Settled:
+        """What the records say."""
+        made = Settled()
+        for record in self.records:
+            with contextlib.suppress(ValueError, TypeError, LookupError):
+                made.take(record)
+        made.prune()
+        return made
+
     @classmethod
-    def read(cls, path: Path) -> _File:
+    def file(cls, path: Path) -> Read:
         """Read a file, which may not be there. Raises OSError, and OutboxError for a format of the future."""
         try:
             content = path.read_bytes()
@@ -263,6 +273,19 @@ class _File:
             made.journal = str(head[2])
             made.whole = len(found) > 1 and found[1] is not None and found[1][0] == "state"
         return made
+
+
+def read_log(folder: Path) -> Read:
+    """What the log in a folder holds; where its beginning is damaged or it is not there, after what the one
+    before it held. Raises OSError and OutboxError."""
+    found = Read.file(folder / NAME)
+    if found.whole:
+        return found
+    before = Read.file(folder / BEFORE)
+    found.damaged += (folder / NAME).exists()
+    found.records = before.records + found.records
+    found.journal = before.journal
+    return found
 
 
 def _write_all(file: int, content: bytes) -> None:

@@ -18,6 +18,8 @@ from quell.engine.outbox_types import DeadLetter, OutboxError
 NAME = "dead.sqlite"
 MOST_BYTES = 1 << 30
 """What the letters may take on disk; beyond it the oldest are let go, and that is told."""
+SYNCHRONOUS = "full"
+"""How SQLite brings things to disk: before a transaction has ended."""
 _PATIENCE = 10.0
 """Seconds to wait for another process that writes."""
 _FORMAT = 1
@@ -131,6 +133,14 @@ class Letters:
             query = "select 1 from letters where state = 'again' and sink = ? limit 1"
             return base is not None and base.execute(query, (sink,)).fetchone() is not None
 
+    def stamp(self) -> object:
+        """What differs once the file has changed, save within a few milliseconds."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return (found.st_ino, found.st_mtime_ns, found.st_size)
+
     # ------------------------------------------------------------------ for everyone
 
     def counts(self) -> dict[str, int]:
@@ -178,7 +188,7 @@ class Letters:
         """A transaction that writes."""
         with self._told(), contextlib.closing(sqlite3.connect(self._path, timeout=_PATIENCE)) as base:
             base.isolation_level = None
-            base.execute("pragma synchronous = full")
+            base.execute(f"pragma synchronous = {SYNCHRONOUS}")
             base.execute("begin immediate")
             try:
                 if not base.execute("pragma user_version").fetchone()[0]:

@@ -34,6 +34,8 @@ MOST_REST = 60.0
 """Seconds between two attempts at a sink in trouble, at most."""
 MOST_AFTER = 3_600.0
 """Seconds that a sink can ask not to be tried for, at most."""
+_LOOK = 10
+"""Seconds between two looks whether messages that failed have become too old."""
 _MICROS = 1_000_000
 
 
@@ -132,6 +134,7 @@ class Lane:
         self._rest_until = 0.0
         self._draining = False
         self._turn = False
+        self._looked = 0
         self.setbacks = 0
         self.trouble = ""
         self.since: int | None = None
@@ -211,16 +214,27 @@ class Lane:
         return float(self.retries[0][0]) if self.retries else None
 
     def expired(self, wall: int, most: int) -> list[Item]:
-        """What waits longer than messages may, while the sink is in trouble: given up untried."""
+        """What waits longer than messages may, while the sink is in trouble, is given up: of what is new, at
+        most so many at a time."""
         if self.sink is None:
             found = [self.queue.popleft() for _ in range(min(most, len(self.queue)))]
         elif self.setbacks >= TROUBLE:
-            found = []
+            found = self._old_retries(wall)
             while self.queue and len(found) < most and self._old(self.queue[0], wall):
                 found.append(self.queue.popleft())
         else:
             return []
         self.dying.update(found)
+        return found
+
+    def _old_retries(self, wall: int) -> list[Item]:
+        if wall < self._looked + _LOOK * _MICROS:
+            return []
+        self._looked = wall
+        found = [item for _, item in self.retries if self._old(item, wall)]
+        if found:
+            self.retries = [entry for entry in self.retries if not self._old(entry[1], wall)]
+            heapq.heapify(self.retries)
         return found
 
     def _old(self, item: Item, wall: int) -> bool:

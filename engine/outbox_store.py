@@ -26,7 +26,24 @@ QUIET = 5.0
 """Seconds after which `done_upto` is written where nothing was acknowledged."""
 MOST_UNSYNCED = 20_000
 """Acknowledgements and dead letters that may wait for the disk before nothing more is delivered."""
+MOST_FETCHED = 1_000
+"""Dead letters of a sink that are taken up at a time, to be sent again."""
 _MOST_STATES = 8
+
+
+class Every:
+    """Says of a time whether so many seconds have passed since it last said so."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next = float("-inf")
+
+    def due(self, now: float) -> bool:
+        """Whether it is time again."""
+        if now < self._next:
+            return False
+        self._next = now + self._seconds
+        return True
 
 
 class Store:
@@ -48,11 +65,13 @@ class Store:
         self.done_upto = self.settled.upto
         self.dropped = 0
         self.counts = self.letters.counts()
+        self._looked: object = None
         self.problems: dict[str, str] = {}
         self._records: list[list[Any]] = []
         self._dying: list[tuple[Lane, Item, DeadLetter]] = []
         self._delivered: list[str] = []
         self._wake = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     def _reaches_beyond(self, last: int) -> bool:
         numbers = [self.settled.upto, *(state.top for state in self.settled.states)]
@@ -62,7 +81,7 @@ class Store:
         self.told.append("the journal lost its end, so what was acknowledged of it holds no more")
         self.settled.forget_above(last)
         try:
-            self._log.renew(self.settled.records())
+            self._log.renew(self.settled.records(), keep=False)
         except OSError as error:
             raise OutboxError(f"the acknowledgements cannot be written: {reason(error)}") from error
 
@@ -134,27 +153,34 @@ class Store:
     async def sync(self, lanes: dict[str, Lane], seen: int, offload: Offload, idle: bool) -> None:
         """Bring to disk what waits for it: dead letters first, as their sends are acknowledged after. With
         `idle` the progress alone is worth it too."""
+        async with self._writing:
+            await self._sync(lanes, seen, offload, idle)
+
+    async def _sync(self, lanes: dict[str, Lane], seen: int, offload: Offload, idle: bool) -> None:
         await self._sync_letters(offload)
-        open_numbers = [first for lane in lanes.values() if (first := lane.first_open()) is not None]
-        upto = min(open_numbers, default=seen + 1) - 1
+        firsts = [first for lane in lanes.values() if (first := lane.first_open()) is not None]
+        upto = min([*firsts, seen + 1]) - 1
         records, self._records = self._records, []
-        if upto != self.done_upto and (records or idle):
+        moved = upto != self.done_upto and (bool(records) or idle)
+        if moved:
             records.insert(0, ["upto" if upto > self.done_upto else "back", upto])
         if not records:
             return
         try:
             await offload(lambda: self._log.write(records))
         except OSError as error:
-            if records[0][0] in ("upto", "back"):
-                del records[0]
-            self._records[:0] = records
-            self.problems["acks"] = f"acknowledgements cannot be written: {reason(error)}"
+            self._records[:0] = records[moved:]
+            self._cannot_acknowledge(error)
+            if isinstance(error, FileNotFoundError):
+                await self._renew(lanes, seen, offload)
             return
         self.problems.pop("acks", None)
-        if records[0][0] in ("upto", "back"):
-            self.done_upto = upto
+        self.done_upto = upto if moved else self.done_upto
         if self._log.large:
             await self._renew(lanes, seen, offload)
+
+    def _cannot_acknowledge(self, error: OSError) -> None:
+        self.problems["acks"] = f"acknowledgements cannot be written: {reason(error)}"
 
     async def _sync_letters(self, offload: Offload) -> None:
         dying, self._dying = self._dying, []
@@ -167,6 +193,7 @@ class Store:
             for lane, item, _ in dying:
                 lane.buried(item)
                 if item.letter is None:
+                    self.counts[lane.name] = self.counts.get(lane.name, 0) + 1
                     self.ack(item)
             dying = []
             if delivered:
@@ -198,13 +225,18 @@ class Store:
         try:
             await offload(lambda: self._log.renew(records))
         except OSError as error:
-            self.problems["acks"] = f"acknowledgements cannot be written: {reason(error)}"
+            self._cannot_acknowledge(error)
 
-    async def asked_again(self, lanes: dict[str, Lane], offload: Offload) -> list[DeadLetter]:
-        """Dead letters that somebody asked to be sent again, as many as there is room for; and a new count of
-        those there are."""
+    async def asked_again(self, lanes: dict[str, Lane], offload: Offload, thorough: bool) -> list[DeadLetter]:
+        """Dead letters that somebody asked to be sent again, as many as there is room for, and a new count of
+        those there are; if it need not be `thorough`, only where the file has changed."""
+        stamp = self.letters.stamp()
+        if stamp == self._looked and not thorough:
+            return []
         room = {
-            name: room for name, lane in lanes.items() if lane.sink is not None and (room := lane.room) > 0
+            name: min(lane.room, MOST_FETCHED)
+            for name, lane in lanes.items()
+            if lane.sink is not None and lane.room > 0
         }
         try:
             found: list[DeadLetter] = await offload(lambda: self.letters.fetch(room))
@@ -212,6 +244,7 @@ class Store:
         except OutboxError as error:
             self.problems["dead"] = error.message
             return []
+        self._looked = None if found else stamp
         return found
 
     # ------------------------------------------------------------------ what earlier runs said
@@ -229,6 +262,9 @@ class Store:
             item.attempts, item.first_tried, item.first_error = known.attempts, known.first, known.why
         return item
 
-    def close(self) -> None:
-        """Let go of the files."""
-        self._log.close()
+    async def settle(self, lanes: dict[str, Lane], seen: int, offload: Offload) -> None:
+        """Bring all to disk that can be, after whatever is being written at present, and let go of the
+        files."""
+        await self.sync(lanes, seen, offload, True)
+        async with self._writing:
+            self._log.close()

@@ -90,7 +90,7 @@ def tag_of(decision: Decision, index: int) -> str:
     said = (decision.event, decision.id, decision.at, decision.verdict, sent.sink, sent.rule, sent.payload)
     try:
         return f"{crc32(msgspec.json.encode(said)):08x}"
-    except Exception:  # integers beyond 64 bits, half surrogates
+    except Exception:  # half a surrogate pair
         return NO_TAG
 
 

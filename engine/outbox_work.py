@@ -11,6 +11,8 @@ from quell.engine.outbox_types import Dead, Message, Retry, Sink
 
 _EXPIRED = 200
 """Messages too old that are given up in one go."""
+_BURST = 16
+"""Deliveries that are begun in one go."""
 _PATIENCE = 5.0
 """Seconds to wait for a sink that is told to stop."""
 _LONGEST = 300
@@ -40,6 +42,7 @@ class Worker:
     async def run(self) -> None:
         """Begin deliveries until `close`."""
         loop = asyncio.get_running_loop()
+        begun = 0
         while not self._closing:
             self._wake.clear()
             found: Item | float | None = None
@@ -50,6 +53,9 @@ class Worker:
                 task = loop.create_task(self._deliver(found))
                 self._tasks.add(task)
                 task.add_done_callback(self._landed)
+                begun += 1
+                if begun % _BURST == 0:  # decisions come first
+                    await asyncio.sleep(0)
             else:
                 await self._until(found)
 
@@ -94,7 +100,8 @@ class Worker:
     def _stumbled(self, item: Item, retry: Retry) -> None:
         lane, wall = self.lane, self._wall()
         if lane.stumbled(item, retry, asyncio.get_running_loop().time(), wall):
-            why = f"given up after {item.attempts:,} attempts: {retry.reason}"
+            times = "attempt" if item.attempts == 1 else "attempts"
+            why = f"given up after {item.attempts:,} {times}: {retry.reason}"
             self._store.give_up(lane, item, why, wall)
         else:
             self._store.tried(item)

@@ -1,8 +1,9 @@
 """The files that make up a bundle, as they lie in its folder: found, told apart from the rest, read once.
 
-A bundle is its policy files, quell.toml, and the list and model files that the policies name. Everything
-else in the folder (a README, what an editor keeps) is no part of it, so that saving such a file changes
-nothing. Two looks at a folder are equal as long as nothing that belongs to the bundle was written meanwhile.
+A bundle is its policy files, quell.toml, the list and model files that the policies name, and the cards that
+lie beside models. Everything else in the folder (a README, what an editor keeps) is no part of it, so that
+saving such a file changes nothing. Two looks at a folder are equal as long as nothing that belongs to the
+bundle was written meanwhile.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from quell.engine.bundle import MAX_FILES, MAX_SETTINGS, SETTINGS
+from quell.engine.drift_card import card_of
 from quell.engine.service_types import Finding
 from quell.grammar.literals import LiteralError, split_text
 from quell.grammar.parser import MAX_FILE
@@ -123,7 +125,7 @@ class _Looking:
         for name in self._files():
             if name.endswith(".quell"):
                 self.policies.append(name)
-            else:
+            elif name.isprintable():  # others are only named in hints
                 self.others.append(name)
             left -= 1
             if left == 0:
@@ -191,12 +193,13 @@ class _Looking:
                 self.named[name] = None
 
     def _named_by_policies(self) -> set[str]:
-        found = set()
+        found: set[str] = set()
         for name, data in self.texts.items():
             if name != SETTINGS:
                 for match in _NAMED.finditer(data.decode("utf-8", "replace")):
                     if (file := _plain(match[1])) is not None and _inside(file):
-                        found.add(str(PurePosixPath(file)))
+                        plain = str(PurePosixPath(file))
+                        found |= {plain, card_of(plain)}  # the card of a model says what its scores were
         return found - set(self.texts)
 
 

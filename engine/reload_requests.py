@@ -58,7 +58,11 @@ async def _answer(path: Path, put_back: Asked) -> None:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
         return
-    outcome = await put_back(asked.number, asked.by)
+    try:
+        outcome = await put_back(asked.number, asked.by)
+    except Exception:
+        LOG.exception("putting a version back failed; the version that decides goes on")
+        return
     try:
         _write(path.with_suffix(".done"), msgspec.json.encode(outcome))
     except OSError as error:

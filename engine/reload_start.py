@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -95,6 +95,7 @@ class _Start:
         self._checker = checker
         self._began = time.monotonic()
         self._tried = ""
+        self._warnings = [versions.repaired] if versions.repaired else []
 
     async def run(self) -> Started:
         """Try what was put back, what is in the folder, and what was live last, in this order."""
@@ -153,7 +154,7 @@ class _Start:
                 raise _Refused(checked.findings, checked.errors)
             build = await self._compiled(content, self.versions.name(number))
         except (VersionError, _Refused) as error:
-            LOG.error("version %d was put back, but cannot be used: %s", number, error)
+            self._warn(f"version {number} was put back, but cannot be used: {error}")
             return None
         return self._new(build, content, checked, wanted.by, "put back", self._tried)
 
@@ -209,9 +210,8 @@ class _Start:
             if info != live:
                 info = self.versions.give(build.version, content, name, BY, "start", (), ignored)
                 self.versions.note(self._outcome("live", info), content, ignored)
-            warning = f"{told}: version {info.number}, the last good one, decides instead"
-            LOG.error(warning)
-            return replace(self._started(build, info, outcome, ignored), warnings=(warning,))
+            self._warn(f"{told}: version {info.number}, the last good one, decides instead")
+            return self._started(build, info, outcome, ignored)
         raise StartError((*refused.findings, *more), refused.errors + len(more), told)
 
     def _live_before(self) -> list[VersionInfo]:
@@ -281,7 +281,12 @@ class _Start:
         return ReloadOutcome(result, now(), by, why, info, findings, errors, seconds=took)
 
     def _started(self, build: Build, info: VersionInfo, outcome: ReloadOutcome, ignored: str = "") -> Started:
-        return Started(build, info, outcome, self.compiler, self._tried, ignored)
+        self.versions.drop_old()
+        return Started(build, info, outcome, self.compiler, self._tried, ignored, tuple(self._warnings))
+
+    def _warn(self, told: str) -> None:
+        LOG.error(told)
+        self._warnings.append(told)
 
 
 def _errors(number: int, policies: Path) -> str:

@@ -15,31 +15,31 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol
-
-import msgspec
+from typing import Any
 
 from quell.engine.asking import remotes_of
 from quell.engine.carry import Section, SnapshotReport, carry
 from quell.engine.compile import Build
-from quell.engine.decision import Acted, Decision, Refused, Reply
+from quell.engine.decision import Reply
 from quell.engine.engine import BUSY, IN_FLIGHT, Asking, Engine
 from quell.engine.event_problems import Refusal
 from quell.engine.hand import Carried, HandAction, LabelError, entry_of
 from quell.engine.hand_calls import Time
-from quell.engine.journal_format import JournalError
 from quell.engine.pending import report
 from quell.engine.remake import fill
-from quell.engine.service_types import Filled, Kind, Note, VersionInfo
+from quell.engine.service_keeping import (
+    ENOUGH_NOTES,
+    Done,
+    Keeping,
+    Made,
+    Taker,
+    Writing,
+    as_json,
+    encode,
+    on_disk,
+)
+from quell.engine.service_types import Filled, Note, VersionInfo
 from quell.engine.stepper import Event, Stepper
-from quell.engine.waiting import Waiting
-
-Made = tuple[Reply, bytes]
-"""A reply, and the same as JSON."""
-Watcher = Callable[[list[Note]], None]
-Done = Callable[[Made], object]
-Taker = Callable[[int, Decision], None]
-"""Takes what a decision sends, by the decision's number, once the decision is in the journal."""
 
 AHEAD = 300.0
 """Seconds that an event may be dated ahead of the server's clock."""
@@ -47,52 +47,19 @@ PATIENCE = 2.0
 """Seconds that decisions under way get to end before another version of the bundle takes over."""
 TICK = 0.25
 """Seconds between two times that watchers are told."""
-MOST_NOTES = 50_000
-"""Answers of which watchers are told at a time; of more, as when the loop was held up, only the last."""
 MOST_AT_GATE = 20_000
 """Events that may wait while another version is put in place."""
-UNWRITTEN = "unwritten"
-"""The kind of a refusal while the journal cannot be written."""
-
-_encode = msgspec.json.Encoder().encode
 _note = tuple.__new__
 """Makes a Note in half the time that its own `__new__` takes."""
 
 
-class Writing(Protocol):
-    """What a service asks of its journal: `engine.journal.Journal`, or nothing at all."""
-
-    @property
-    def problem(self) -> str:
-        """Why it cannot be written, or empty."""
-        ...
-
-    @property
-    def durability(self) -> Literal["each", "batch", "off"]:
-        """How durable an entry is when it is acknowledged."""
-        ...
-
-    def append(
-        self, kind: Kind, seq: int, decided: int, at: int, version: int, wall: int, event: bytes, reply: bytes
-    ) -> None:
-        """Put an entry into the buffer."""
-        ...
-
-    def flush(self) -> bool:
-        """Hand over what is buffered; False if that cannot be."""
-        ...
-
-    def synced(self) -> asyncio.Future[None] | None:
-        """Done once what was handed over is on disk, where answers wait for that."""
-        ...
-
-
-class Service:
+class Service(Keeping):
     """Decides events, puts them in a journal, and changes the bundle while it runs.
 
     `number` is that of the bundle's version. `taker` gets what decisions send. `watchers` are told four times
-    a second of the answers since; what they raise is reported and forgotten. `ahead` is how many seconds an
-    event may be dated ahead of the clock, None for no limit. Raises SetupError as `Engine.load` does.
+    a second of the answers since, sooner where there are many; what they raise is reported and forgotten.
+    `ahead` is how many seconds an event may be dated ahead of the clock, None for no limit. Raises SetupError
+    as `Engine.load` does.
     """
 
     def __init__(
@@ -109,22 +76,15 @@ class Service:
         ahead: float | None = AHEAD,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        self.number = number
-        self.journal = journal
-        self.taker = taker
-        self.watchers: list[Watcher] = []
+        super().__init__(number, journal, taker)
         self._functions, self._environ = functions, environ
         self._ahead, self._clock = ahead, clock
-        self._notes: list[Note] = []
-        self._encoded = b""
-        self._sends: list[tuple[int, Decision]] = []
         self._turn: list[tuple[Done, Made]] = []
         self._closing: set[asyncio.Future[None]] = set()
         self._gate: deque[asyncio.Future[None]] | None = None
         self._changing = asyncio.Lock()
         self._ticking: asyncio.Task[None] | None = None
         self._began = time.perf_counter()
-        self.wall = 0
         self.engine = Engine(stepper, deadline=deadline, in_flight=in_flight, recorder=self)
         self.engine.remotes = remotes_of(stepper.bundle, functions, environ, self.engine.take_late)
         self.move_clock()
@@ -151,8 +111,10 @@ class Service:
         reply = self.engine.begin(event, deadline, 0, by_hand)
         if isinstance(reply, asyncio.Future):
             return asyncio.ensure_future(self._later(event, reply, began, self.number))
-        made = reply, self._encoded or _encode(reply)
+        made = reply, self._encoded or encode(reply)
         self._notes.append(_note(Note, (self.wall, time.perf_counter() - began, self.number, event, reply)))
+        if len(self._notes) >= ENOUGH_NOTES:
+            self._tell_soon()
         return self._written(made) if self._encoded else made
 
     def begin_soon(self, event: bytes, done: Done) -> bool | asyncio.Future[Made]:
@@ -195,6 +157,8 @@ class Service:
                 done(made)
             except Exception as error:  # the others have their answers all the same
                 report("giving an answer failed", error)
+        if len(self._notes) >= ENOUGH_NOTES:
+            self._tell_soon()
 
     def begin_many(
         self, events: Sequence[bytes], by_hand: bool = True
@@ -207,134 +171,35 @@ class Service:
             return [self._unwritten() for _ in events]
         made: list[Made | asyncio.Future[Made]] = []
         begin, note, clock = self.engine.begin, self._notes.append, time.perf_counter
-        wall, number = self.wall, self.number
+        wall, number, future = self.wall, self.number, asyncio.Future
         began = clock()
         for event in events:
             self._encoded = b""
             reply = begin(event, None, 0, by_hand)
-            if isinstance(reply, asyncio.Future):
+            if isinstance(reply, future):
                 made.append(asyncio.ensure_future(self._later(event, reply, began, number)))
                 continue
-            made.append((reply, self._encoded or _encode(reply)))
+            made.append((reply, self._encoded or encode(reply)))
             ended = clock()
             note(_note(Note, (wall, ended - began, number, event, reply)))
             began = ended
+        if len(self._notes) >= ENOUGH_NOTES:
+            self._tell_soon()
         return self._all_written(made)
 
     async def decide(self, event: Event, deadline: float | None = None) -> Made:
         """The decision for an event, given as JSON or as a mapping, and its JSON. Raises ValueError as
         `begin` does, and TypeError for a mapping that is no JSON."""
-        made = self.begin(_json(event), deadline)
+        made = self.begin(as_json(event), deadline)
         return await made if isinstance(made, asyncio.Future) else made
-
-    def _written(self, made: Made) -> Made | asyncio.Future[Made]:
-        """Hand the journal over, and the answer once that is as durable as was asked."""
-        journal = self.journal
-        if journal is None or journal.durability == "off":
-            return made
-        if not journal.flush():
-            return self._unwritten()
-        synced = journal.synced()
-        if synced is not None:
-            return asyncio.ensure_future(self._synced(synced, self._sent(), made))
-        if self._sends:
-            self._send(self._sent())
-        return made
-
-    def _all_written(
-        self, made: list[Made | asyncio.Future[Made]]
-    ) -> list[Made] | asyncio.Future[list[Made]]:
-        journal, synced = self.journal, None
-        if journal is not None and journal.durability != "off":
-            if not journal.flush():
-                return [self._unwritten()] * len(made)
-            synced = journal.synced()
-        ready = [m for m in made if not isinstance(m, asyncio.Future)]
-        if synced is None and len(ready) == len(made):
-            self._send(self._sent())
-            return ready
-        return asyncio.ensure_future(self._gathered(made, synced, self._sent()))
-
-    async def _gathered(
-        self,
-        made: list[Made | asyncio.Future[Made]],
-        synced: asyncio.Future[None] | None,
-        sends: list[tuple[int, Decision]],
-    ) -> list[Made]:
-        if synced is not None and not await _on_disk(synced):
-            self._sends = sends + self._sends
-            return [self._unwritten()] * len(made)
-        self._send(sends)
-        return [await m if isinstance(m, asyncio.Future) else m for m in made]
-
-    async def _synced(
-        self, synced: asyncio.Future[None], sends: list[tuple[int, Decision]], made: Made
-    ) -> Made:
-        if not await _on_disk(synced):
-            self._sends = sends + self._sends
-            return self._unwritten()
-        self._send(sends)
-        return made
 
     async def _later(self, event: bytes, reply: asyncio.Future[Reply], began: float, number: int) -> Made:
         """The answer to an event that waits for remote answers."""
         answer = await reply
-        made = answer, _encode(answer)
+        made = answer, encode(answer)
         self._notes.append(Note(self.wall, time.perf_counter() - began, number, event, answer))
         written = self._written(made)
         return await written if isinstance(written, asyncio.Future) else written
-
-    def _unwritten(self) -> Made:
-        why = self.journal.problem if self.journal is not None else ""
-        refused = self.engine.stepper.refuse(Refusal(UNWRITTEN, f"the journal cannot be written: {why}"))
-        return refused, _encode(refused)
-
-    def _sent(self) -> list[tuple[int, Decision]]:
-        sends, self._sends = self._sends, []
-        return sends
-
-    def forget_sends(self) -> None:
-        """Leave what was sent before the service began to whoever reads the journal."""
-        self._sends.clear()
-
-    def _send(self, sends: list[tuple[int, Decision]]) -> None:
-        if self.taker is not None:
-            for number, decision in sends:
-                self.taker(number, decision)
-
-    # ------------------------------------------------------------- recording
-
-    def decided(self, event: Event, reply: Reply) -> None:
-        """Put a decision, or a label by hand, in the journal's buffer: the engine tells of it."""
-        self._encoded = encoded = _encode(reply)
-        if isinstance(reply, Decision):
-            if self.journal is not None:  # as `_append` does, without the calls
-                plain = event if event.__class__ is bytes else _json(event)
-                self.journal.append(
-                    "event", reply.seq, reply.decided, reply.at, self.number, self.wall, plain, encoded
-                )
-            if reply.sends:
-                self._sends.append((reply.decided, reply))
-        elif isinstance(reply, Acted):
-            self._append("acted", reply.seq, reply.seq, reply.at, _json(event), encoded)
-        else:  # counted, and then a defect of Quell: made again it fails again
-            seq = self.engine.stepper.seq
-            self._append("event", seq, seq, 0, _json(event), encoded)
-
-    def admitted(self, event: Event, waiting: Waiting) -> None:
-        """Put an event that waits in the journal's buffer."""
-        self._append("admitted", waiting.seq, 0, waiting.decoded.at, _json(event), b"")
-
-    def finished(self, waiting: Waiting, reply: Decision | Refused) -> None:
-        """Put the decision of an event that waited in the journal's buffer."""
-        number = reply.decided if isinstance(reply, Decision) else self.engine.stepper.seq
-        self._append("decided", waiting.seq, number, waiting.decoded.at, b"", _encode(reply))
-        if isinstance(reply, Decision) and reply.sends:
-            self._sends.append((number, reply))
-
-    def _append(self, kind: Kind, seq: int, decided: int, at: int, event: bytes, reply: bytes) -> None:
-        if self.journal is not None:
-            self.journal.append(kind, seq, decided, at, self.number, self.wall, event, reply)
 
     # --------------------------------------------------------------- by hand
 
@@ -347,7 +212,7 @@ class Service:
         if journal is not None and journal.problem and not journal.flush():
             raise LabelError(f"the journal cannot be written: {journal.problem}")
         acted = self.engine.carry_out(action)
-        self._notes.append(Note(self.wall, 0.0, self.number, _encode(entry_of(acted)), acted))
+        self._notes.append(Note(self.wall, 0.0, self.number, encode(entry_of(acted)), acted))
         written = self._written((acted, self._encoded))
         return await written if isinstance(written, asyncio.Future) else written
 
@@ -393,7 +258,7 @@ class Service:
         """Put down which version decides from here on: a change is a step of the history of its own."""
         self.number = info.number
         self.engine.stepper.seq += 1
-        self._append("version", self.engine.stepper.seq, 0, 0, b"", _encode(info))
+        self._append("version", self.engine.stepper.seq, 0, 0, b"", encode(info))
         if self.journal is not None:
             self.journal.flush()
 
@@ -410,7 +275,7 @@ class Service:
         stepper = self.engine.stepper
         fill(stepper, told)
         stepper.seq += 1
-        self._append("filled", stepper.seq, stepper.seq, 0, b"", _encode(filled))
+        self._append("filled", stepper.seq, stepper.seq, 0, b"", encode(filled))
         if self.journal is not None:
             self.journal.flush()
 
@@ -444,7 +309,7 @@ class Service:
 
     def _busy(self) -> Made:
         refused = self.engine.stepper.refuse(Refusal("busy", BUSY))
-        return refused, _encode(refused)
+        return refused, encode(refused)
 
     # --------------------------------------------------------------- running
 
@@ -458,17 +323,6 @@ class Service:
         self.wall = self._clock() // 1000
         if self._ahead is not None:
             self.engine.latest = self.wall + int(self._ahead * 1e6)
-
-    def tell(self) -> None:
-        """Tell watchers of the answers since they were told last."""
-        notes, self._notes = self._notes, []
-        if not notes:
-            return
-        for watcher in self.watchers:
-            try:
-                watcher(notes[-MOST_NOTES:])
-            except Exception as error:  # what only watches must not end the service
-                report("what watches the decisions failed", error)
 
     async def _tick(self) -> None:
         while True:
@@ -487,34 +341,8 @@ class Service:
         if self.journal is not None and self.journal.flush():
             synced = self.journal.synced()
             if synced is not None:
-                await _on_disk(synced)
+                await on_disk(synced)
         self._send(self._sent())
         self.tell()
         for task in list(self._closing):
             await task
-
-
-async def _on_disk(synced: asyncio.Future[None]) -> bool:
-    """Wait for the disk; False if it failed, and the journal then says why."""
-    try:
-        await synced
-    except JournalError:
-        return False
-    return True
-
-
-def _json(event: Event) -> bytes:
-    """An event as the journal has it. Raises ValueError for what is no JSON."""
-    if isinstance(event, bytes):
-        return event
-    try:
-        return event.encode() if isinstance(event, str) else _encode(event)
-    except (
-        UnicodeError,
-        TypeError,
-        ValueError,
-        OverflowError,
-        RecursionError,
-        msgspec.MsgspecError,
-    ) as error:
-        raise ValueError(f"the event cannot be written as JSON: {error}") from error

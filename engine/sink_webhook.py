@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import os
 import socket
 import ssl
 import time
@@ -146,12 +147,13 @@ class Webhook:
         except TimeoutError:
             raise CallError("failed", f"could not be reached within {MOST_CONNECT:g} s") from None
         except ssl.SSLCertVerificationError as error:
-            raise CallError("failed", f"its certificate is not trusted: {error.verify_message}") from None
+            why = error.verify_message.rstrip(".")
+            raise CallError("failed", f"its certificate is not trusted: {why[:1].lower()}{why[1:]}") from None
         except ssl.SSLError:
             raise CallError("failed", "a secure connection could not be made") from None
         except OSError as error:
-            why = (error.strerror or "").lower() if type(error) is not OSError else ""
-            raise CallError("failed", f"could not be reached{': ' + why if why else ''}") from None
+            why = f": {os.strerror(error.errno).lower()}" if error.errno else ""
+            raise CallError("failed", f"could not be reached{why}") from None
         return connection
 
     async def _look_up(self, host: str, port: int) -> Sequence[str]:

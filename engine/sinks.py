@@ -213,7 +213,8 @@ class _Section:
                 if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
                     found[key] = value
                 else:
-                    self._fault(f"needs a `{key}` that is a whole number from {least} to {most:,}")
+                    article = "an" if key[0] in "aeiou" else "a"
+                    self._fault(f"needs {article} `{key}` that is a whole number from {least} to {most:,}")
         return msgspec.structs.replace(usual, **found)
 
     def _time(self, key: str, least: int, most: int, example: str) -> int | None:

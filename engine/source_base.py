@@ -8,9 +8,11 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from quell.engine.event_problems import Refusal
+from quell.engine.hand import HandAction
 
-Payload = bytes | dict[str, Any] | Refusal
-"""A record: the bytes of a JSON object, the values of a row, or why there is neither."""
+Payload = bytes | dict[str, Any] | HandAction | Refusal
+"""A record: the bytes of a JSON object, the values of a row, a label by hand that is read already, or why
+there is none of them."""
 
 
 class SourceError(Exception):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,7 +91,7 @@ def decoded(source: Source, decoder: Decoder) -> Iterator[tuple[int, Decoded | H
 
 def read_record(payload: Payload, decoder: Decoder) -> Decoded | HandAction | Refusal:
     """One record as `decoder` reads it."""
-    if isinstance(payload, Refusal):
+    if isinstance(payload, Refusal | HandAction):
         return payload
     made = decoder.decode(payload) if isinstance(payload, bytes) else decoder.convert(payload)
     return decoder.by_hand(made, payload) if isinstance(made, Refusal) else made
@@ -124,10 +125,18 @@ def _format_of(file: Path) -> Format:
 
 def cannot_open(file: Path, error: Exception) -> SourceError:
     """Why a file cannot be opened, with what was perhaps meant."""
+    from quell.engine.journal_format import JournalError
+    from quell.engine.journal_read import journal_in
+
     shown = "".join(c if c.isprintable() else "?" for c in str(file)[:200])
     shown += "…" if len(str(file)) > 200 else ""
     try:
         if file.is_dir():
+            with suppress(JournalError):
+                return SourceError(
+                    f"`{shown}` holds a journal: {journal_in(file)}",
+                    "make a file of its events with `quell journal export --events-only`",
+                )
             inside = sorted(p.name for p in file.iterdir() if is_file(p) and p.suffix.lower() in _ENDINGS)
             hint = f"name a file in it, such as `{file / inside[0]}`" if inside else "name a file of events"
             return SourceError(f"`{shown}` is a folder", hint)

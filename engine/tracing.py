@@ -1,9 +1,12 @@
 """Traces for OpenTelemetry: a span for each request to the API, and what was decided, without the event.
 
-    tracing = tracing_of(os.environ)          # None unless the OTEL_ variables ask for traces
-    if tracing is not None:
-        tracing.follow(service)               # what is decided is put on the request's span
-        app = tracing.wrap(app)
+    end = trace(parts, os.environ)            # the parts of the HTTP side, before its application is made
+    …
+    await end()
+
+    tracing = tracing_of(os.environ)          # or by hand: None unless the OTEL_ variables ask for traces
+    tracing.follow(service)                   # what is decided is put on the request's span
+    app = tracing.wrap(app)
 
 Whether, where to and how many are the SDK's own settings: OTEL_EXPORTER_OTLP_ENDPOINT or
 OTEL_TRACES_EXPORTER turn traces on, OTEL_TRACES_SAMPLER samples, OTEL_SERVICE_NAME names the service,
@@ -24,24 +27,26 @@ ask MODEL                client  quell.model, quell.status: a question to a remo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
 from importlib.metadata import entry_points, version
 from typing import TYPE_CHECKING, Any
 
 from quell.engine.decision import Decision, Refused, Reply
 from quell.engine.engine import Asking
+from quell.engine.logs import tell
 from quell.engine.logs_format import route_of
-from quell.engine.service import Made, Service
+from quell.engine.service import Service
+from quell.engine.service_keeping import Made
 from quell.signals.remote_types import Answer, Request
 from quell.signals.remote_types import Figures as RemoteFigures
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span, Tracer
+    from starlette.types import ASGIApp
 
-App = Callable[[Any, Any, Any], Awaitable[None]]
-"""An ASGI application."""
+    from quell.engine.http_parts import Parts
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -96,6 +101,25 @@ def tracing_of(environ: Mapping[str, str]) -> Tracing | None:
     return Tracing(provider)
 
 
+def trace(parts: Parts, environ: Mapping[str, str]) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Trace what is answered over HTTP, if the environment asks for it; gives what ends that. Where traces
+    cannot be made that is logged, and the service goes without."""
+    try:
+        tracing = tracing_of(environ)
+    except TracingError as error:
+        tell("serve.noted", what=f"no traces: {error.message} ({error.hint})")
+        tracing = None
+    if tracing is not None:
+        tracing.follow(parts.service)
+        parts.wrap = tracing.wrap
+
+    async def end() -> None:
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
+
+    return end
+
+
 def _exporter(name: str) -> Any:
     found = [point for point in entry_points(group="opentelemetry_traces_exporter") if point.name == name]
     if not found:
@@ -117,7 +141,7 @@ class Tracing:
         self._provider = provider
         self._tracer = provider.get_tracer("quell", version("quell"))
 
-    def wrap(self, app: App) -> App:
+    def wrap(self, app: ASGIApp) -> ASGIApp:
         """An ASGI application each of whose requests to the API is a span."""
         from opentelemetry.propagate import extract
         from opentelemetry.trace import SpanKind, StatusCode

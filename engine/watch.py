@@ -1,8 +1,10 @@
 """Watches a folder: says when something in it may have changed.
 
-The operating system tells of changes where it can. Where it cannot (too many folders are watched already), or
-does not (folders of other machines), the folder is looked at from time to time instead. A folder that is
-replaced by another, as deployments do it, goes away, or comes back, is noticed within a second.
+The operating system tells of changes where it can. Where it cannot (too many folders are watched already, or
+one may not be read), whoever listens is asked to look instead, about every second, and telling is tried again
+after a while. Even where changes are told, a look is asked for now and then, since not every file system
+tells of all. A folder that is replaced by another, as deployments do it, goes away, or comes back, is noticed
+within a second.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Literal
 LOG = logging.getLogger("quell.watch")
 _IGNORED = frozenset((".git", ".hg", ".svn", "__pycache__"))
 """Folders in which programs write of their own accord, and nothing of a bundle lies."""
+_PAUSE = 0.05
 
 Mode = Literal["off", "told", "looking"]
 """Whether changes are told by the operating system or found by looking."""
@@ -28,57 +31,74 @@ Mode = Literal["off", "told", "looking"]
 @dataclass(slots=True)
 class Watch:
     """Watches a folder with all in it. Times are in seconds: `step` is how long changes are gathered, `every`
-    how often something is said even though nothing was told, for systems that do not tell; `look` how often
-    the folder itself is looked at, and every file of it where changes are found by looking."""
+    how often a look is asked for where changes are told, `look` how often where they are not, and how often
+    the folder itself is looked at; `again` how long it is until telling is tried again."""
 
     folder: Path
     step: float = 0.05
     every: float = 30.0
     look: float = 1.0
-    polling: bool = False
+    again: float = 300.0
     mode: Mode = "off"
+    _reason: str = ""
 
     async def changes(self) -> AsyncGenerator[bool]:
-        """True each time something may have changed, False where only some time has passed. It goes on for
-        ever; cancel it or close it to end it."""
+        """True each time something may have changed, False where somebody should look whether it did. It goes
+        on for ever; cancel it or close it to end it."""
         try:
             while True:
+                reason = ""
                 try:
-                    async with contextlib.aclosing(self._watched()) as told:
+                    async with contextlib.aclosing(self._told()) as told:
                         async for changed in told:
                             yield changed
                 except FileNotFoundError:
                     pass  # it is gone, and may come back
-                except OSError as error:
-                    self._fall_back(error)
+                except Exception as error:  # watchfiles has errors of its own that no name leads to
+                    reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__)[:300]
                 self.mode = "off"
                 yield True
+                if reason:
+                    self._say(reason)
+                    async with contextlib.aclosing(self._looking()) as asked:
+                        async for changed in asked:
+                            yield changed
                 await self._until_there()
         finally:
             self.mode = "off"
 
-    def _counts(self, change: object, path: str) -> bool:
-        """Whether a change is one of a bundle, as far as its place tells."""
-        return not _IGNORED.intersection(Path(path).parts[len(self.folder.parts) :])
-
-    def _fall_back(self, error: OSError) -> None:
-        reason = error.strerror or str(error) or type(error).__name__
-        LOG.warning("%s: changes are not told here (%s), so its files are looked at", self.folder, reason)
-        self.polling = True
+    def _say(self, reason: str) -> None:
+        if reason != self._reason:
+            LOG.warning(
+                "%s: the system does not tell of changes (%s), so files are looked at", self.folder, reason
+            )
+        self._reason = reason
 
     async def _until_there(self) -> None:
+        """Wait until there is a folder, and a moment at least: what ends at once is not begun without end."""
+        await asyncio.sleep(min(self.look, _PAUSE))
         while _identity(self.folder) is None:
-            await asyncio.sleep(min(self.look, 0.2))
+            await asyncio.sleep(min(self.look, 4 * _PAUSE))
 
-    async def _watched(self) -> AsyncGenerator[bool]:
-        """As `changes`, until the folder is another one or gone. Raises OSError where it cannot be
-        watched."""
+    async def _looking(self) -> AsyncGenerator[bool]:
+        """Ask for looks, for a while."""
+        self.mode = "looking"
+        end = time.monotonic() + self.again
+        while time.monotonic() < end:
+            await asyncio.sleep(self.look)
+            yield False
+
+    async def _told(self) -> AsyncGenerator[bool]:
+        """As `changes`, until the folder is another one or gone. Raises whatever watchfiles does where it
+        cannot be watched."""
         from watchfiles import awatch
 
-        first = _identity(self.folder)
-        said = -math.inf  # what changed before it was watched is found at once
+        if (first := _identity(self.folder)) is None:
+            raise FileNotFoundError
+        asked = -math.inf  # what changed before it was watched is found by looking at once
         step = max(1, round(self.step * 1000))
         stop = asyncio.Event()
+        # Nothing it cannot watch is left out (`ignore_permission_denied`): it would not say what.
         watching = awatch(
             self.folder,
             watch_filter=self._counts,
@@ -87,21 +107,22 @@ class Watch:
             stop_event=stop,
             rust_timeout=round(self.look * 1000),
             yield_on_timeout=True,
-            force_polling=self.polling or None,  # otherwise as the environment says
-            poll_delay_ms=round(self.look * 1000),
-            ignore_permission_denied=True,
         )
         try:
-            self.mode = "looking" if self.polling else "told"
             async for changed in watching:
+                self.mode = "told"
                 if _identity(self.folder) != first:
                     return
-                if changed or time.monotonic() - said >= self.every:
-                    said = time.monotonic()
+                if changed or time.monotonic() - asked >= self.every:
+                    asked = time.monotonic()
                     yield bool(changed)
         finally:
             stop.set()
             await watching.aclose()
+
+    def _counts(self, change: object, path: str) -> bool:
+        """Whether a change is one of a bundle, as far as its place tells."""
+        return not _IGNORED.intersection(Path(path).parts[len(self.folder.parts) :])
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:

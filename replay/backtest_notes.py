@@ -10,7 +10,14 @@ MOST_NAMED = 4
 
 def notes(report: Backtest) -> list[str]:
     """All of them, the gravest first."""
-    return [*_refused(report), *_windows(report), *_order(report), *_values(report), *_remote(report)]
+    return [
+        *_refused(report),
+        *_versions(report),
+        *_windows(report),
+        *_order(report),
+        *_values(report),
+        *_remote(report),
+    ]
 
 
 def named(names: list[str]) -> str:
@@ -26,6 +33,18 @@ def _refused(report: Backtest) -> list[str]:
         return []
     share = percent(source.refused, source.records, 2)
     return [f"{count(source.refused, 'record')} ({share}) were refused, as online, and are in no figure"]
+
+
+def _versions(report: Backtest) -> list[str]:
+    """Whether a journal is told as it happened, or as it would have been."""
+    versions = report.source.versions
+    if not versions:
+        return []
+    if set(versions.values()) == {report.version}:
+        return ["these very policies decided all of it in service"]
+    numbers = sorted(versions)
+    told = f"version {numbers[0]}" if len(numbers) == 1 else f"versions {numbers[0]} to {numbers[-1]}"
+    return [f"this is what these policies would have done throughout: in service {told} decided"]
 
 
 def _windows(report: Backtest) -> list[str]:
@@ -74,6 +93,12 @@ def _values(report: Backtest) -> list[str]:
 
 
 def _remote(report: Backtest) -> list[str]:
+    if report.source.journals:
+        if not report.remote:
+            return []
+        recorded, missing = sum(report.remote.values()), sum(report.unrecorded.values())
+        told = f"remote answers: {recorded:,} recorded, {missing:,} not"
+        return [f"{told}, which are missing" if missing else told]
     unrecorded = sorted(model for model, recorded in report.remote.items() if not recorded)
     if not unrecorded:
         return []

@@ -50,7 +50,7 @@ class Asked:
     With `curves` the rules that fire most get a curve of their threshold, which costs one more replay.
     """
 
-    order: Order = "time"
+    order: Order | None = None
     format: Any = None
     limit: int | None = None
     start: int | None = None
@@ -205,7 +205,8 @@ def _figures(outcome: Outcome, frame: Frame, prepared: Prepared) -> Backtest:
         ),
         ways=list(outcome.ways),
         seconds=outcome.seconds,
-        remote=dict.fromkeys(_asked_elsewhere(prepared.build), 0),
+        remote={m: outcome.recorded.get(m, 0) for m in _asked_elsewhere(prepared.build)},
+        unrecorded=outcome.missing,
         events=sum(over_time),
         labelled=_labelled(frame, events, prepared),
         weighed=prepared.asked.weigh,
@@ -218,7 +219,7 @@ def _figures(outcome: Outcome, frame: Frame, prepared: Prepared) -> Backtest:
 
 
 def _asked_elsewhere(build: Build) -> list[str]:
-    """The remote models that deciding asks. No history that can be read yet has their answers."""
+    """The remote models that deciding asks."""
     return sorted({q.model for linked in build.programs.values() for q in linked.program.asked})
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from quell.engine.explanation import Explanation, Part
 from quell.replay.backtest_frame import Frame
-from quell.replay.history import History
+from quell.replay.history import History, order_of
 from quell.replay.report_data import Sample
 from quell.signals.show import show_time
 
@@ -88,11 +88,11 @@ def command(history: History, policies: str, place: str) -> str:
     """The command that explains an event in full. `quell explain` decides one file in its own order, so for
     anything else it is the replay that explains."""
     alone = len(history.files) == 1 and (history.order == "given" or not history.late)
-    if alone and history.files[0] != "-":
+    if alone and not history.journals:
         events = quote(history.files[0])
         return f"quell explain {quote(policies)} --events {events} --event {quote(place)}"
     events = " ".join(f"--events {quote(path)}" for path in history.files)
-    order = "" if history.order == "time" else " --order given"
+    order = "" if history.order == order_of(history.found) else f" --order {history.order}"
     return f"quell replay {quote(policies)} {events}{order} --event {quote(place)}"
 
 

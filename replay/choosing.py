@@ -26,12 +26,19 @@ STEP = 10.0
 
 def why_not_columns(history: History, dependence: Dependence) -> str:
     """Why a bundle cannot be replayed by columns; empty where it can."""
+    if history.journals and _asks(history):
+        return "what remote models answered in service is taken from the journal, decision by decision"
     for event in history.build.analysis.symbols.schemas:
         graph = dependence.graph(event)
         for n in graph.reach(list(dependence.all_roots(event))):
             if graph[n].op in READINGS and graph[n].binders:
                 return "a counter is read for each element of a list"
     return ""
+
+
+def _asks(history: History) -> bool:
+    """Whether remote models are asked by what is decided."""
+    return any(linked.program.asked for linked in history.build.programs.values())
 
 
 def why_stepping_is_quicker(history: History, dependence: Dependence) -> str:

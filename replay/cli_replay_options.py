@@ -62,9 +62,8 @@ history_options: Callable[[Any], Any] = together(
     click.option(
         "--order",
         type=click.Choice(("time", "given")),
-        default="time",
-        show_default=True,
-        help="Put the events in order of time, or take them as the files have them, late ones too.",
+        help="Put the events in order of time, or take them as the files have them, late ones too. "
+        "[default: time; given for a journal]",
     ),
     click.option(
         "--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N events in order."

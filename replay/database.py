@@ -31,11 +31,13 @@ class Database:
     """A connection to a database that nobody else sees. `memory` is what DuckDB may take, such as `2GB`
     (None: its own default, four fifths of the machine's); what does not fit is spilled beside the database.
 
-    Use it as a context: leaving it, by whatever way, removes the folder.
+    Use it as a context: leaving it, by whatever way, removes the folder. `journals` says up to which number a
+    journal was read, which may grow: whoever reads it again for the same replay reads no further.
     """
 
     def __init__(self, memory: str | None = None, threads: int | None = None) -> None:
         self.folder = tempfile.mkdtemp(prefix="quell-replay-")
+        self.journals: dict[str, int] = {}
         # Should an interrupt keep it from being closed, it is gone when the process ends.
         self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         try:

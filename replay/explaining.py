@@ -16,39 +16,39 @@ from quell.engine.graph import Node
 from quell.engine.interpret import FieldReaders, Interpreter, NotRead
 from quell.engine.lower_lists import with_columns
 from quell.engine.settle import Hit, fired_as
-from quell.engine.stepper import Stepper
+from quell.engine.stepper import Observer, Stepper
 from quell.replay.columnar import Columnar
 from quell.replay.database import among
 from quell.replay.dependence import READINGS
 from quell.replay.history_types import from_column
 from quell.replay.outcome import Outcome
 from quell.replay.settling import Look, Settling
-from quell.replay.stepping import decided, entries, some_events
+from quell.replay.stepping import Steps, decided, some_events
 
 
 def explain_steps(outcome: Outcome, wanted: Sequence[int]) -> dict[int, Explanation]:
-    """The explanations of some events, by `n`, by stepping the online engine as far as the last of them."""
-    left = set(wanted)
+    """The explanations of some events, by `n`, by stepping the online engine until all are decided."""
     stepper = Stepper(outcome.history.build)
     explainer = Explainer(stepper)
-    found: dict[int, Explanation] = {}
-    for n, entry in entries(outcome.history):
+    left, taken, found = set(wanted), dict[int, Account](), dict[int, Explanation]()
+
+    def observe(n: int) -> Observer | None:
+        if n not in left:
+            return None
+
+        def look(decoded: Decoded, hits: list[Hit]) -> None:
+            taken[n] = explainer.account(decoded, hits)
+
+        return look
+
+    for n, entry, answer in Steps(outcome.history, stepper).made(observe):
+        if isinstance(entry, Decoded):
+            decision = decided(n, answer)
+            if n in left:
+                found[n] = taken[n].explanation(decision)
+                left.discard(n)
         if not left:
             break
-        if not isinstance(entry, Decoded):
-            stepper.act(entry)
-            continue
-        if n not in left:
-            decided(n, stepper.decide_decoded(entry))
-            continue
-        left.discard(n)
-        taken: list[Account] = []
-
-        def observe(decoded: Decoded, hits: list[Hit], taken: list[Account] = taken) -> None:
-            taken.append(explainer.account(decoded, hits))
-
-        decision = decided(n, stepper.decide_decoded(entry, observe))
-        found[n] = taken[0].explanation(decision)
     return found
 
 
@@ -67,6 +67,9 @@ def explain_columns(outcome: Outcome, wanted: Sequence[int]) -> dict[int, Explan
             now, readings = values[n]
             look[n] = _looker(explainer, n, decoded, now, readings, matched.get(n), found)
     settling.run(None, lambda n: None, look)
+    if outcome.history.numbered:
+        for n, (_, number) in outcome.history.origins(wanted).items():
+            found[n].decision.seq = found[n].decision.decided = number
     return found
 
 

@@ -13,6 +13,7 @@ SQL where that is sure to be the same, and may stay where they are; all else goe
 `problems` n, nth, kind, field, path, expected, got: optional values of the wrong kind, missing to the rules,
            an event's in their order `nth`
 `refused`  file, row, event, kind, path, message, place
+`answers`  file, row, decided, asked: of journals only, see `quell.replay.history_journal`
 ========== ==========================================================================================
 
 They may be views, and their rows come in no order but by `n`.
@@ -35,8 +36,9 @@ from quell.engine.source_base import SourceError
 from quell.engine.source_lines import JsonElements
 from quell.replay.database import Database, among, quoted, text_literal
 from quell.replay.history_files import Found, as_text, find
+from quell.replay.history_journal import Answers, JournalSource
 from quell.replay.history_reading import Extras, Reading, principal
-from quell.replay.history_rows import RowWriter
+from quell.replay.history_rows import PACK, RowWriter
 from quell.replay.history_scan import UNMATCHED, Scan, scan_of
 from quell.replay.history_sources import Opened, Rows
 from quell.replay.history_tables import Tables
@@ -85,9 +87,18 @@ class History:
     """Columns of the only event type with texts that nobody looked at yet."""
     again: Callable[[], History] | None = None
     """Reads the files anew, with nothing left unread."""
+    journals: dict[int, dict[int, str]] = field(default_factory=dict)
+    """The files, by number, that are journals, each with the digests of the versions of the policies that
+    decided in service, by the version's number; empty where that is not known any more."""
     supplied: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     """For histories made of tests: by `n`, the named values that a test supplies (`with spam = 0.95`). Only a
     bundle made for tests has leaves for them."""
+
+    @property
+    def numbered(self) -> bool:
+        """Whether it is one journal as it was written: then an entry's number in the file is the number that
+        it had in service."""
+        return self.order == "given" and len(self.found) == 1 and bool(self.journals)
 
     def table(self, name: str) -> str:
         """A table as SQL names it."""
@@ -147,7 +158,7 @@ def ingest(
     build: Build,
     files: Sequence[str | Path],
     *,
-    order: Order = "time",
+    order: Order | None = None,
     format: Any = None,
     extras: Extras | None = None,
     later: bool = False,
@@ -156,7 +167,8 @@ def ingest(
     """Read files of events into a new schema of the database.
 
     `files` are names, globs, folders and tables of DuckDB files (`quell.replay.history_files`); `extras` are
-    values to read beside what policies read. `later` says that texts may be left to who decides the history
+    values to read beside what policies read. Without an `order` a journal is taken as it was written, and
+    anything else in order of time. `later` says that texts may be left to who decides the history
     (`quell.replay.history_later`). `tell` hears how much of how much has been done. Raises
     SourceError for what cannot be read; whether there is an event is for `check_usable` to ask.
     """
@@ -169,7 +181,7 @@ def ingest(
         build,
         [f"{f.path}:{f.table}" if f.table else f.path for f in found],
         tuple(reading.extras),
-        order,
+        order or order_of(found),
         found=found,
         format=format,
     )
@@ -177,6 +189,11 @@ def ingest(
     history.columns = {e.schema.name: list(e.columns) for e in reading.events}
     _Ingest(history, reading, format, later, tell).run()
     return history
+
+
+def order_of(found: Sequence[Found]) -> Order:
+    """The order in which files are taken if nobody says another."""
+    return "given" if len(found) == 1 and found[0].journal else "time"
 
 
 def check_usable(history: History) -> None:
@@ -208,6 +225,7 @@ class _Ingest:
         self.history, self.reading, self.format, self.later = history, reading, format, later
         self.db = history.db
         self.writer = RowWriter(self.db, history.schema, reading)
+        self.answers: Answers | None = None
         self.sizes = [_size(f.path) for f in history.found]
         self._tell, self._done, self._told = tell, 0, 0
 
@@ -242,6 +260,9 @@ class _Ingest:
     def _file(self, number: int, opened: Opened) -> None:
         history, source = self.history, opened.source
         history.places.append(_shape(opened))
+        if isinstance(source, JournalSource):
+            self._journal(number, opened, source)
+            return
         scan = scan_of(opened, self.reading)
         if scan is not None and self._surveyed(scan, number):
             history.scans[number] = scan
@@ -254,6 +275,22 @@ class _Ingest:
         self.writer.take(
             number, opened.records(), source.place, lambda: tell(source.position / (source.total or 1 << 40))
         )
+
+    def _journal(self, number: int, opened: Opened, source: JournalSource) -> None:
+        """Read a journal, and what was answered in it."""
+        history, share = self.history, self._share(self.sizes[number])
+        if self.answers is None:
+            self.answers = Answers(self.db, history.schema)
+        answers = self.answers
+
+        def tell() -> None:
+            share(source.position / (source.total or 1 << 40))
+            answers.take(number, source, PACK)
+
+        self.writer.take(number, opened.records(), source.place, tell)
+        answers.take(number, source)
+        history.journals[number] = dict(sorted(source.versions.items()))
+        self.db.journals.setdefault(history.found[number].path, source.last)
 
     def _surveyed(self, scan: Scan, number: int) -> bool:
         most, tell = self.reading.decoder.max_bytes, self._share(self.sizes[number])
@@ -357,6 +394,8 @@ def _parts(shape: str) -> Iterator[str | None]:
 
 def _size(path: str) -> int:
     try:
+        if Path(path).is_dir():
+            return max(1, sum(inside.stat().st_size for inside in Path(path).iterdir()))
         return max(1, Path(path).stat().st_size)
     except (OSError, ValueError):
         return 1

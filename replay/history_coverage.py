@@ -54,6 +54,8 @@ def source_of(history: History) -> Source:
         coverage=_coverage(history, by_type),
         first=None if first is None else show_time(first),
         last=None if last is None else show_time(last),
+        journals=len(history.journals),
+        versions=history.journals.get(0, {}) if len(history.found) == 1 else {},
     )
 
 

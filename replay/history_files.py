@@ -6,10 +6,13 @@ from __future__ import annotations
 import glob
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from quell.engine.journal_format import JournalError, segment_of
+from quell.engine.journal_read import journal_in
 from quell.engine.source_base import SourceError
 
 _PACKED = (".gz", ".zst")
@@ -27,11 +30,12 @@ Hive = dict[str, str | int | None]
 @dataclass(frozen=True, slots=True)
 class Found:
     """One file of a history. `table` is that of a DuckDB file (empty: its only one), `hive` what the folders
-    around the file say: `day=2026-01-01` gives `day`."""
+    around the file say: `day=2026-01-01` gives `day`. A `journal` is a folder, and counts as one file."""
 
     path: str
     table: str = ""
     hive: tuple[tuple[str, str | int | None], ...] = ()
+    journal: bool = False
 
     @property
     def name(self) -> str:
@@ -78,6 +82,8 @@ def _one(given: str) -> Iterator[Found]:
     if _is(path, "exists") or not _MAGIC.search(path):
         if _is(path, "is_dir"):
             yield from _inside(path)
+        elif segment_of(Path(path)) is not None:
+            raise SourceError(f"`{_shown(path)}` is a part of a journal", "name the folder that it lies in")
         else:
             yield Found(path, table, _hive(path))
         return
@@ -111,7 +117,10 @@ def _table_of(given: str) -> tuple[str, str]:
 
 
 def _inside(folder: str) -> Iterator[Found]:
-    """The files of events in a folder and those below, in order of path."""
+    """The files of events in a folder and those below, in order of path; or the journal that it holds."""
+    with suppress(JournalError):
+        yield Found(str(journal_in(folder)), journal=True)
+        return
     names = sorted(
         str(p) for p in Path(folder).rglob("*") if _is_events(p, folder) and _is(str(p), "is_file")
     )
@@ -126,6 +135,8 @@ def _is_events(path: Path, folder: str) -> bool:
     """Whether a path ends as files of events do, and neither it nor a folder around it is hidden."""
     inside = path.relative_to(folder) if path.is_relative_to(folder) else path
     if any(part.startswith((".", "_")) and part != ".." for part in inside.parts):
+        return False
+    if segment_of(path) is not None:
         return False
     name = path.name.lower()
     for packed in _PACKED:

@@ -22,6 +22,7 @@ from quell.engine.source_streams import BROKEN, broken
 from quell.engine.sources import cannot_open, open_source
 from quell.replay.database import Database, quoted, text_literal
 from quell.replay.history_files import Found
+from quell.replay.history_journal import JournalSource
 from quell.replay.history_reading import Reading
 from quell.replay.history_rows import Record
 
@@ -151,6 +152,8 @@ class Opened:
     def _open(self) -> Source:
         columns, most = self._reading.columns, self._reading.decoder.max_bytes
         path = Path(self._found.path)
+        if self._found.journal:
+            return JournalSource(str(path), self._db.journals.get(str(path)))
         if self._relation:
             return DuckRows(self._db, self._relation, self._count, self._found.name, columns, most)
         if (self._format or path.suffix.lower()) in (*_PARQUET, "parquet"):

@@ -114,7 +114,7 @@ def backtest(
     positive: str | Sequence[str] = (),
     known_by: int | None = None,
     weigh: str | None = None,
-    order: Order = "time",
+    order: Order | None = None,
     start: int | None = None,
     until: int | None = None,
     warm_up: WarmUp = "mark",

@@ -11,10 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from quell.replay.quality import Rate
-from quell.replay.train import HELD, Fitted
+from quell.replay.train import HELD, Fitted, Others
 from quell.replay.train_data import Counts, Matrix, Rows, Split
 from quell.replay.train_metrics import (
+    Scores,
     at_thresholds,
     auc,
     auc_interval,
@@ -56,8 +59,10 @@ def make_card(
     fitted: Fitted,
     areas: Sequence[float],
     warnings: Sequence[str],
+    others: Others,
 ) -> Card:
-    """The card of a fitted model. `areas` say how well each feature alone tells the classes apart."""
+    """The card of a fitted model. `areas` say how well each feature alone tells the classes apart, `others`
+    what the model gives for events of the test period that have no label."""
     return {
         "model": origin.model,
         "file": origin.file,
@@ -84,7 +89,7 @@ def make_card(
             "trees": fitted.trees,
             "parameters": dict(fitted.parameters),
         },
-        "test": measures(rows, split, fitted),
+        "test": measures(rows, split, fitted, others),
         "warnings": list(warnings),
     }
 
@@ -133,8 +138,8 @@ def _nans(values: Iterable[float]) -> int:
     return sum(v != v for v in values)
 
 
-def measures(rows: Rows, split: Split, fitted: Fitted) -> dict[str, Any]:
-    """How good the model was on the events after the split."""
+def measures(rows: Rows, split: Split, fitted: Fitted, others: Others) -> dict[str, Any]:
+    """How good the model was on the events after the split, and how it scored all of them."""
     labels, scores = rows.labels[split.train :], fitted.scores[split.train :]
     bins = reliability(labels, scores)
     interval = auc_interval(labels, scores)
@@ -170,10 +175,18 @@ def measures(rows: Rows, split: Split, fitted: Fitted) -> dict[str, Any]:
             "training": histogram(fitted.scores[: split.train]),
             "test": histogram(scores),
         },
-        "scores": {
-            "mean": _round(float(scores.mean())),
-            "bins": [{"upto": upto, "events": events} for upto, events in spread(scores)],
-        },
+        "scores": _spread(scores, others),
+    }
+
+
+def _spread(scores: Scores, others: Others) -> dict[str, Any]:
+    """How scores are spread over all events of the test period, labelled or not: what a service compares
+    with."""
+    every = np.concatenate((scores, others.scores))
+    weights = np.concatenate((np.ones(len(scores)), np.full(len(others.scores), others.weight)))
+    return {
+        "mean": _round(float(np.average(every, weights=weights))),
+        "bins": [{"upto": upto, "events": events} for upto, events in spread(every, weights)],
     }
 
 

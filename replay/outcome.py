@@ -1,7 +1,8 @@
 """What a bundle decided on a history, as tables of a DuckDB schema. Everything that reports reads these.
 
 =========== =========================================================================================
-`decisions` n, seq, verdict: the events on which a rule matched
+`decisions` n, seq, verdict: the events on which a rule matched; `seq` is `n`, or over a journal the number
+            that the event had in service
 `hits`      n, event, at, rule, outcome (`fired`, `shadow`, `held`), verdict, message, by: one row a rule
 `labels`    n, entity, id, label, on, rule, until: what changed, labels by hand included (rule NULL)
 `sends`     n, sink, rule, payload (JSON)
@@ -60,6 +61,9 @@ class Outcome:
     seconds: float = 0.0
     columnar: Any = None
     """The `quell.replay.columnar.Columnar` that decided it; None where the online engine was stepped."""
+    recorded: dict[str, int] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+    """By remote model, how many questions a journal had the answer of, and how many not."""
 
     @property
     def db(self) -> Database:
@@ -132,6 +136,11 @@ class OutcomeWriter:
         for name in _TABLES:
             self._flush(name)
         outcome = self.outcome
+        if outcome.history.numbered:
+            self._con.execute(
+                f"UPDATE {outcome.table('decisions')} SET seq = a.row FROM {outcome.table('all')} a "
+                "WHERE a.n = decisions.n"
+            )
         symbols = outcome.history.build.analysis.symbols
         first = " ".join(
             f"WHEN {text_literal(event)} THEN {text_literal(symbols.ladders[event].verdicts[0])}"

@@ -157,7 +157,9 @@ class RefusedKind(msgspec.Struct, frozen=True):
 
 class Source(msgspec.Struct, omit_defaults=True):
     """The history: its files, and what was in them. `order` is how it was put in order; `late` counts the
-    events that came after later ones, in the order of the files."""
+    events that came after later ones, in the order of the files. `journals` are how many of the files are
+    journals, and `versions`, where the history is one, the digests of the policies that decided in service,
+    by the version's number."""
 
     files: list[str]
     records: int
@@ -172,6 +174,8 @@ class Source(msgspec.Struct, omit_defaults=True):
     coverage: list[FieldCoverage] = []
     first: str | None = None
     last: str | None = None
+    journals: int = 0
+    versions: dict[int, str] = {}
 
 
 class Warmup(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -289,11 +293,13 @@ class Backtest(msgspec.Struct, omit_defaults=True):
     """The number that the `volume` of verdicts and rules adds up."""
     curves: list[Curve] = []
     remote: dict[str, int] = {}
-    """For each remote model that decisions ask, on how many of them a recorded answer was there."""
+    """For each remote model that decisions ask, how many of its answers were taken from a journal."""
     notes: list[str] = []
     """Sentences that a reader must know: what was stepped, what was missing, what is left out."""
     gates: list[Gate] = []
     """What `--fail-if` asked of this backtest alone; those of a comparison stand there."""
+    unrecorded: dict[str, int] = {}
+    """Over a journal, how many questions to remote models it has no answer to, so that they are missing."""
 
 
 # ------------------------------------------------------------------------------------------- tuning

@@ -35,7 +35,7 @@ def replay(
     build: Build,
     files: Sequence[str | Path],
     *,
-    order: Order = "time",
+    order: Order | None = None,
     format: Any = None,
     extras: Extras | None = None,
     way: RunWay = "auto",

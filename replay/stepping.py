@@ -20,6 +20,7 @@ from quell.replay.database import among
 from quell.replay.history import History
 from quell.replay.history_types import from_column
 from quell.replay.outcome import Outcome, OutcomeWriter
+from quell.replay.stepping_recorded import Made, Observe, Recorded, Tally
 from quell.signals.clock import BLOCK, Clock
 from quell.signals.memory import Memory
 from quell.signals.state import State
@@ -86,18 +87,44 @@ def _problems(history: History) -> dict[int, tuple[Problem, ...]]:
     return found
 
 
-def decided(n: int, answer: Decision | Refused) -> Decision:
+def decided(n: int, answer: Decision | Refused | Acted) -> Decision:
     """The decision for the event at `n`. A service goes on where deciding fails inside Quell; a replay whose
     figures leave such an event out would say what is not so."""
-    if isinstance(answer, Refused):
-        raise AssertionError(f"event {n} of the history: {answer.message}")
-    return answer
+    if isinstance(answer, Decision):
+        return answer
+    told = answer.message if isinstance(answer, Refused) else "it is a label by hand"
+    raise AssertionError(f"event {n} of the history: {told}")
+
+
+class Steps:
+    """A history made by a stepper, entry by entry. `tally` says of a journal which questions to remote models
+    had a recorded answer."""
+
+    def __init__(self, history: History, stepper: Stepper) -> None:
+        self._history = history
+        self._stepper = stepper
+        self.tally = Tally()
+
+    def made(self, observe: Observe = lambda n: None) -> Iterator[Made]:
+        """Each entry, by its `n`, with what came of it, in the order in which that took effect: over a
+        journal a decision that waited comes later than its event. `observe` is as for `step`."""
+        history, stepper = self._history, self._stepper
+        if history.journals:
+            recorded = Recorded(history, stepper, entries(history))
+            self.tally = recorded.tally
+            yield from recorded.made(observe)
+            return
+        for n, entry in entries(history):
+            if isinstance(entry, HandAction):
+                yield n, entry, stepper.act(entry)
+            else:
+                yield n, entry, stepper.decide_decoded(entry, observe(n))
 
 
 def step(
     outcome: Outcome,
     tell: Callable[[int], None] = lambda done: None,
-    observe: Callable[[int], Observer | None] = lambda n: None,
+    observe: Observe = lambda n: None,
     block: int = BLOCK,
 ) -> None:
     """Decide the whole history and write the outcome's tables. `observe` may give, for an event's `n`, what
@@ -106,17 +133,22 @@ def step(
     settings = history.build.analysis.files.settings
     state = State(clock=Clock(settings.lateness, block), memory=Memory(left=settings.max_keys))
     supplied: dict[str, Any] = {}
-    stepper, writer = Stepper(history.build, state, supplied), OutcomeWriter(outcome)
-    for done, (n, entry) in enumerate(entries(history), 1):
+    steps = Steps(history, Stepper(history.build, state, supplied))
+    writer = OutcomeWriter(outcome)
+
+    def look(n: int) -> Observer | None:
+        if history.supplied:
+            supplied.clear()
+            supplied.update(history.supplied.get(n, {}))
+        return observe(n)
+
+    for done, (n, entry, answer) in enumerate(steps.made(look), 1):
         if isinstance(entry, HandAction):
-            answer = stepper.act(entry)
             if isinstance(answer, Acted):
                 writer.act(n, answer)
         else:
-            if history.supplied:
-                supplied.clear()
-                supplied.update(history.supplied.get(n, {}))
-            writer.add(n, decided(n, stepper.decide_decoded(entry, observe(n))))
+            writer.add(n, decided(n, answer))
         if done % 1024 == 0:
             tell(done)
     writer.close()
+    outcome.recorded, outcome.missing = dict(steps.tally.recorded), dict(steps.tally.missing)

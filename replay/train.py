@@ -90,6 +90,21 @@ class Fitted:
     scores: NDArray[np.float64] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Scores of unlabelled events after the split, each of which stands for `weight` events."""
+
+    scores: NDArray[np.float64]
+    weight: float
+
+
+def score_others(fitted: Fitted, values: NDArray[np.float64], weight: float) -> Others:
+    """The scores of unlabelled events, by the model as its file has it."""
+    loaded = load_model("model.lgb", fitted.text.encode())
+    assert loaded.model is not None, loaded.problem
+    return Others(loaded.model.predict_rows(values), weight)
+
+
 def check_rows(rows: Rows, split: Split) -> None:
     """Raise Untrainable unless there is enough of both classes on both sides of the split."""
     parts = (("training", rows.labels[: split.train]), ("test", rows.labels[split.train :]))

@@ -10,7 +10,8 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +28,9 @@ LEAST_OF_CATEGORY = 5
 _FORBIDDEN = frozenset('[]{}",: \t\r\n')
 """Characters that LightGBM's text format cannot hold in the name of a feature."""
 
+MOST_UNLABELLED = 20_000
+"""Unlabelled events that are kept, for how scores are spread over all events."""
+
 Kind = Literal["number", "bool", "category"]
 
 
@@ -42,12 +46,13 @@ class Column:
 
     def add(self, value: Any) -> None:
         """One more event's value."""
+        self.values.append(self.number(value))
+
+    def number(self, value: Any) -> float:
+        """A value as the number that is kept of it."""
         if self.kind != "category":
-            self.values.append(float("nan") if value is None else value)
-        elif value is None:
-            self.values.append(-1)
-        else:
-            self.values.append(self.seen.setdefault(value, len(self.seen)))
+            return float("nan") if value is None else value
+        return -1 if value is None else self.seen.setdefault(value, len(self.seen))
 
 
 def column(name: str, type_: Type) -> Column:
@@ -80,9 +85,52 @@ class Counts:
     used: int = 0
 
 
+class Unlabelled:
+    """Unlabelled rows of a period, all of them or as many as are kept, drawn so that each is as likely as any
+    other. `columns` are those that their categories are shared with."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.columns = [replace(c, values=array(c.values.typecode)) for c in columns]
+        self.times = array("q")
+        self.count = 0
+        self._random = Random(1)
+
+    def add(self, at: int, values: Sequence[Any]) -> None:
+        """Keep a row, perhaps in the place of another."""
+        self.count += 1
+        if len(self.times) < MOST_UNLABELLED:
+            self.times.append(at)
+            for kept, value in zip(self.columns, values, strict=False):  # a label may stand last
+                kept.add(value)
+        elif (place := self._random.randrange(self.count)) < MOST_UNLABELLED:
+            self.times[place] = at
+            for kept, value in zip(self.columns, values, strict=False):
+                kept.values[place] = kept.number(value)
+
+    @property
+    def weight(self) -> float:
+        """How many unlabelled rows each one that is kept stands for."""
+        return self.count / len(self.times) if self.times else 1.0
+
+    def matrix(self, since: int, data: Matrix) -> NDArray[np.float64]:
+        """The rows from a time on, as a model that was fitted on `data` takes them."""
+        late = np.frombuffer(self.times, np.int64) >= since if self.times else np.empty(0, np.bool_)
+        values = np.empty((int(late.sum()), len(self.columns)), np.float64)
+        for i, kept in enumerate(self.columns):
+            if not len(values):
+                break
+            if kept.kind == "category":
+                codes = np.frombuffer(kept.values, np.int64)[late]
+                values[:, i] = _places(kept, data.categories[kept.name])[codes]
+            else:
+                values[:, i] = np.frombuffer(kept.values, np.float64)[late]
+        return values
+
+
 class Collector:
-    """Gathers the labelled rows of a period. `label` gives what an event really was, None for unknown;
-    the period is from `start` (included) to `until` (not), in microseconds, None for no bound."""
+    """Gathers the labelled rows of a period, and some of the others. `label` gives what an event really was,
+    None for unknown; the period is from `start` (included) to `until` (not), in microseconds, None for no
+    bound."""
 
     def __init__(
         self,
@@ -93,6 +141,7 @@ class Collector:
     ) -> None:
         self.columns = [column(name, t) for name, t in types.items()]
         self.counts = Counts()
+        self.unlabelled = Unlabelled(self.columns)
         self._label, self._start, self._until = label, start, until
         self._times, self._labels = array("q"), array("b")
 
@@ -104,6 +153,7 @@ class Collector:
             counts.outside += 1
         elif (label := self._label(row)) is None:
             counts.unlabelled += 1
+            self.unlabelled.add(at, row.values)
         else:
             counts.used += 1
             self._times.append(at)
@@ -191,12 +241,17 @@ def matrix(rows: Rows, train: int) -> Matrix:
             (c for c in often if often[c] >= LEAST_OF_CATEGORY), key=lambda c: (-often[c], known[c])
         )
         names = tuple(sorted(known[c] for c in best[:MOST_CATEGORIES]))
-        place = np.full(len(known) + 1, np.nan)  # one more, for missing: -1 is the last
-        for number, name in enumerate(names):
-            place[kept.seen[name]] = number
-        values[:, i] = place[codes]
+        values[:, i] = _places(kept, names)[codes]
         categories[kept.name] = names
         present = int((codes >= 0).sum())
         lost = present - int(np.isfinite(values[:, i]).sum())
         dropped[kept.name] = lost / present if present else 0.0
     return Matrix(tuple(c.name for c in rows.columns), values, categories, dropped)
+
+
+def _places(kept: Column, names: Sequence[str]) -> NDArray[np.float64]:
+    """The number that a model has for each value that a column has seen; missing is the last, at -1."""
+    place = np.full(len(kept.seen) + 1, np.nan)
+    for number, name in enumerate(names):
+        place[kept.seen[name]] = number
+    return place

@@ -19,6 +19,7 @@ import msgspec
 
 from quell.engine.compile import Analysis
 from quell.engine.events import Refusal
+from quell.engine.hand import HandAction
 from quell.engine.source_base import Payload, Source
 from quell.grammar import tree
 from quell.grammar.diagnostics import Report, did_you_mean
@@ -138,7 +139,7 @@ def record_of(payload: Payload) -> Any:
             return msgspec.json.decode(payload)
         except (msgspec.DecodeError, RecursionError):
             return None
-    return None if isinstance(payload, Refusal) else payload
+    return None if isinstance(payload, Refusal | HandAction) else payload
 
 
 def follow(record: Any, path: tuple[str | int | None, ...]) -> Any:

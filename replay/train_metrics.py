@@ -168,11 +168,13 @@ QUANTILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 finer, since rules act on high scores."""
 
 
-def spread(scores: Scores) -> list[tuple[float, int]]:
-    """The scores in bins of about equal numbers: the upper end of each (included) and how many lie in it.
-    Equal ends are one; the last is 1. Ends have six digits after the point, as all that a card says."""
-    ends = np.quantile(scores, QUANTILES, method="inverted_cdf") if len(scores) else np.empty(0)
+def spread(scores: Scores, weights: Scores | None = None) -> list[tuple[float, int]]:
+    """The scores in bins of about equal numbers: the upper end of each (included) and how many lie in it,
+    each counting as much as it weighs. Equal ends are one; the last is 1. Ends have six digits after the
+    point, as all that a card says."""
+    weights = np.ones(len(scores)) if weights is None else weights
+    ends = np.quantile(scores, QUANTILES, weights=weights, method="inverted_cdf")
     upto = [*sorted({round(float(e), 6) for e in ends} - {1.0}), 1.0]
-    place = np.searchsorted(np.array(upto), scores, side="left")
-    counts = np.bincount(np.minimum(place, len(upto) - 1), minlength=len(upto))
-    return [(end, int(n)) for end, n in zip(upto, counts, strict=True)]
+    place = np.minimum(np.searchsorted(np.array(upto), scores, side="left"), len(upto) - 1)
+    counts = np.bincount(place, weights, minlength=len(upto))
+    return [(end, round(float(n))) for end, n in zip(upto, counts, strict=True)]

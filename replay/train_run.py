@@ -13,7 +13,17 @@ from quell.grammar.types import Type
 from quell.replay.features import Row, walk
 from quell.replay.model_card import Card, Origin, make_card
 from quell.replay.named_values import NotAValue, Tapped, Wanted, tap
-from quell.replay.train import HELD, SUSPICIOUS, Fitted, Settings, Untrainable, alone, check_rows, fit
+from quell.replay.train import (
+    HELD,
+    SUSPICIOUS,
+    Fitted,
+    Settings,
+    Untrainable,
+    alone,
+    check_rows,
+    fit,
+    score_others,
+)
 from quell.replay.train_data import Collector, Matrix, Rows, column, matrix, split_rows
 from quell.replay.train_labels import LABEL, LabelFile, RecordLabel, ValueLabel, record_of
 
@@ -138,7 +148,9 @@ def train(prepared: Prepared, gathered: Collector, origin: Origin, settings: Set
     fitted = fit(rows, split, data, settings)
     areas = alone(rows, split, data)
     warnings = list(_warnings(prepared, data, areas))
-    card = make_card(origin, gathered.counts, rows, split, data, fitted, areas, warnings)
+    unlabelled = gathered.unlabelled
+    others = score_others(fitted, unlabelled.matrix(split.at, data), unlabelled.weight)
+    card = make_card(origin, gathered.counts, rows, split, data, fitted, areas, warnings, others)
     return Trained(fitted, card, data)
 
 

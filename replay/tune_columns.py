@@ -20,7 +20,7 @@ from quell.engine.lower_lists import with_columns
 from quell.engine.lowered import LoweredEffect, LoweredRule
 from quell.engine.order import order
 from quell.engine.settle import Hit
-from quell.engine.stepper import Stepper
+from quell.engine.stepper import Observer, Stepper
 from quell.engine.waves import schedule
 from quell.grammar import tree
 from quell.grammar.types import Type
@@ -30,7 +30,7 @@ from quell.replay.history_types import arrow_type
 from quell.replay.named_values import TAP
 from quell.replay.outcome import Outcome
 from quell.replay.sql_expressions import NotAColumn
-from quell.replay.stepping import decided, entries
+from quell.replay.stepping import Steps, decided
 
 BATCH = 8_192
 
@@ -83,20 +83,20 @@ def _stepped(outcome: Outcome, requests: Sequence[Request], tell: Callable[[int]
     made = _tapped(history.build, [t.request for t in tables])
     stepper = Stepper(made)
     places = _places(made, tables)
-    now = 0
 
-    def observe(decoded: Decoded, hits: list[Hit]) -> None:
-        for place in range(len(hits) - 1, -1, -1):
-            table = places.get((decoded.event, hits[place][0]))
-            if table is not None:
-                table.add(now, hits.pop(place)[3][0][0].values())
+    def observe(n: int) -> Observer:
+        def look(decoded: Decoded, hits: list[Hit]) -> None:
+            for place in range(len(hits) - 1, -1, -1):
+                table = places.get((decoded.event, hits[place][0]))
+                if table is not None:
+                    table.add(n, hits.pop(place)[3][0][0].values())
 
-    for done, (n, entry) in enumerate(entries(replace(history, build=made)), 1):
-        now = n
+        return look
+
+    steps = Steps(replace(history, build=made), stepper)
+    for done, (n, entry, answer) in enumerate(steps.made(observe), 1):
         if isinstance(entry, Decoded):
-            decided(n, stepper.decide_decoded(entry, observe))
-        else:
-            stepper.act(entry)
+            decided(n, answer)
         if done % 1024 == 0:
             tell(done)
     return [table.close() for table in tables]

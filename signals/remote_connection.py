@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
     # ------------------------------------------------------------------ called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are so in all but class
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are none by class
         self._held.add(self)
 
     def data_received(self, data: bytes) -> None:

@@ -92,9 +92,16 @@ class Browser:
                 self._buffer += more
 
     def open(
-        self, page: Path, width: int = 1280, height: int = 900, *, dark: bool = False, scripts: bool = True
+        self,
+        page: Path | str,
+        width: int = 1280,
+        height: int = 900,
+        *,
+        dark: bool = False,
+        scripts: bool = True,
     ) -> Tab:
-        """A new tab that shows a file; without `scripts` those of the page do not run."""
+        """A new tab that shows a file, or what is at an address; without `scripts` those of the page do not
+        run."""
         return Tab(self, page, width, height, dark, scripts)
 
     def __enter__(self) -> Self:
@@ -113,9 +120,10 @@ class Tab:
     addresses it asked for beside its own."""
 
     def __init__(
-        self, browser: Browser, page: Path, width: int, height: int, dark: bool, scripts: bool
+        self, browser: Browser, page: Path | str, width: int, height: int, dark: bool, scripts: bool
     ) -> None:
-        self.browser, self.address = browser, page.resolve().as_uri()
+        self.browser = browser
+        self.address = page if isinstance(page, str) else page.resolve().as_uri()
         target = browser.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self.target = target
@@ -126,7 +134,7 @@ class Tab:
         self.size(width, height)
         self.colours(dark)
         self.call("Page.navigate", url=self.address)
-        self.until('document.readyState === "complete" && location.protocol === "file:"')
+        self.until('document.readyState === "complete" && location.protocol !== "about:"')
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Ask something about this tab."""

@@ -24,7 +24,7 @@ from quell.engine.http_parts import Parts
 from quell.engine.http_pressure import Limits, Pressure
 from quell.engine.http_read import PastDecision
 from quell.engine.http_server import Stop, bind, serve
-from quell.engine.keys import Keys, Scope
+from quell.engine.keys import SCOPES, Keys
 from quell.engine.service import Service
 from quell.engine.service_settings import Listen
 from quell.engine.service_types import ReloadOutcome, VersionInfo
@@ -149,9 +149,8 @@ class Keyring:
 def keyring(folder: Path) -> Keyring:
     """A key for each scope."""
     ring = Keyring(Keys(folder / "keys.json"))
-    for scope in ("decide", "read", "admin"):
-        given: tuple[Scope, ...] = (scope,)  # type: ignore[assignment]
-        _, ring.texts[scope] = ring.keys.add(scope, given)
+    for scope in SCOPES:
+        _, ring.texts[scope] = ring.keys.add(scope, (scope,))
     return ring
 
 
@@ -200,7 +199,7 @@ class Running:
 
     port: int
     parts: Parts
-    stop: Callable[[], None]
+    stop: Callable[[], object]
 
     def connect(self) -> socket.socket:
         """A connection that waits for answers 10 seconds at most."""
@@ -250,11 +249,11 @@ def running(parts: Parts, listen: Listen = ANY_PORT) -> Iterator[Running]:
     """A real server over parts, as `quell serve` runs it."""
     sockets = bind(listen.host, listen.port)
     up = threading.Event()
-    stops: list[Callable[[], None]] = []
+    stops: list[Callable[[], object]] = []
 
     async def main() -> None:
         stop, loop = Stop(), asyncio.get_running_loop()
-        stops.append(lambda: loop.call_soon_threadsafe(stop) and None)
+        stops.append(lambda: loop.call_soon_threadsafe(stop))
         await serve(make_app(parts), sockets, stop, listen, parts.pressure.close, up.set)
 
     thread = threading.Thread(target=lambda: asyncio.run(main()))

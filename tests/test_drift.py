@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from quell.engine.drift_card import LEAST_SHARE, baseline, card_of
 from quell.engine.metrics import Metrics
 from quell.engine.metrics_parts import Parts
 from quell.engine.metrics_rows import ROWS
+from quell.engine.reload_freeze import Freezer
 from quell.engine.stepper import Stepper
 from quell.grammar.source import Source
 from tests.bundles import sound
@@ -314,6 +316,22 @@ def test_the_figures_are_metrics() -> None:
             assert of(found, name), name
     assert sum(of(found, "quell_model_score_expected_ratio", "upto").values()) == pytest.approx(1)
     assert of(found, "quell_model_score_psi", "model")["spam"] < 0.1
+
+
+def test_a_version_of_a_bundle_keeps_its_cards(root: Any, tmp_path: Any) -> None:
+    """What serves reads a frozen copy: the card has to be in it, and another card is another version."""
+    policies = tmp_path / "policies"
+    shutil.copytree(root / "policies", policies)
+    first = Freezer(tmp_path / "a").freeze(policies, "ada", "start")
+    assert (first.bundle / "models/spam.card.json").is_file()
+    assert not (first.bundle / "models/spam.card.md").exists()
+    (policies / "models/spam.card.json").write_text("{}", encoding="utf-8")
+    second = Freezer(tmp_path / "b").freeze(policies, "ada", "files changed")
+    assert second.content != first.content
+    (policies / "models/spam.card.json").unlink()
+    third = Freezer(tmp_path / "c").freeze(policies, "ada", "files changed")
+    assert not third.problems
+    assert not (third.bundle / "models/spam.card.json").exists()
 
 
 def test_the_starter_models_card_is_read(root: Any) -> None:

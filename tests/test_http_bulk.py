@@ -78,6 +78,15 @@ def test_a_body_that_is_no_array_of_events(body: bytes, status: int, kind: str) 
     assert parts.service.engine.stepper.seq == 0
 
 
+@pytest.mark.parametrize("path", [MANY, STREAM])
+def test_what_is_not_there_is_not_taken(path: str) -> None:
+    headers = LINES if path == STREAM else JSON
+    answer = client().post(path, content=b"[]", headers={**headers, "Quell-Deadline-Ms": "5"})
+    assert (answer.status_code, answer.json()["kind"]) == (400, "bad-header")
+    answer = client().post(path + "?deadline=5", content=b"[]", headers=headers)
+    assert (answer.status_code, answer.json()["kind"]) == (400, "bad-request")
+
+
 def test_an_array_may_be_empty() -> None:
     assert client().post(MANY, json=[]).json() == []
 
@@ -124,7 +133,7 @@ def test_answers_that_wait_keep_their_order() -> None:
     parts = parts_of()
     begin, began = parts.service.begin_many, []
 
-    def later(events: Any, by_hand: bool) -> Any:
+    def later(events: Any, by_hand: bool = True) -> Any:
         loop = asyncio.get_running_loop()
         made, future = begin(events), loop.create_future()
         began.append(len(events))

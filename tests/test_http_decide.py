@@ -122,10 +122,20 @@ def test_events_are_posted(method: str) -> None:
     assert answer.headers["allow"] == "POST"
 
 
+def test_there_are_no_parameters() -> None:
+    answer = client().post("/v1/decide?dry=1", json=message())
+    assert (answer.status_code, answer.json()["kind"]) == (400, "bad-request")
+
+
 def test_a_deadline_is_handed_on() -> None:
-    parts, heard = parts_of(), []
+    parts, heard = parts_of(), list[float | None]()
     begin = parts.service.begin
-    parts.service.begin = lambda event, deadline=None, by_hand=True: heard.append(deadline) or begin(event)  # type: ignore[method-assign, func-returns-value]
+
+    def hear(event: bytes, deadline: float | None = None, by_hand: bool = True) -> Any:
+        heard.append(deadline)
+        return begin(event, deadline, by_hand)
+
+    parts.service.begin = hear  # type: ignore[method-assign]
     client(parts).post("/v1/decide", json=message(), headers={"Quell-Deadline-Ms": "250"})
     client(parts).post("/v1/decide", json=message(2))
     assert heard == [0.25, None]

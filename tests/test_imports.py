@@ -72,7 +72,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.journal_sync": "asyncio",
     "engine.journal_writer": "fcntl",
     "engine.keys": "fcntl",  # one process changes the keys at a time
-    "engine.live_routes": "asyncio",
+    "engine.live_routes": "asyncio",  # a long search lets others pass
     "engine.lock": "fcntl",
     "engine.metrics_process": "asyncio",  # how late the event loop is
     "engine.outbox": "asyncio",  # what leaves does so beside the requests
@@ -85,6 +85,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.reload_settle": "asyncio",  # waits until a folder is quiet
     "engine.reload_start": "asyncio",
     "engine.service": "asyncio",  # answers that wait for the disk, and events at the gate
+    "engine.service_keeping": "asyncio",
     "engine.serving": "asyncio",
     "engine.serving_parts": "asyncio",
     "engine.sink_file": "asyncio",
@@ -118,6 +119,7 @@ REACH: dict[str, str] = {
     "engine.cli_init": "pathlib",
     "engine.cli_journal": "pathlib",
     "engine.cli_keys": "pathlib",
+    "engine.cli_outbox": "pathlib",
     "engine.cli_output": "sys time",  # progress for what takes longer than a second
     "engine.cli_serve": "os pathlib",
     "engine.cli_state": "pathlib",
@@ -157,6 +159,8 @@ REACH: dict[str, str] = {
     "engine.outbox": "pathlib time",  # how long a send has waited is a matter of the server's clock
     "engine.outbox_acks": "os pathlib",  # what is settled, on disk
     "engine.outbox_dead": "pathlib sqlite3",  # what was given up
+    "engine.outbox_look": "pathlib",
+    "engine.outbox_reading": "pathlib",  # names the journal
     "engine.outbox_store": "pathlib",
     "engine.reload": "pathlib time",  # how long it took
     "engine.reload_check": "os pathlib sys",  # a process of its own
@@ -173,7 +177,7 @@ REACH: dict[str, str] = {
     "engine.service_settings": "pathlib",  # reads service.toml
     "engine.serving": "pathlib time",
     "engine.sink_file": "os pathlib",  # appends to the operator's file
-    "engine.sink_webhook": "time",  # signatures hold the time
+    "engine.sink_webhook": "os time",  # signatures hold the time
     "engine.sinks": "pathlib",
     "engine.snapshot": "os pathlib",  # what an engine remembers, in a file that is whole or not there
     "engine.snapshots": "time",
@@ -198,6 +202,7 @@ REACH: dict[str, str] = {
     "replay.demo_change": "pathlib",  # the day's first events, to replay
     "replay.history": "pathlib",  # names files
     "replay.history_files": "glob pathlib",  # finds them
+    "replay.history_journal": "pathlib",  # names it
     "replay.history_reading": "eval",  # what makes a row of an event is generated
     "replay.history_sources": "pathlib",  # opens them
     "replay.interrupt": "os signal sys time",  # Ctrl-C stops a query

@@ -34,8 +34,8 @@ def test_scopes_and_what_they_are_good_for(tmp_path: Path) -> None:
     both, _ = keys.add("both", ("read", "decide"))
     admin, _ = keys.add("admin", ("admin",))
     assert both.scopes == ("decide", "read")
-    assert [both.may(s) for s in ("decide", "read", "admin", "any")] == [True, True, False, True]  # type: ignore[arg-type]
-    assert all(admin.may(s) for s in ("decide", "read", "admin", "any"))  # type: ignore[arg-type]
+    assert [both.may(s) for s in ("decide", "read", "admin", "any")] == [True, True, False, True]
+    assert all(admin.may(s) for s in ("decide", "read", "admin", "any"))
 
 
 def test_a_key_expires(tmp_path: Path) -> None:

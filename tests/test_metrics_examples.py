@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from quell.engine.logs_events import EVENTS
 from quell.engine.metrics_rows import ROWS
 
 FUNCTIONS = frozenset(
@@ -178,3 +180,35 @@ def test_alerts_are_yaml(root: Path) -> None:
     (group,) = said["groups"]
     read = {rule["alert"]: rule["expr"] for rule in group["rules"]}
     assert read == {alert["alert"]: alert["expr"] for alert in alerts(root)}
+
+
+# --------------------------------------------------------------------------------------- page
+
+
+def rows_of(page: str, heading: str) -> dict[str, list[str]]:
+    """The rows of the table below a heading, by their first cell."""
+    table = page.split(heading, 1)[1].split("\n\n", 1)[0].split("\n")[2:]
+    cells = [
+        [cell.strip() for cell in line.strip("|").split(" | ")] for line in table if line.startswith("|")
+    ]
+    return {row[0].strip("` "): row[1:] for row in cells}
+
+
+def test_the_page_has_every_metric_and_every_event_of_the_log(root: Path) -> None:
+    page = (root / "tests/language/16-health.md").read_text(encoding="utf-8")
+    metrics = rows_of(page, "| metric | kind | labels | what it says |")
+    names = {row.name + ("_total" if row.kind == "counter" else ""): row for row in ROWS.values()}
+    assert set(metrics) == set(names)
+    for name, (kind, labels, said) in metrics.items():
+        row = names[name]
+        assert (kind, re.findall(r"`(\w+)`", labels), said) == (
+            row.kind,
+            list(row.labels),
+            row.help.rstrip("."),
+        )
+    events = rows_of(page, "| event | level | fields |")
+    assert set(events) == set(EVENTS)
+    for name, (level, fields) in events.items():
+        event = EVENTS[name]
+        assert level == logging.getLevelName(event.level).lower()
+        assert re.findall(r"`(\w+)`", fields) == [*event.fields, *event.content], name

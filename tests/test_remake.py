@@ -18,7 +18,8 @@ from quell.engine.compile import Build, analyse, build
 from quell.engine.decision import Decision, Refused
 from quell.engine.hand import LabelError, made
 from quell.engine.remake import RemakeError, Remaker, quiet_numbers
-from quell.engine.service import UNWRITTEN, Service
+from quell.engine.service import Service
+from quell.engine.service_keeping import UNWRITTEN
 from quell.engine.service_types import Entry, Kind, VersionInfo
 from quell.engine.stepper import Stepper
 from quell.grammar.source import Source

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from quell.signals.remote import Answer, Figures, Remotes, RemoteSpec, Request, Target
 from tests.remote_server import ENDS, WRONG, RemoteServer, flapping
@@ -467,3 +468,20 @@ def test_a_service_behind_tls(monkeypatch: pytest.MonkeyPatch, certificate: Path
                 assert (await plain.ask(scam("1"))).status in ("failed", "invalid")
 
     asyncio.run(asyncio.wait_for(main(), 120))
+
+
+def test_on_the_event_loop_that_serves(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    async def main() -> None:
+        for tls in (None, context):
+            async with RemoteServer(tls=tls) as server:
+                asked = remotes(server)
+                answers = await asyncio.gather(*(asked.ask(scam(str(n))) for n in range(50)))
+                assert {a.status for a in answers} == {"answered"}
+                await asked.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(main(), 60))

@@ -1,4 +1,4 @@
-"""The page about the service says what is so: its settings, addresses, commands and scopes are the real ones."""
+"""The page about the service says what is so: its settings, addresses, commands and scopes are real."""
 
 from __future__ import annotations
 

@@ -15,11 +15,13 @@ import pytest
 from quell.engine.bundle import Files
 from quell.engine.compile import analyse, build
 from quell.engine.decision import Decision
+from quell.engine.http_app import App, make_app
 from quell.engine.service import Service
 from quell.engine.stepper import Stepper
-from quell.engine.tracing import Tracing, TracingError, exporters, tracing_of
+from quell.engine.tracing import Tracing, TracingError, exporters, trace, tracing_of
 from quell.grammar.source import Source
 from quell.signals.remote_types import Target
+from tests.http_support import client, parts_of
 
 needs_otel = pytest.mark.skipif(
     importlib.util.find_spec("opentelemetry") is None
@@ -281,3 +283,49 @@ def test_tracing_changes_no_answer() -> None:
         reply: Any = plain.begin(one)
         assert isinstance(reply[0], Decision)
     assert traced.service.engine.figures() == plain.engine.figures()
+
+
+@needs_otel
+def test_a_service_over_http_is_traced() -> None:
+    """The service's own applications, those included that a server may otherwise be answered by directly."""
+    traced = Traced(service())
+    parts = parts_of(traced.service, metrics=None)
+    assert isinstance(make_app(parts), App)
+    parts.wrap = traced.tracing.wrap
+    asked = client(parts)
+    headers = {"content-type": "application/json"}
+    assert asked.post("/v1/decide", content=event(1), headers=headers).status_code == 200
+    assert asked.post("/v1/decide", content=b"{", headers=headers).status_code == 422
+    body = b"[" + event(2) + b"," + event(3, "calm") + b"]"
+    assert asked.post("/v1/decide/many", content=body, headers=headers).status_code == 200
+    assert asked.get("/v1/status").status_code == 200
+    spans = traced.exporter.get_finished_spans()
+    assert [span.name for span in spans] == [
+        "POST /v1/decide",
+        "POST /v1/decide",
+        "POST /v1/decide/many",
+        "GET /v1/status",
+    ]
+    one, wrong, many, _ = (dict(span.attributes or {}) for span in spans)
+    assert one["quell.verdict"] == "block"
+    assert (wrong["quell.refused"], wrong["http.response.status_code"]) == ("not-json", 422)
+    assert (many["quell.events"], many["quell.rules_fired"]) == (2, 1)
+
+
+@needs_otel
+def test_the_environment_turns_traces_on_and_off_again() -> None:
+    parts = parts_of(service())
+    end = trace(parts, {"OTEL_TRACES_EXPORTER": "console"})
+    assert not isinstance(make_app(parts), App)
+    asyncio.run(end())
+    untouched = parts_of(service())
+    asyncio.run(trace(untouched, {})())
+    assert untouched.wrap is None
+
+
+@needs_otel
+def test_traces_that_cannot_be_made_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    parts = parts_of(service())
+    asyncio.run(trace(parts, {"OTEL_TRACES_EXPORTER": "carrier-pigeon"})())
+    assert parts.wrap is None
+    assert "no traces: there is no exporter `carrier-pigeon`" in caplog.text

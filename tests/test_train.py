@@ -14,8 +14,9 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
+from quell.grammar.types import NUMBER, TEXT
 from quell.replay.features import Row
-from quell.replay.train_data import Collector, Rows, matrix, split_rows
+from quell.replay.train_data import Collector, Rows, Unlabelled, column, matrix, split_rows
 from quell.replay.train_labels import RecordLabel, follow, read_label, same
 from quell.replay.train_metrics import auc
 from tests.cli_support import run, write_events
@@ -280,6 +281,41 @@ def test_what_is_neither_positive_nor_negative_is_left_out(bundle: Path, tmp_pat
     card = json.loads(done.stdout)
     assert (card["events"]["used"], card["events"]["without_a_label"]) == (1_000, 500)
     assert card["label"] == {"positive": ABUSE, "negative": '$.label in ["fine"]'}
+
+
+@pytest.mark.parametrize("kept", [20_000, 300])
+def test_scores_are_told_of_all_events_where_few_are_labelled(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    """Only what looks like abuse is reviewed; the spread of scores is that of everything all the same, from a
+    sample where there is much of it."""
+    monkeypatch.setattr("quell.replay.train_data.MOST_UNLABELLED", kept)
+    rows = history(4_000)
+    for i, row in enumerate(rows):
+        if i % 2 and row.get("size", 0) < 13:
+            row["label"] = None
+    events = write_events(tmp_path / "e.jsonl", rows)
+    card = json.loads(train(bundle, events, tmp_path / "m.lgb", "--json").stdout)
+    at = datetime.fromisoformat(card["split"]["at"]).timestamp()
+    assert card["events"]["without_a_label"] == sum(row["label"] is None for row in rows)
+    total = sum(b["events"] for b in card["test"]["scores"]["bins"])
+    assert total == pytest.approx(sum(row["at"] >= at for row in rows), rel=0 if kept == 20_000 else 0.15)
+    scored = sum(card["test"]["histogram"]["test"])
+    reviewed = sum(b["mean_score"] * b["events"] for b in card["test"]["calibration"] if b["events"]) / scored
+    assert card["test"]["scores"]["mean"] < reviewed - 0.02
+
+
+def test_a_sample_of_unlabelled_rows_is_drawn_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quell.replay.train_data.MOST_UNLABELLED", 100)
+    columns = [column("n", NUMBER), column("k", TEXT)]
+    sample = Unlabelled(columns)
+    for i in range(1_000):
+        sample.add(i, (float(i), f"k{i % 3}"))
+    assert (len(sample.times), sample.count, sample.weight) == (100, 1_000, 10.0)
+    assert [float(t) for t in sample.times] == list(sample.columns[0].values)
+    assert 350 < sum(sample.times) / 100 < 650
+    assert len(columns[0].values) == 0
+    assert sample.columns[1].seen is columns[1].seen
 
 
 def test_labels_in_a_file_of_their_own(bundle: Path, events: Path, tmp_path: Path) -> None:

@@ -51,13 +51,15 @@ def trained(trees: int = 100) -> bytes:
     return bytes(lightgbm.train(settings, data, trees).model_to_string().encode())
 
 
-def stateful(work: Workload, model: bytes) -> Files:
-    """The workload's rules with six counters and a model, all of them needed for every event."""
+def stateful(work: Workload, model: bytes | None) -> Files:
+    """The workload's rules with six counters and, if given, a model, all of them needed for every event."""
     policy = work.policy.replace("  at time = $.at\n", "  at time = $.at\n  user_id text = $.user_id\n", 1)
     counts = " + ".join(f"count(post by user_id, {k} within {w})" for k, w in zip(KEYS, WINDOWS, strict=True))
+    policy += f"\nrule busy on post\n  when {counts} > 100000\n  then review\n"
+    if model is None:
+        return Files("bench", {"bench.quell": Source("bench.quell", policy)})
     inputs = "".join(f"  {n} = {n}\n" for n in NUMBERS)
     policy += f'\nmodel risk from "risk.lgb"\n{inputs}'
-    policy += f"\nrule busy on post\n  when {counts} > 100000\n  then review\n"
     policy += "\nrule risky on post\n  when risk > 1.5\n  then review\n"
     return Files("bench", {"bench.quell": Source("bench.quell", policy)}, extra={"risk.lgb": model})
 

@@ -21,6 +21,8 @@ from pathlib import Path
 
 PATIENCE = 10.0
 """Seconds without any answer after which a load gives up."""
+APART = 200_000
+"""Microseconds between the times of two events."""
 _LENGTH = b"ontent-length: "
 
 
@@ -53,25 +55,27 @@ class Steady:
         return self.latencies[min(len(self.latencies) - 1, int(share * len(self.latencies)))]
 
 
-def request(path: str, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> bytes:
-    """A POST of JSON as it goes over the wire."""
-    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
+def request(
+    path: str, body: bytes, headers: Sequence[tuple[str, str]] = (), kind: str = "application/json"
+) -> bytes:
+    """A POST as it goes over the wire."""
+    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Type: {kind}"]
     lines += [f"{name}: {value}" for name, value in headers]
     lines += [f"Content-Length: {len(body)}", "", ""]
     return "\r\n".join(lines).encode() + body
 
 
-def cpu(pid: int) -> float:
-    """Seconds of processor time that a process and its children have used so far."""
-    total = 0
+def cpu(pid: int, children: bool = False) -> float:
+    """Seconds of processor time that a process has used so far, and if wanted those that it started."""
+    total = 0.0
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
-            total += int((task / "schedstat").read_text().split()[0])
-            children = (task / "children").read_text().split()
+            total += int((task / "schedstat").read_text().split()[0]) / 1e9
+            started = (task / "children").read_text().split() if children else ()
         except OSError:  # the thread ended meanwhile
             continue
-        total += sum(int(cpu(int(child)) * 1e9) for child in children)
-    return total / 1e9
+        total += sum(cpu(int(child), children) for child in started)
+    return total
 
 
 @dataclass(slots=True)
@@ -86,16 +90,26 @@ class _Line:
 @dataclass
 class Load:
     """So many connections to a server on this machine, opened for each load and closed after it: a server
-    ends those that are idle. `requests` are sent in turn, over and over; `pid` is the server's process."""
+    ends those that are idle. `requests` are sent in turn, over and over; where one holds `stamp`, a time in
+    microseconds, each is sent with a time 0.2 s later than that of the one before. `pid` is the server's
+    process, and whether the work of its `children` counts."""
 
     port: int
     requests: Sequence[bytes]
     connections: int = 32
     pid: int | None = None
-    _lines: dict[int, _Line] = field(default_factory=dict)
+    children: bool = False
+    stamp: int | None = None
+    _parts: list[tuple[bytes, bytes]] = field(init=False, default_factory=list)
+    _lines: dict[int, _Line] = field(init=False, default_factory=dict)
     _poll: select.epoll = field(init=False)
-    _next: int = 0
-    _failed: int = 0
+    _next: int = field(init=False, default=0)
+    _failed: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        if self.stamp is not None:
+            found = [wanted.partition(b"%d" % self.stamp) for wanted in self.requests]
+            self._parts = [(before, after) for before, _, after in found]
 
     def peak(self, seconds: float) -> Peak:
         """Every connection sends its next request as soon as it is answered."""
@@ -187,7 +201,12 @@ class Load:
         return ready
 
     def _send(self, line: _Line) -> None:
-        wanted = self.requests[self._next]
+        if self.stamp is None:
+            wanted = self.requests[self._next]
+        else:
+            self.stamp += APART
+            before, after = self._parts[self._next]
+            wanted = b"%b%d%b" % (before, self.stamp, after)
         self._next = (self._next + 1) % len(self.requests)
         if line.socket.send(wanted) != len(wanted):
             raise LoadError("the server does not read what it is sent")
@@ -210,7 +229,7 @@ class Load:
         return True
 
     def _server(self) -> float:
-        return cpu(self.pid) if self.pid is not None else 0.0
+        return cpu(self.pid, self.children) if self.pid is not None else 0.0
 
 
 def _length(data: bytes, place: int) -> int:
@@ -253,7 +272,8 @@ def bulk(port: int, wanted: bytes, pid: int | None = None) -> Bulk:
                     break
                 parts.append(data)
     took = time.perf_counter() - start
+    used = cpu(pid) - server if pid is not None else 0.0
     answer = b"".join(parts)
     if rest or answer[9:12] != b"200":
         raise LoadError(f"many events were not answered: {answer[:300]!r}")
-    return Bulk(took, (cpu(pid) - server) if pid is not None else 0.0, answer.count(b"\n{") + answer.count(b"\n["))
+    return Bulk(took, used, answer.count(b"}\n"))

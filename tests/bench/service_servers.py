@@ -114,7 +114,8 @@ def main() -> None:
         for server in (s for s in SERVERS if options.only in s and installed(s)):
             for app in APPLICATIONS:
                 port, pid = stack.enter_context(serving(server, app))
-                contenders.append(Contender(server, app, Load(port, requests, options.connections, pid)))
+                load = Load(port, requests, options.connections, pid, children=server == "granian worker")
+                contenders.append(Contender(server, app, load))
         for contender in contenders:
             contender.load.peak(0.5)
         for _ in range(options.turns):

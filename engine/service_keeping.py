@@ -1,0 +1,227 @@
+"""What a service puts down: entries of its journal, and notes for whoever watches.
+
+It is the half of a service that writes; service.py decides, and changes what decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import msgspec
+
+from quell.engine.decision import Acted, Decision, Refused, Reply
+from quell.engine.engine import Engine
+from quell.engine.event_problems import Refusal
+from quell.engine.journal_format import JournalError
+from quell.engine.pending import report
+from quell.engine.service_types import Kind, Note
+from quell.engine.stepper import Event
+from quell.engine.waiting import Waiting
+
+Made = tuple[Reply, bytes]
+"""A reply, and the same as JSON."""
+Watcher = Callable[[list[Note]], None]
+Done = Callable[[Made], object]
+Taker = Callable[[int, Decision], None]
+"""Takes what a decision sends, by the decision's number, once the decision is in the journal."""
+
+ENOUGH_NOTES = 200
+"""Answers of which watchers are told at once, without waiting for the next look at the clock."""
+MOST_NOTES = 50_000
+"""Answers of which watchers are told at a time; of more, as when the loop was held up, only the last."""
+UNWRITTEN = "unwritten"
+"""The kind of a refusal while the journal cannot be written."""
+
+
+encode = msgspec.json.Encoder().encode
+"""JSON as answers and the journal have it."""
+
+
+class Writing(Protocol):
+    """What a service asks of its journal: `engine.journal.Journal`, or nothing at all."""
+
+    @property
+    def problem(self) -> str:
+        """Why it cannot be written, or empty."""
+        ...
+
+    @property
+    def durability(self) -> Literal["each", "batch", "off"]:
+        """How durable an entry is when it is acknowledged."""
+        ...
+
+    def append(
+        self, kind: Kind, seq: int, decided: int, at: int, version: int, wall: int, event: bytes, reply: bytes
+    ) -> None:
+        """Put an entry into the buffer."""
+        ...
+
+    def flush(self) -> bool:
+        """Hand over what is buffered; False if that cannot be."""
+        ...
+
+    def synced(self) -> asyncio.Future[None] | None:
+        """Done once what was handed over is on disk, where answers wait for that."""
+        ...
+
+
+class Keeping:
+    """The journal, the notes and the sends of a service. `journal` may be none; `taker` gets what decisions
+    send once they are in it; `watchers` are told of answers, and what they raise is reported and forgotten.
+    `number` is that of the version that decides, `wall` the server's clock at the last look."""
+
+    engine: Engine
+
+    def __init__(self, number: int, journal: Writing | None, taker: Taker | None) -> None:
+        self.number = number
+        self.journal = journal
+        self.taker = taker
+        self.watchers: list[Watcher] = []
+        self.wall = 0
+        self._notes: list[Note] = []
+        self._telling = False
+        self._encoded = b""
+        self._sends: list[tuple[int, Decision]] = []
+
+    # --------------------------------------------------------------- writing
+
+    def _written(self, made: Made) -> Made | asyncio.Future[Made]:
+        """Hand the journal over, and the answer once that is as durable as was asked."""
+        journal = self.journal
+        if journal is None or journal.durability == "off":
+            return made
+        if not journal.flush():
+            return self._unwritten()
+        synced = journal.synced()
+        if synced is not None:
+            return asyncio.ensure_future(self._synced(synced, self._sent(), made))
+        if self._sends:
+            self._send(self._sent())
+        return made
+
+    def _all_written(
+        self, made: list[Made | asyncio.Future[Made]]
+    ) -> list[Made] | asyncio.Future[list[Made]]:
+        journal, synced = self.journal, None
+        if journal is not None and journal.durability != "off":
+            if not journal.flush():
+                return [self._unwritten()] * len(made)
+            synced = journal.synced()
+        ready = [m for m in made if not isinstance(m, asyncio.Future)]
+        if synced is None and len(ready) == len(made):
+            self._send(self._sent())
+            return ready
+        return asyncio.ensure_future(self._gathered(made, synced, self._sent()))
+
+    async def _gathered(
+        self,
+        made: list[Made | asyncio.Future[Made]],
+        synced: asyncio.Future[None] | None,
+        sends: list[tuple[int, Decision]],
+    ) -> list[Made]:
+        if synced is not None and not await on_disk(synced):
+            self._sends = sends + self._sends
+            return [self._unwritten()] * len(made)
+        self._send(sends)
+        return [await m if isinstance(m, asyncio.Future) else m for m in made]
+
+    async def _synced(
+        self, synced: asyncio.Future[None], sends: list[tuple[int, Decision]], made: Made
+    ) -> Made:
+        if not await on_disk(synced):
+            self._sends = sends + self._sends
+            return self._unwritten()
+        self._send(sends)
+        return made
+
+    def _unwritten(self) -> Made:
+        why = self.journal.problem if self.journal is not None else ""
+        refused = self.engine.stepper.refuse(Refusal(UNWRITTEN, f"the journal cannot be written: {why}"))
+        return refused, encode(refused)
+
+    def _sent(self) -> list[tuple[int, Decision]]:
+        sends, self._sends = self._sends, []
+        return sends
+
+    def forget_sends(self) -> None:
+        """Leave what was sent before the service began to whoever reads the journal."""
+        self._sends.clear()
+
+    def _send(self, sends: list[tuple[int, Decision]]) -> None:
+        if self.taker is not None:
+            for number, decision in sends:
+                self.taker(number, decision)
+
+    def _tell_soon(self) -> None:
+        """Tell watchers once the answers at hand are given: of many at a time it would take long enough for
+        others to be late."""
+        if not self._telling:
+            self._telling = True
+            asyncio.get_running_loop().call_soon(self.tell)
+
+    def tell(self) -> None:
+        """Tell watchers of the answers since they were told last."""
+        notes, self._notes = self._notes, []
+        self._telling = False
+        if not notes:
+            return
+        for watcher in self.watchers:
+            try:
+                watcher(notes[-MOST_NOTES:])
+            except Exception as error:  # what only watches must not end the service
+                report("what watches the decisions failed", error)
+
+    # ------------------------------------------------------------- recording
+
+    def decided(self, event: Event, reply: Reply) -> None:
+        """Put a decision, or a label by hand, in the journal's buffer: the engine tells of it."""
+        self._encoded = encoded = encode(reply)
+        if isinstance(reply, Decision):
+            if self.journal is not None:  # as `_append` does, without the calls
+                plain = event if event.__class__ is bytes else as_json(event)
+                self.journal.append(
+                    "event", reply.seq, reply.decided, reply.at, self.number, self.wall, plain, encoded
+                )
+            if reply.sends:
+                self._sends.append((reply.decided, reply))
+        elif isinstance(reply, Acted):
+            self._append("acted", reply.seq, reply.seq, reply.at, as_json(event), encoded)
+        else:  # counted, and then a defect of Quell: made again it fails again
+            seq = self.engine.stepper.seq
+            self._append("event", seq, seq, 0, as_json(event), encoded)
+
+    def admitted(self, event: Event, waiting: Waiting) -> None:
+        """Put an event that waits in the journal's buffer."""
+        self._append("admitted", waiting.seq, 0, waiting.decoded.at, as_json(event), b"")
+
+    def finished(self, waiting: Waiting, reply: Decision | Refused) -> None:
+        """Put the decision of an event that waited in the journal's buffer."""
+        number = reply.decided if isinstance(reply, Decision) else self.engine.stepper.seq
+        self._append("decided", waiting.seq, number, waiting.decoded.at, b"", encode(reply))
+        if isinstance(reply, Decision) and reply.sends:
+            self._sends.append((number, reply))
+
+    def _append(self, kind: Kind, seq: int, decided: int, at: int, event: bytes, reply: bytes) -> None:
+        if self.journal is not None:
+            self.journal.append(kind, seq, decided, at, self.number, self.wall, event, reply)
+
+
+async def on_disk(synced: asyncio.Future[None]) -> bool:
+    """Wait for the disk; False if it failed, and the journal then says why."""
+    try:
+        await synced
+    except JournalError:
+        return False
+    return True
+
+
+def as_json(event: Event) -> bytes:
+    """An event as the journal has it. Raises ValueError for what is no JSON."""
+    if isinstance(event, bytes):
+        return event
+    try:
+        return event.encode() if isinstance(event, str) else encode(event)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        raise ValueError(f"the event cannot be written as JSON: {error}") from error
