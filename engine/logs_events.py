@@ -76,7 +76,7 @@ EVENTS: dict[str, Event] = {
         _debug("reload.unchanged", "nothing changed ({why}, by {by})", "version digest by why seconds"),
         _warning(
             "reload.refused",
-            "the new policies are refused, nothing changed ({why}, by {by}), errors or failed tests: {errors}",
+            "refused, and nothing changed ({why}, by {by}): errors or failed tests: {errors}",
             "digest by why errors seconds",
         ),
         _warning(
