@@ -9,14 +9,15 @@ those only that are shown or could be what is looked for.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter, itemgetter
 
 import msgspec
 
 from quell.engine.compile import Build
-from quell.engine.decision import Acted, Decision, Reply
+from quell.engine.decision import Acted, Decision, Refused, Reply
 from quell.engine.live_counts import MINUTES, SECONDS, Table
 from quell.engine.live_events import MOST_ENTITIES, Entities, shown
 from quell.engine.live_rules import described, edits, rungs, text_of, unchanged
@@ -56,6 +57,11 @@ SLICE = 200
 """Answers that a search looks through before others get their turn."""
 _SETBACK = 60
 """Seconds by which the clock must have been set back for the counts over time to begin anew."""
+
+_WALL, _EVENT = itemgetter(0), itemgetter(3)
+"""Of a note."""
+_VERDICT, _TYPE = attrgetter("verdict"), attrgetter("event")
+"""Of a decision."""
 
 Clock = Callable[[], int]
 
@@ -101,16 +107,10 @@ class Live:
         if now < self._newest - _SETBACK:
             self._begin_anew(now)
         self._newest = max(now, self._newest)
-        tally = _Tally()
-        at = 0
-        for note in notes:
-            second = note.wall // 1_000_000
-            if second != at:
-                self._count(min(at, self._newest), tally)
-                tally, at = _Tally(), second
-            tally.add(note.reply)
-            self._bytes += len(note.event)
-        self._count(min(at, self._newest), tally)
+        for wall, some in groupby(notes, _WALL):  # it is looked at a few times a second
+            tally = _Tally()
+            tally.add([note.reply for note in some])
+            self._count(min(wall // 1_000_000, self._newest), tally)
         self._keep(notes)
 
     def _begin_anew(self, now: int) -> None:
@@ -137,8 +137,13 @@ class Live:
 
     def _keep(self, notes: Sequence[Note]) -> None:
         self._told += len(notes)
-        kept = self._notes
+        kept, notes = self._notes, notes[-self._kept :]
+        if len(notes) == self._kept:
+            kept.clear()
+            self._known.clear()
+            self._bytes = 0
         kept.extend(notes)
+        self._bytes += sum(map(len, map(_EVENT, notes)))
         while len(kept) > self._kept or (self._bytes > self._kept_bytes and len(kept) > 1):
             gone = kept.popleft()
             self._bytes -= len(gone.event)
@@ -335,24 +340,26 @@ class _Tally:
     __slots__ = ("counts",)
 
     def __init__(self) -> None:
-        self.counts: tuple[dict[str, int], ...] = ({}, {}, {}, {}, {}, {}, {})
+        self.counts: tuple[Counter[str], ...] = tuple(Counter() for _ in range(7))
 
-    def add(self, reply: Reply) -> None:
-        """Count one reply."""
+    def add(self, replies: Sequence[Reply]) -> None:
+        """Count replies; most are decisions with nothing to be said of but their verdict."""
         verdicts, events, fired, shadow, held, refused, others = self.counts
-        if isinstance(reply, Decision):
-            verdicts[reply.verdict] = verdicts.get(reply.verdict, 0) + 1
-            events[reply.event] = events.get(reply.event, 0) + 1
-            for one in reply.fired:
-                fired[one.rule] = fired.get(one.rule, 0) + 1
+        decisions = [r for r in replies if r.__class__ is Decision]
+        verdicts.update(map(_VERDICT, decisions))
+        events.update(map(_TYPE, decisions))
+        for reply in decisions:
+            if reply.fired:
+                fired.update([one.rule for one in reply.fired])
             if reply.shadow:
-                for one in reply.shadow:
-                    shadow[one.rule] = shadow.get(one.rule, 0) + 1
+                shadow.update([one.rule for one in reply.shadow])
             if reply.held:
-                for was in reply.held:
-                    held[was.rule] = held.get(was.rule, 0) + 1
-        elif isinstance(reply, Acted):
-            others["by hand"] = others.get("by hand", 0) + 1
-        else:
-            others["refused"] = others.get("refused", 0) + 1
-            refused[reply.kind] = refused.get(reply.kind, 0) + 1
+                held.update([was.rule for was in reply.held])
+        if len(decisions) == len(replies):
+            return
+        for other in replies:
+            if isinstance(other, Acted):
+                others["by hand"] += 1
+            elif isinstance(other, Refused):
+                others["refused"] += 1
+                refused[other.kind] += 1

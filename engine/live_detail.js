@@ -40,6 +40,7 @@ export class DetailView {
     this.ref = ref;
     const path = ref.decision ? `/v1/live/decisions/${ref.decision}` : `/v1/live/refusals/${ref.refusal}`;
     this.host.hidden = false;
+    set(this.host, { "aria-busy": "true" });
     if (!this.host.children.length) this.host.replaceChildren(this.top(ref.decision ? `Decision ${count(ref.decision)}` : "Refusal", null), make("p", "soft", "Asking …"));
     let made;
     try {
@@ -50,6 +51,7 @@ export class DetailView {
     }
     if (this.ref !== ref) return;
     this.host.replaceChildren(...made.filter(Boolean));
+    set(this.host, { "aria-busy": "false" });
     this.host.scrollTop = 0;
   }
 

@@ -27,7 +27,17 @@ from quell.engine.hand import Carried, HandAction, LabelError, entry_of
 from quell.engine.hand_calls import Time
 from quell.engine.pending import report
 from quell.engine.remake import fill
-from quell.engine.service_keeping import Done, Keeping, Made, Taker, Writing, as_json, encode, on_disk
+from quell.engine.service_keeping import (
+    ENOUGH_NOTES,
+    Done,
+    Keeping,
+    Made,
+    Taker,
+    Writing,
+    as_json,
+    encode,
+    on_disk,
+)
 from quell.engine.service_types import Filled, Note, VersionInfo
 from quell.engine.stepper import Event, Stepper
 
@@ -47,8 +57,9 @@ class Service(Keeping):
     """Decides events, puts them in a journal, and changes the bundle while it runs.
 
     `number` is that of the bundle's version. `taker` gets what decisions send. `watchers` are told four times
-    a second of the answers since; what they raise is reported and forgotten. `ahead` is how many seconds an
-    event may be dated ahead of the clock, None for no limit. Raises SetupError as `Engine.load` does.
+    a second of the answers since, sooner where there are many; what they raise is reported and forgotten.
+    `ahead` is how many seconds an event may be dated ahead of the clock, None for no limit. Raises SetupError
+    as `Engine.load` does.
     """
 
     def __init__(
@@ -102,6 +113,8 @@ class Service(Keeping):
             return asyncio.ensure_future(self._later(event, reply, began, self.number))
         made = reply, self._encoded or encode(reply)
         self._notes.append(_note(Note, (self.wall, time.perf_counter() - began, self.number, event, reply)))
+        if len(self._notes) >= ENOUGH_NOTES:
+            self._tell_soon()
         return self._written(made) if self._encoded else made
 
     def begin_soon(self, event: bytes, done: Done) -> bool | asyncio.Future[Made]:
@@ -144,6 +157,8 @@ class Service(Keeping):
                 done(made)
             except Exception as error:  # the others have their answers all the same
                 report("giving an answer failed", error)
+        if len(self._notes) >= ENOUGH_NOTES:
+            self._tell_soon()
 
     def begin_many(
         self, events: Sequence[bytes], by_hand: bool = True
@@ -168,6 +183,8 @@ class Service(Keeping):
             ended = clock()
             note(_note(Note, (wall, ended - began, number, event, reply)))
             began = ended
+        if len(self._notes) >= ENOUGH_NOTES:
+            self._tell_soon()
         return self._all_written(made)
 
     async def decide(self, event: Event, deadline: float | None = None) -> Made:

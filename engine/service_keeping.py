@@ -27,6 +27,8 @@ Done = Callable[[Made], object]
 Taker = Callable[[int, Decision], None]
 """Takes what a decision sends, by the decision's number, once the decision is in the journal."""
 
+ENOUGH_NOTES = 200
+"""Answers of which watchers are told at once, without waiting for the next look at the clock."""
 MOST_NOTES = 50_000
 """Answers of which watchers are told at a time; of more, as when the loop was held up, only the last."""
 UNWRITTEN = "unwritten"
@@ -79,6 +81,7 @@ class Keeping:
         self.watchers: list[Watcher] = []
         self.wall = 0
         self._notes: list[Note] = []
+        self._telling = False
         self._encoded = b""
         self._sends: list[tuple[int, Decision]] = []
 
@@ -151,9 +154,17 @@ class Keeping:
             for number, decision in sends:
                 self.taker(number, decision)
 
+    def _tell_soon(self) -> None:
+        """Tell watchers once the answers at hand are given: of many at a time it would take long enough for
+        others to be late."""
+        if not self._telling:
+            self._telling = True
+            asyncio.get_running_loop().call_soon(self.tell)
+
     def tell(self) -> None:
         """Tell watchers of the answers since they were told last."""
         notes, self._notes = self._notes, []
+        self._telling = False
         if not notes:
             return
         for watcher in self.watchers:

@@ -19,11 +19,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from quell.engine.carry import SnapshotReport
-from quell.engine.explain import Explainer
-from quell.engine.explanation import Explanation
+from quell.engine.decision import Decision
+from quell.engine.events import Decoded
+from quell.engine.explain import Account, Explainer
 from quell.engine.live import Live
 from quell.engine.live_routes import live_routes
 from quell.engine.service_types import Finding, Note, ReloadOutcome, VersionInfo
+from quell.engine.settle import Hit
 from quell.engine.stepper import Stepper
 from quell.replay.simulate import simulate
 from tests.bundles import engine
@@ -189,15 +191,23 @@ def application(
 def explanations(
     stepper: Stepper, events: Iterable[Mapping[str, Any]]
 ) -> tuple[list[Note], dict[int, bytes]]:
-    """Events decided and explained: the notes, and the explanations by number as JSON."""
+    """Events decided: the notes, and by number the explanations of those on which a rule matched, as JSON."""
     explainer = Explainer(stepper)
     notes, made = [], {}
     for i, event in enumerate(events):
         raw = msgspec.json.encode(event)
-        said = explainer.decide(raw)
-        reply = said.decision if isinstance(said, Explanation) else said
-        if isinstance(said, Explanation):
-            made[said.decision.seq] = msgspec.json.encode(said)
+        decoded = stepper.decode(raw)
+        if not isinstance(decoded, Decoded):
+            notes.append(Note(NOW + i, 0.0005, 2, raw, stepper.reply(decoded)))
+            continue
+        accounts: list[Account] = []
+
+        def observe(decoded: Decoded, hits: list[Hit], accounts: list[Account] = accounts) -> None:
+            accounts += [explainer.account(decoded, hits)] if hits else []
+
+        reply = stepper.decide_decoded(decoded, observe)
+        if accounts and isinstance(reply, Decision):
+            made[reply.seq] = msgspec.json.encode(accounts[0].explanation(reply))
         notes.append(Note(NOW + i, 0.0005, 2, raw, reply))
     return notes, made
 

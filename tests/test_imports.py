@@ -72,7 +72,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.journal_sync": "asyncio",
     "engine.journal_writer": "fcntl",
     "engine.keys": "fcntl",  # one process changes the keys at a time
-    "engine.live_routes": "asyncio",
+    "engine.live_routes": "asyncio",  # a long search lets others pass
     "engine.lock": "fcntl",
     "engine.metrics_process": "asyncio",  # how late the event loop is
     "engine.outbox": "asyncio",  # what leaves does so beside the requests
@@ -119,6 +119,7 @@ REACH: dict[str, str] = {
     "engine.cli_init": "pathlib",
     "engine.cli_journal": "pathlib",
     "engine.cli_keys": "pathlib",
+    "engine.cli_outbox": "pathlib",
     "engine.cli_output": "sys time",  # progress for what takes longer than a second
     "engine.cli_serve": "os pathlib",
     "engine.cli_state": "pathlib",
@@ -158,6 +159,8 @@ REACH: dict[str, str] = {
     "engine.outbox": "pathlib time",  # how long a send has waited is a matter of the server's clock
     "engine.outbox_acks": "os pathlib",  # what is settled, on disk
     "engine.outbox_dead": "pathlib sqlite3",  # what was given up
+    "engine.outbox_look": "pathlib",
+    "engine.outbox_look": "pathlib",  # and so does this
     "engine.outbox_reading": "pathlib",  # names the journal
     "engine.outbox_store": "pathlib",
     "engine.reload": "pathlib time",  # how long it took

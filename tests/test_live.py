@@ -440,6 +440,8 @@ def test_verdicts_of_several_ladders_in_one_order() -> None:
         ("is:odd", Query(words=("is:odd",))),
         ("is:shadow,held", Query((("is", ("shadow", "held")),))),
         ("rule:a,b", Query((("rule", ("a,b",)),))),
+        ('entity:"a\\n\\u0000\\u200bb"', Query((("entity", ("a\n\0\u200bb",)),))),
+        ('"a\\qb"', Query(words=("aqb",))),
         ('"', Query(words=('"',))),
         ("entity:", Query(words=("entity:",))),
     ],

@@ -15,6 +15,7 @@ from tests.bench import (
     replay,
     replay_counters,
     run,
+    service,
 )
 
 
@@ -31,6 +32,7 @@ def main() -> None:
         health,
         journal,
         reload,
+        service,
         replay_counters,
         replay,
     ):
