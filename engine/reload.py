@@ -25,7 +25,7 @@ from quell.engine.reload_check import Checked
 from quell.engine.reload_compile import Compiler
 from quell.engine.reload_files import Look, look
 from quell.engine.reload_findings import broken, merged, plain, said
-from quell.engine.reload_freeze import Staged, Unsettled
+from quell.engine.reload_freeze import Staged, Unsettled, cards
 from quell.engine.reload_history import HistoryError
 from quell.engine.reload_process import Checker, changes
 from quell.engine.reload_requests import answer_requests
@@ -222,7 +222,7 @@ class Reloader:
         if errors:
             raise Refusal(findings, errors)
         live = self.versions.live
-        if live is not None and checked.digest == live.digest:
+        if live is not None and checked.digest == live.digest and self._same_cards(staged, live):
             self._same.add(staged.content)
             return self._equal(staged, began, asked)
         await self._kept(staged)
@@ -230,6 +230,14 @@ class Reloader:
         return await self._go_live(
             build, staged.content, staged.name, checked.changed, staged.by, staged.why, began
         )
+
+    def _same_cards(self, staged: Staged, live: VersionInfo) -> bool:
+        """Whether the cards of models, which change no answer, are those of the version that decides."""
+        try:
+            manifest = self.versions.manifest(self.versions.content(live.number))
+        except (OSError, VersionError, msgspec.MsgspecError):
+            return False
+        return cards(manifest.files) == cards(staged.files)
 
     async def _checked(self, staged: Staged) -> Checked:
         """What the check says; whoever puts a version back ends it."""

@@ -86,6 +86,18 @@ def test_what_is_no_part_of_the_bundle_changes_nothing(tmp_path: Path) -> None:
     run(scene())
 
 
+def test_the_card_of_a_model_is_taken_though_no_answer_depends_on_it(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path) as w:
+            card = w.policies / "lists" / "bad_words.card.json"  # what a name is of is not known yet
+            card.write_text("{}")
+            outcome = await w.outcome()
+            assert outcome.result == "live"
+            assert (w.versions.folder(2) / "lists" / "bad_words.card.json").read_text() == "{}"
+
+    run(scene())
+
+
 def test_a_bad_file_is_refused_with_its_place_and_changes_nothing(tmp_path: Path) -> None:
     async def scene() -> None:
         async with world(tmp_path) as w:
