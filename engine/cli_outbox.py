@@ -154,7 +154,7 @@ def _print_letter(letter: DeadLetter) -> None:
         f"  {visible(message.sink)}, by {visible(message.rule)}, for {visible(of, 100)}", soft_wrap=True
     )
     when = show_time(letter.died // 1_000_000 * 1_000_000)
-    tries = count(letter.attempts, "attempt")
+    tries = count(letter.attempts, "attempt") if letter.attempts else "never tried"
     out.print(f"  {when}, {tries}: {visible(letter.reason, _LONGEST)}", soft_wrap=True)
 
 

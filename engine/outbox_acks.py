@@ -159,6 +159,8 @@ class AckLog:
         self.settled = Settled()
         self._size = 0
         self._file = -1
+        self._whole = False
+        """Whether the beginning of the file is intact."""
         try:
             self._open()
         except OSError as error:
@@ -173,6 +175,7 @@ class AckLog:
         elif found.damaged:
             self.repaired = f"`{NAME}` was damaged: some sends may be delivered once more"
         self.settled = found.settled()
+        self._whole = found.whole
         if found.whole and not self.repaired:
             self._reopen(found.size)
         else:
@@ -221,9 +224,11 @@ class AckLog:
         before = self._path.with_name(BEFORE)
         if not keep:
             before.unlink(missing_ok=True)
-        elif Read.file(self._path).whole:
-            self._path.replace(before)
+        elif self._whole:
+            with contextlib.suppress(FileNotFoundError):
+                self._path.replace(before)
         part.replace(self._path)
+        self._whole = True
         sync_folder(self._path.parent)
         self._reopen(len(content))
 

@@ -28,7 +28,6 @@ from quell.engine.hand_calls import Time
 from quell.engine.pending import report
 from quell.engine.remake import fill
 from quell.engine.service_keeping import (
-    ENOUGH_NOTES,
     Done,
     Keeping,
     Made,
@@ -57,9 +56,9 @@ class Service(Keeping):
     """Decides events, puts them in a journal, and changes the bundle while it runs.
 
     `number` is that of the bundle's version. `taker` gets what decisions send. `watchers` are told four times
-    a second of the answers since, sooner where there are many; what they raise is reported and forgotten.
-    `ahead` is how many seconds an event may be dated ahead of the clock, None for no limit. Raises SetupError
-    as `Engine.load` does.
+    a second of the answers since, some at a time; what they raise is reported and forgotten. `ahead` is how
+    many seconds an event may be dated ahead of the clock, None for no limit. Raises SetupError as
+    `Engine.load` does.
     """
 
     def __init__(
@@ -113,8 +112,6 @@ class Service(Keeping):
             return asyncio.ensure_future(self._later(event, reply, began, self.number))
         made = reply, self._encoded or encode(reply)
         self._notes.append(_note(Note, (self.wall, time.perf_counter() - began, self.number, event, reply)))
-        if len(self._notes) >= ENOUGH_NOTES:
-            self._tell_soon()
         return self._written(made) if self._encoded else made
 
     def begin_soon(self, event: bytes, done: Done) -> bool | asyncio.Future[Made]:
@@ -157,8 +154,6 @@ class Service(Keeping):
                 done(made)
             except Exception as error:  # the others have their answers all the same
                 report("giving an answer failed", error)
-        if len(self._notes) >= ENOUGH_NOTES:
-            self._tell_soon()
 
     def begin_many(
         self, events: Sequence[bytes], by_hand: bool = True
@@ -183,8 +178,6 @@ class Service(Keeping):
             ended = clock()
             note(_note(Note, (wall, ended - began, number, event, reply)))
             began = ended
-        if len(self._notes) >= ENOUGH_NOTES:
-            self._tell_soon()
         return self._all_written(made)
 
     async def decide(self, event: Event, deadline: float | None = None) -> Made:
@@ -330,7 +323,7 @@ class Service(Keeping):
             self.move_clock()
             if self.journal is not None and self.journal.flush() and self._sends:
                 self._send_once(self.journal.synced())
-            self.tell()
+            await self.tell_slowly()
 
     async def close(self) -> None:
         """Take no more events, make the decisions that wait, and write all that is left."""

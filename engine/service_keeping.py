@@ -27,10 +27,11 @@ Done = Callable[[Made], object]
 Taker = Callable[[int, Decision], None]
 """Takes what a decision sends, by the decision's number, once the decision is in the journal."""
 
-ENOUGH_NOTES = 200
-"""Answers of which watchers are told at once, without waiting for the next look at the clock."""
+AT_A_TIME = 200
+"""Answers of which watchers are told before others on the event loop get their turn."""
 MOST_NOTES = 50_000
-"""Answers of which watchers are told at a time; of more, as when the loop was held up, only the last."""
+"""Answers of which watchers are told at each look at the clock; of more, as when the loop was held up, only
+the last."""
 UNWRITTEN = "unwritten"
 """The kind of a refusal while the journal cannot be written."""
 
@@ -81,7 +82,6 @@ class Keeping:
         self.watchers: list[Watcher] = []
         self.wall = 0
         self._notes: list[Note] = []
-        self._telling = False
         self._encoded = b""
         self._sends: list[tuple[int, Decision]] = []
         self._promised = 0
@@ -167,22 +167,32 @@ class Keeping:
             for number, decision in sends:
                 self.taker(number, decision)
 
-    def _tell_soon(self) -> None:
-        """Tell watchers once the answers at hand are given: of many at a time it would take long enough for
-        others to be late."""
-        if not self._telling:
-            self._telling = True
-            asyncio.get_running_loop().call_soon(self.tell)
-
     def tell(self) -> None:
         """Tell watchers of the answers since they were told last."""
         notes, self._notes = self._notes, []
-        self._telling = False
+        self._tell(notes[-MOST_NOTES:])
+
+    async def tell_slowly(self) -> None:
+        """Tell watchers of the answers so far, a few at a time, so that nobody waits long meanwhile: those of
+        a quarter of a second may take 10 ms in all."""
+        notes, self._notes = self._notes[-MOST_NOTES:], []
+        told = 0
+        try:
+            while told < len(notes):
+                some = notes[told : told + AT_A_TIME]
+                told += len(some)
+                self._tell(some)
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self._notes[:0] = notes[told:]
+            raise
+
+    def _tell(self, notes: list[Note]) -> None:
         if not notes:
             return
         for watcher in self.watchers:
             try:
-                watcher(notes[-MOST_NOTES:])
+                watcher(notes)
             except Exception as error:  # what only watches must not end the service
                 report("what watches the decisions failed", error)
 
@@ -191,7 +201,7 @@ class Keeping:
     def decided(self, event: Event, reply: Reply) -> None:
         """Put a decision, or a label by hand, in the journal's buffer: the engine tells of it."""
         self._encoded = encoded = encode(reply)
-        if isinstance(reply, Decision):
+        if reply.__class__ is Decision:
             if self.journal is not None:  # as `_append` does, without the calls
                 plain = event if event.__class__ is bytes else as_json(event)
                 self.journal.append(

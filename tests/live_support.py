@@ -138,15 +138,18 @@ def status() -> dict[str, Any]:
     report = SnapshotReport("bb", kept=("count(message by author)",))
     outcome = ReloadOutcome("refused", NOW, "kim", "files changed", findings=findings, errors=7, state=report)
     return {
-        "version": HISTORY[-1],
-        "reload": outcome,
-        "history": HISTORY,
-        "started": NOW,
-        "journal": {"segments": 4, "bytes": 123_456_789, "problem": ""},
-        "outbox": {
-            "queue": {"waiting": 12, "delivered": 5_321, "dead": 2},
-            "audit": {"waiting": 0, "dead": 0},
+        "began": NOW,
+        "reload": {"live": HISTORY[-1], "last": outcome, "watching": "told"},
+        "journal": {
+            "segments": 4,
+            "bytes": 123_456_789,
+            "first": 1,
+            "last": 99,
+            "entries": 99,
+            "problem": "",
         },
+        "outbox": {"sinks": {"queue": {"waiting": 12, "delivered": 5_321, "dead": 2}}, "problem": ""},
+        "warnings": ["there is no sink `<b>queue</b>`"],
     }
 
 
@@ -171,10 +174,33 @@ def guard(keys: Sequence[str]) -> Callable[[Request], Response | None]:
     return allowed
 
 
+class Past(NamedTuple):
+    """What a journal has of a decision."""
+
+    version: int
+    wall: int
+    event: msgspec.Raw
+    reply: msgspec.Raw
+
+
+def past(note: Note) -> Past:
+    """A note as a journal keeps it."""
+    reply = msgspec.Raw(msgspec.json.encode(note.reply))
+    return Past(note.version, note.wall, msgspec.Raw(note.event), reply)
+
+
 def application(
-    told: Told, *, keys: Sequence[str] = (), explained: Mapping[int, bytes] | None = None
+    told: Told,
+    *,
+    keys: Sequence[str] = (),
+    explained: Mapping[int, bytes] | None = None,
+    journal: Mapping[int, Past] | None = None,
 ) -> Starlette:
-    """The page's routes, and explanations beside them."""
+    """The page's routes over what was told and what a journal has, and explanations beside them."""
+
+    async def find(seq: int) -> Past | None:
+        return (journal or {}).get(seq)
+
     allowed = guard(keys)
 
     async def explanation(request: Request) -> Response:
@@ -185,7 +211,7 @@ def application(
         return Response(known, media_type="application/json")
 
     path = "/v1/decisions/{seq:int}/explanation"
-    return Starlette(routes=[*live_routes(told.live, status, allowed), Route(path, explanation)])
+    return Starlette(routes=[*live_routes(told.live, status, allowed, find), Route(path, explanation)])
 
 
 def explanations(

@@ -150,7 +150,7 @@ REACH: dict[str, str] = {
     "engine.journal_writer": "os pathlib time",
     "engine.keys": "os pathlib time",  # keys are in a file, and expire
     "engine.link": "compile exec",  # and the function that decides
-    "engine.live_events": "eval",
+    "engine.live_events": "eval",  # a leaf's reader is generated
     "engine.lock": "os pathlib",
     "engine.logs": "os sys",  # the log is standard error, and NO_COLOR is heeded
     "engine.logs_thin": "time",  # repeated messages are thinned by the clock
@@ -159,7 +159,7 @@ REACH: dict[str, str] = {
     "engine.outbox": "pathlib time",  # how long a send has waited is a matter of the server's clock
     "engine.outbox_acks": "os pathlib",  # what is settled, on disk
     "engine.outbox_dead": "pathlib sqlite3",  # what was given up
-    "engine.outbox_look": "pathlib",
+    "engine.outbox_look": "pathlib",  # and so does this
     "engine.outbox_reading": "pathlib",  # names the journal
     "engine.outbox_store": "pathlib",
     "engine.reload": "pathlib time",  # how long it took

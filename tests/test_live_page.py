@@ -19,6 +19,7 @@ from tests.live_support import (
     application,
     explanations,
     message,
+    past,
     served,
     simulated,
 )
@@ -319,18 +320,18 @@ def test_a_decision_is_opened_by_its_address(browser: Browser, day: tuple[Told, 
     tab.close()
 
 
-def test_a_decision_that_is_not_kept_is_shown_from_its_explanation(
-    browser: Browser, day: tuple[Told, str]
-) -> None:
+def test_a_decision_that_is_not_kept_is_shown_out_of_the_journal(browser: Browser) -> None:
     told = told_of(kept=1)
-    _, made = explanations(told.stepper, [message(1, 12)])
-    with served(application(told, explained={7: made[1]})) as address:
-        tab = browser.open(f"{address}/#decision=7")
-        until(tab, "$('#detail .more')")
-        assert "no longer among the newest" in text(tab, "#detail")
+    (note,), made = explanations(told.stepper, [message(1, 12)])
+    with served(application(told, explained=made, journal={1: past(note)})) as address:
+        tab = browser.open(f"{address}/#decision=1")
+        until(tab, "$('#detail .firing')")
+        assert "out of the journal" in text(tab, "#detail")
+        run(tab, "$$('#detail details').forEach((d) => { d.open = true; })")
+        until(tab, "$('#detail .tree') && $('#detail pre.event')")
         run(tab, "location.hash = '#decision=8'")
         until(tab, "$('#detail .wrong')")
-        assert "not among the newest answers" in text(tab, "#detail .wrong")
+        assert text(tab, "#detail .wrong") == "there is no such decision"
         tab.close()
 
 
@@ -410,7 +411,7 @@ def test_rules_sort_and_filter(browser: Browser, day: tuple[Told, str]) -> None:
 
 def test_the_bundle_tells_what_is_wrong(browser: Browser, day: tuple[Told, str]) -> None:
     tab = opened(browser, day[1])
-    until(tab, "$('#alerts').textContent.includes('The last reload was refused: 7 errors')")
+    until(tab, "$('#alerts').textContent.includes('refused (7 errors): an earlier version decides')")
     run(tab, "$('#alerts button').click()")
     until(tab, "$('#panel-bundle .findings')")
     said = text(tab, "#panel-bundle")

@@ -378,3 +378,37 @@ def test_two_processes_change_dead_letters_at_once(tmp_path: Path) -> None:
         "key-98",
     }
     assert [one.message.number for one in other.list() if one.state == "dead"] == [2]
+
+
+def test_what_earlier_runs_settled_is_known_while_only_the_journal_holds_what_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is made anew in a run in which the sink is down: what was settled among what waits in the
+    journal stays so."""
+    monkeypatch.setattr("quell.engine.outbox_acks.LARGE", 1_000)
+    journal, down, delivered = Journal(), False, list[int]()
+
+    def behave(message: Message) -> Any:
+        if down or message.number % 10 == 1:
+            raise Retry("down")
+        delivered.append(message.number)
+
+    async def one_life(more: int, until: int) -> None:
+        sinks = {"a": Recorder(behave), "b": Recorder()}
+        outbox = made(tmp_path / "outbox", sinks, last=journal.last, reader=journal.read, most_waiting=5)
+        outbox.resume(journal.last)
+        task = asyncio.create_task(outbox.run())
+        for _ in range(more):
+            journal.take(outbox, "a", "b")
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(until)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run(one_life(100, 10))
+    assert len(delivered) == 90
+    down = True
+    run(one_life(100, 10))
+    down = False
+    run(one_life(0, 1_000))
+    assert sorted(delivered) == [n for n in range(1, 201) if n % 10 != 1]
