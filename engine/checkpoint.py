@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from quell.engine.bundle import read_bundle
+from quell.engine.children import end_with_parent
 from quell.engine.compile import Build, analyse, build
 from quell.engine.journal import JournalError, read
 from quell.engine.reload_freeze import BUNDLE
@@ -263,4 +264,5 @@ def main(arguments: Iterable[str]) -> int:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     sys.exit(main(sys.argv[1:]))
