@@ -322,7 +322,7 @@ class Service(Keeping):
             await asyncio.sleep(TICK)
             self.move_clock()
             if self.journal is not None and self.journal.flush() and self._sends:
-                self._send(self._sent())
+                self._send_once(self.journal.synced())
             await self.tell_slowly()
 
     async def close(self) -> None:
@@ -331,11 +331,13 @@ class Service(Keeping):
         await self.engine.close()
         if self._ticking is not None:
             self._ticking.cancel()
-        if self.journal is not None and self.journal.flush():
+        if self.journal is None:
+            self._send(self._sent())
+        elif self.journal.flush():  # else nobody is to hear of what the journal does not say
             synced = self.journal.synced()
+            self._send_once(synced)
             if synced is not None:
                 await on_disk(synced)
-        self._send(self._sent())
         self.tell()
         for task in list(self._closing):
             await task

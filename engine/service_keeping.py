@@ -84,6 +84,7 @@ class Keeping:
         self._notes: list[Note] = []
         self._encoded = b""
         self._sends: list[tuple[int, Decision]] = []
+        self._promised = 0
 
     # --------------------------------------------------------------- writing
 
@@ -96,7 +97,8 @@ class Keeping:
             return self._unwritten()
         synced = journal.synced()
         if synced is not None:
-            return asyncio.ensure_future(self._synced(synced, self._sent(), made))
+            self._send_once(synced)
+            return asyncio.ensure_future(self._synced(synced, made))
         if self._sends:
             self._send(self._sent())
         return made
@@ -109,32 +111,21 @@ class Keeping:
             if not journal.flush():
                 return [self._unwritten()] * len(made)
             synced = journal.synced()
+        self._send_once(synced)
         ready = [m for m in made if not isinstance(m, asyncio.Future)]
         if synced is None and len(ready) == len(made):
-            self._send(self._sent())
             return ready
-        return asyncio.ensure_future(self._gathered(made, synced, self._sent()))
+        return asyncio.ensure_future(self._gathered(made, synced))
 
     async def _gathered(
-        self,
-        made: list[Made | asyncio.Future[Made]],
-        synced: asyncio.Future[None] | None,
-        sends: list[tuple[int, Decision]],
+        self, made: list[Made | asyncio.Future[Made]], synced: asyncio.Future[None] | None
     ) -> list[Made]:
         if synced is not None and not await on_disk(synced):
-            self._sends = sends + self._sends
             return [self._unwritten()] * len(made)
-        self._send(sends)
         return [await m if isinstance(m, asyncio.Future) else m for m in made]
 
-    async def _synced(
-        self, synced: asyncio.Future[None], sends: list[tuple[int, Decision]], made: Made
-    ) -> Made:
-        if not await on_disk(synced):
-            self._sends = sends + self._sends
-            return self._unwritten()
-        self._send(sends)
-        return made
+    async def _synced(self, synced: asyncio.Future[None], made: Made) -> Made:
+        return made if await on_disk(synced) else self._unwritten()
 
     def _unwritten(self) -> Made:
         why = self.journal.problem if self.journal is not None else ""
@@ -144,6 +135,28 @@ class Keeping:
     def _sent(self) -> list[tuple[int, Decision]]:
         sends, self._sends = self._sends, []
         return sends
+
+    @property
+    def unsent(self) -> int:
+        """How many decisions that send something were not handed over yet."""
+        return len(self._sends) + self._promised
+
+    def _send_once(self, synced: asyncio.Future[None] | None) -> None:
+        """Hand over what decisions send once they are on disk, whether or not somebody still waits for that.
+        Where it fails they go with those that follow."""
+        if synced is None:
+            self._send(self._sent())
+        elif self._sends:
+            sends = self._sent()
+            self._promised += len(sends)
+            synced.add_done_callback(lambda done: self._landed(done, sends))
+
+    def _landed(self, done: asyncio.Future[None], sends: list[tuple[int, Decision]]) -> None:
+        self._promised -= len(sends)
+        if done.cancelled() or done.exception() is not None:
+            self._sends = sorted(sends + self._sends, key=lambda sent: sent[0])
+        else:
+            self._send(sends)
 
     def forget_sends(self) -> None:
         """Leave what was sent before the service began to whoever reads the journal."""

@@ -26,6 +26,7 @@ from quell.engine.asking import remotes_of
 from quell.engine.carry import SnapshotReport, carry
 from quell.engine.checkpoint import (
     KEEP,
+    Checkpoint,
     Data,
     Recovered,
     builds_of,
@@ -134,12 +135,14 @@ class Serving:
         )
         self.filling = Filling(data, service)
         self.closing = False
+        self._kept = 0
         self.began = time.time_ns() // 1000
         self._explaining = asyncio.Semaphore(AT_ONCE)
         self._tasks: list[asyncio.Task[None]] = []
 
     def go(self) -> None:
         """Begin with what runs beside deciding."""
+        self.service.watchers.append(self._pass)
         self.service.start()
         self.filling.want()
         for work in (self.outbox.run(), self.reloader.watch(), self.snapshots.run(), self.filling.run()):
@@ -160,15 +163,20 @@ class Serving:
             raise ChildError(msgspec.json.decode(out)["problem"])
         return out.rstrip()
 
-    def keep(self, number: int) -> None:
-        """Let go of what nobody needs up to a number of the oldest snapshot: of the journal as far as its
-        settings want it gone and the outbox needs it no more."""
-        self.outbox.passed(number)  # a snapshot is older than what the outbox has not been given yet
-        self.journal.keep_from = min(number, self.outbox.done_upto)
-        oldest = next(read(self.data.journal), None)
-        if oldest is not None:
-            self.versions.keep_from = min(oldest.version, snapshots(self.data)[-1].version)
-            drop_fills(self.data, number_of(oldest))
+    def keep(self, number: int, made: Checkpoint) -> None:
+        """Let go of what nobody needs up to a number of the oldest snapshot, after another was `made`: of the
+        journal as far as its settings want it gone and the outbox needs it no more."""
+        self._kept = number
+        self._pass()
+        self.versions.keep_from = min(made.version, snapshots(self.data)[-1].version)
+        drop_fills(self.data, made.first)
+
+    def _pass(self, *notes: object) -> None:
+        """Let the outbox know how far it has been given everything, as decisions that send nothing do not
+        reach it, and the journal what is needed no more: by a restart, and by the outbox."""
+        if not self.service.unsent:
+            self.outbox.passed(self.journal.last)
+        self.journal.keep_from = min(self._kept, self.outbox.done_upto)
 
     async def close(self, grace: float = GRACE) -> None:
         """Decide and write what was admitted, let sends go out for so many seconds, and leave the memory in a
@@ -180,6 +188,7 @@ class Serving:
             task.cancel()
         await asyncio.gather(*self._tasks[1:], return_exceptions=True)
         await self.service.close()
+        self._pass()
         await self.outbox.close(grace)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.journal.close()
@@ -232,6 +241,7 @@ async def _opened(policies: Path, data: Data, setup: Setup) -> Serving:
         service, restart = _recovered(data, journal, started, setup)
         outbox = _outbox(data, journal, setup)
         restart = msgspec.structs.replace(restart, sends=_restored(data, outbox))
+        outbox.passed(journal.last)
     except BaseException:
         journal.close()
         raise

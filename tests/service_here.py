@@ -4,7 +4,7 @@ be ended as by a kill, at once and without a word."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,16 @@ async def kill(running: Serving) -> None:
     if journal._syncer is not None:
         journal._syncer.close()
     journal._writer.close()
-    running.outbox._store.close()
+    running.outbox._store._log.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds: threads have their own time."""
+    for _ in range(4_000):
+        if holds():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it never comes to hold")
 
 
 class Collecting:

@@ -36,7 +36,7 @@ from tests.bench.workload import make
 
 POLICIES = Path(__file__).resolve().parent.parent.parent / "policies"
 START = 1_772_323_200_000_000
-STEP = 86_400_000
+STEP = 86_400
 """Microseconds between two events: a million of them take a day."""
 USERS = 50_000
 
@@ -82,15 +82,16 @@ def starter(folder: Path, events: int) -> Iterator[bytes]:
 BUNDLES: dict[str, Callable[[Path, int], Iterator[bytes]]] = {"30 rules": rules, "starter": starter}
 
 
-async def fill(folder: Path, bundle: str, number: int, tail: int) -> None:
-    """A data folder with a journal, killed at its end, and a snapshot `tail` entries before that."""
+async def fill(folder: Path, bundle: str, number: int) -> None:
+    """A data folder with a journal, killed at its end, a snapshot of all of it, and one `TAIL` entries before
+    that."""
     events = BUNDLES[bundle](folder / "policies", number)
     setup = serving.Setup(durability="off", ahead=None, snapshots_every=1 << 40)
     async with serving.serving(folder / "policies", folder / "data", setup) as running:
         service = running.service
         for place, event in enumerate(events, 1):
             service.begin(event)
-            if place == number - tail:
+            if place in (number - TAIL, number):
                 running.journal.flush()
                 _leave(running)
             if place % 500 == 0:
@@ -122,9 +123,23 @@ def timed(parts: dict[str, float], name: str, module: Any, what: str) -> None:
     setattr(module, what, run)
 
 
-async def opened(folder: Path) -> Times:
-    """Open a data folder, and take the time."""
+async def opened(folder: Path, behind: bool) -> Times:
+    """Open a data folder, and take the time; without its last snapshot, if there is to be something behind
+    one."""
     parts: dict[str, float] = {}
+    data = Data(folder / "data")
+    newest, before = (snapshot.path for snapshot in checkpoint.snapshots(data))
+    aside = newest.with_suffix(".aside")
+    if behind:
+        newest.rename(aside)
+    try:
+        return await _opened(folder, data, before if behind else newest, parts)
+    finally:
+        if behind:
+            aside.rename(newest)
+
+
+async def _opened(folder: Path, data: Data, snapshot: Path, parts: dict[str, float]) -> Times:
     timed(parts, "the journal", Journal, "open")
     timed(parts, "the snapshot", checkpoint, "read_snapshot")
     timed(parts, "the snapshot and what is behind it", serving, "recover")
@@ -139,19 +154,18 @@ async def opened(folder: Path) -> Times:
         return started
 
     setattr(serving, "start", policies)  # noqa: B010  # the same, timed
-    data, began = Data(folder / "data"), time.perf_counter()
+    began = time.perf_counter()
     setup = serving.Setup(ahead=None, snapshots_every=1 << 40)
     async with serving.serving(folder / "policies", data.root, setup) as running:
         whole = time.perf_counter() - began
         restart = running.restart
         assert restart.differing == 0
-        newest = checkpoint.snapshots(data)[0].path
         running.snapshots.leave = lambda: None  # type: ignore[method-assign]  # for the next time
     parts["what is behind the snapshot"] = (
         parts.pop("the snapshot and what is behind it") - parts["the snapshot"]
     )
     parts["the rest"] = whole - sum(parts.values())
-    return Times(parts, whole, bare(newest), restart.made, newest.stat().st_size)
+    return Times(parts, whole, bare(snapshot), restart.made, snapshot.stat().st_size)
 
 
 def bare(path: Path) -> float:
@@ -163,9 +177,10 @@ def bare(path: Path) -> float:
     return time.perf_counter() - began
 
 
-def in_process(folder: Path) -> tuple[Times, float]:
+def in_process(folder: Path, behind: bool) -> tuple[Times, float]:
     """The same in a process of its own, the best of three; and seconds for the process around it."""
     command, found = [sys.executable, "-m", "tests.bench.restart", "--open", str(folder)], []
+    command += ["--behind"] if behind else []
     for _ in range(3):
         began = time.perf_counter()
         said = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
@@ -175,18 +190,23 @@ def in_process(folder: Path) -> tuple[Times, float]:
 
 
 TAIL = int(snapshots.AGAIN / snapshots.COST)
-"""So many entries are behind a snapshot before the next one is made."""
+"""So many entries are behind a snapshot before the next one is made. There must be more events than that."""
 
 
-def row(folder: Path, bundle: str, events: int, tail: int) -> list[str]:
-    """A row of the table; the journal is made where it is not there."""
-    place = folder / f"{bundle} {events} {tail}".replace(" ", "-")
+def filled(folder: Path, bundle: str, events: int) -> Path:
+    """Where the journal of a bundle is; it is made where it is not there."""
+    place = folder / f"{bundle} {events}".replace(" ", "-")
     if not place.exists():
         part = place.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
-        asyncio.run(fill(part, bundle, events, tail))
+        asyncio.run(fill(part, bundle, events))
         part.rename(place)
-    times, around = in_process(place)
+    return place
+
+
+def row(place: Path, bundle: str, behind: bool) -> list[str]:
+    """A row of the table."""
+    times, around = in_process(place, behind)
     parts = ", ".join(f"{what} {took:.2f}" for what, took in times.parts.items() if took >= 0.005)
     size = f"{times.bytes / 1e6:,.0f} MB"
     figures = [f"{times.whole:.2f}", f"{times.bare:.2f}", f"{times.whole / times.bare:.1f}", f"{around:.2f}"]
@@ -200,9 +220,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keep the journals here, or use those that are here")
     parser.add_argument("--only", choices=sorted(BUNDLES))
     parser.add_argument("--open", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--behind", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.open is not None:
-        sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(opened(options.open))))
+        sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(opened(options.open, options.behind))))
         return
     table = Table(title=f"Coming back to a journal of {options.events:,} events, in seconds")
     for name in ("bundle", "behind", "snapshot", "whole", "bare", "ratio", "process", "where it goes"):
@@ -211,8 +232,9 @@ def main() -> None:
         folder: Path = options.folder or Path(spare)
         folder.mkdir(parents=True, exist_ok=True)
         for bundle in BUNDLES if options.only is None else [options.only]:
-            for tail in (0, min(TAIL, options.events // 2)):
-                table.add_row(*row(folder, bundle, options.events, tail))
+            place = filled(folder, bundle, options.events)
+            for behind in (False, True):
+                table.add_row(*row(place, bundle, behind))
     Console(width=150).print(table)
 
 
