@@ -85,6 +85,18 @@ def deadline_of(headers: Mapping[bytes, bytes]) -> float | None:
     )
 
 
+def no_deadline(headers: Mapping[bytes, bytes]) -> None:
+    """Raises HttpError for a deadline where there is none: it would be as if it were not there."""
+    if b"quell-deadline-ms" in headers:
+        raise refuse("bad-header", "`Quell-Deadline-Ms` is for /v1/decide alone")
+
+
+def no_query(scope: Scope) -> None:
+    """Raises HttpError for a query where there is none."""
+    if scope.get("query_string"):
+        raise refuse("bad-request", "there are no parameters here")
+
+
 async def body_of(headers: Mapping[bytes, bytes], receive: Receive, most: int, pressure: Pressure) -> bytes:
     """The whole body of a request, of at most so many bytes. Raises HttpError for one that is longer, as soon
     as that is known, or too slow, and Gone."""

@@ -26,6 +26,8 @@ from quell.engine.http_body import (
     body_of,
     check_type,
     headers_of,
+    no_deadline,
+    no_query,
 )
 from quell.engine.http_lines import Line
 from quell.engine.http_pressure import Pressure
@@ -83,6 +85,8 @@ class BulkApp(ABC):
         self.pressure.enter()
         headers = headers_of(scope)
         grant = self.access.enter(headers, "decide")
+        no_query(scope)
+        no_deadline(headers)
         check_type(headers, self.types)
         return headers, grant
 

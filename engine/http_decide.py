@@ -24,6 +24,7 @@ from quell.engine.http_body import (
     check_type,
     deadline_of,
     headers_of,
+    no_query,
 )
 from quell.engine.http_pressure import Pressure
 from quell.engine.http_problem import JSON, HttpError, refuse
@@ -107,6 +108,7 @@ class DecideApp:
         self._pressure.enter()
         headers = headers_of(scope)
         grant = self._access.enter(headers, "decide")
+        no_query(scope)
         check_type(headers, JSON_TYPES)
         deadline = deadline_of(headers)
         most = self._pressure.limits.body or service.bundle.decoder.max_bytes

@@ -12,6 +12,8 @@ from quell.engine.http_problem import ProblemDetails, details
 HEAD_SECONDS = 10.0
 """How long a client may take for the head of a request."""
 HEAD_BYTES = 1 << 16
+WRITE_SECONDS = 60.0
+"""How long a client may take nothing of what is written to it."""
 
 
 class Guarded(HttpToolsProtocol):
@@ -21,6 +23,8 @@ class Guarded(HttpToolsProtocol):
     _in_head = True
     _head = 0
     _waits_since: float | None = None
+    _unread = 0
+    _unread_since = 0.0
 
     def connection_made(self, transport: Any) -> None:
         """Take a connection, unless too many are open."""
@@ -62,6 +66,14 @@ class Guarded(HttpToolsProtocol):
             self._waits_since = now
         elif now - self._waits_since > HEAD_SECONDS:
             self._refuse(details("slow-body", "the head of the request came too slowly"))
+
+    def look_at_writing(self, now: float) -> None:
+        """Cut the connection if its client has long taken nothing of what is written to it."""
+        unread = self.transport.get_write_buffer_size()
+        if not unread or unread != self._unread:
+            self._unread, self._unread_since = unread, now
+        elif now - self._unread_since > WRITE_SECONDS:
+            self.transport.abort()
 
     def _answering(self) -> bool:
         cycle: Any = self.cycle  # None before the first request

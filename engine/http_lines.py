@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 Line = tuple[int, bytes]
 """The number of a line, from 1, and what stands in it."""
 
@@ -16,32 +14,38 @@ class Lines:
         self.number = 0
         """Of the last line given."""
         self._most = most
-        self._ready: deque[Line] = deque()
+        self._ready: list[Line] = []
         self._read = 0
         self._tail: list[bytes] = []
         self._size = 0
 
     def add(self, piece: bytes, more: bool) -> None:
         """Take a piece of the body, `more` of which comes."""
-        *whole, rest = piece.split(b"\n")
-        if whole and self._size:
+        *whole, last = piece.split(b"\n")
+        if whole:
             self._extend(whole[0])
             self._end()
-            del whole[0]
-        number, most, ready = self._read, self._most, self._ready
-        for line in whole:
-            number += 1
-            if line and not line.isspace():
-                ready.append((number, line if len(line) <= most else line[: most + 1]))
-        self._read = number
-        self._extend(rest)
+            self._add_whole(whole)
+        self._extend(last)
         if not more and self._size:
             self._end()
+
+    def _add_whole(self, lines: list[bytes]) -> None:
+        """Take the lines after the first."""
+        most, number, add = self._most, self._read, self._ready.append
+        for line in lines[1:]:
+            number += 1
+            if line and not line.isspace():
+                add((number, line if len(line) <= most else line[: most + 1]))
+        self._read = number
 
     def take(self, most: int) -> list[Line]:
         """The next lines, at most so many; none where none is whole yet."""
         ready = self._ready
-        taken = [ready.popleft() for _ in range(min(most, len(ready)))]
+        if len(ready) <= most:
+            taken, self._ready = ready, []
+        else:
+            taken, self._ready = ready[:most], ready[most:]
         if taken:
             self.number = taken[-1][0]
         return taken

@@ -122,7 +122,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=(Explanation, Acted, Refused),
         needs=lambda parts: parts.explain is not None,
         group="decisions",
-        errors=(404,),
+        errors=(404, 503),
     ),
     Operation(
         "labels",

@@ -38,6 +38,8 @@ class Parts:
     None where it is not there. What `versions`, `reload`, `put_back` and the outbox raise with a `message`
     and a `hint` is told to the caller. `live` are Starlette routes that let nobody in themselves but by
     `allowed`. `wrap` puts another ASGI application around it all, which traces.
+    `described` is the API's description, and what it was made of; `explaining` how many explanations are
+    being made.
     """
 
     service: Service
@@ -56,6 +58,7 @@ class Parts:
     live: Sequence[Any] = field(default_factory=tuple)
     wrap: Callable[[ASGIApp], ASGIApp] | None = None
     described: tuple[Any, bytes] | None = None
+    explaining: int = 0
 
     def figures(self) -> HttpFigures:
         """What the HTTP side did."""

@@ -17,6 +17,8 @@ from quell.grammar.diagnostics import did_you_mean
 from quell.signals.list_base import PolicyList
 
 MOST_ENTRIES = 1_000
+MOST_EXPLAINING = 8
+"""Explanations that may be asked for at once: each makes a piece of history again."""
 _LARGEST = (1 << 63) - 1
 
 
@@ -124,8 +126,15 @@ async def decision(call: Call) -> Any:
 async def explanation(call: Call) -> Any:
     """GET /v1/decisions/{seq}/explanation."""
     call.known()
-    assert call.parts.explain is not None
-    return _found(await call.parts.explain(_number(call)), _number(call))
+    parts = call.parts
+    assert parts.explain is not None
+    if parts.explaining >= MOST_EXPLAINING:
+        raise refuse("overload", f"{MOST_EXPLAINING} explanations are being made already")
+    parts.explaining += 1
+    try:
+        return _found(await parts.explain(_number(call)), _number(call))
+    finally:
+        parts.explaining -= 1
 
 
 def _number(call: Call) -> int:

@@ -181,7 +181,7 @@ class _Server(uvicorn.Server):
 
 
 async def _watch(server: uvicorn.Server) -> None:
-    """Close connections whose next request does not come to the end of its head."""
+    """Close connections whose client does not go on."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(LOOK)
@@ -189,3 +189,4 @@ async def _watch(server: uvicorn.Server) -> None:
         for connection in list(server.server_state.connections):
             if isinstance(connection, Guarded):
                 connection.look(now)
+                connection.look_at_writing(now)

@@ -27,8 +27,11 @@ Done = Callable[[Made], object]
 Taker = Callable[[int, Decision], None]
 """Takes what a decision sends, by the decision's number, once the decision is in the journal."""
 
+AT_A_TIME = 200
+"""Answers of which watchers are told before others on the event loop get their turn."""
 MOST_NOTES = 50_000
-"""Answers of which watchers are told at a time; of more, as when the loop was held up, only the last."""
+"""Answers of which watchers are told at each look at the clock; of more, as when the loop was held up, only
+the last."""
 UNWRITTEN = "unwritten"
 """The kind of a refusal while the journal cannot be written."""
 
@@ -154,11 +157,29 @@ class Keeping:
     def tell(self) -> None:
         """Tell watchers of the answers since they were told last."""
         notes, self._notes = self._notes, []
+        self._tell(notes[-MOST_NOTES:])
+
+    async def tell_slowly(self) -> None:
+        """Tell watchers of the answers so far, a few at a time, so that nobody waits long meanwhile: those of
+        a quarter of a second may take 10 ms in all."""
+        notes, self._notes = self._notes[-MOST_NOTES:], []
+        told = 0
+        try:
+            while told < len(notes):
+                some = notes[told : told + AT_A_TIME]
+                told += len(some)
+                self._tell(some)
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self._notes[:0] = notes[told:]
+            raise
+
+    def _tell(self, notes: list[Note]) -> None:
         if not notes:
             return
         for watcher in self.watchers:
             try:
-                watcher(notes[-MOST_NOTES:])
+                watcher(notes)
             except Exception as error:  # what only watches must not end the service
                 report("what watches the decisions failed", error)
 
@@ -167,7 +188,7 @@ class Keeping:
     def decided(self, event: Event, reply: Reply) -> None:
         """Put a decision, or a label by hand, in the journal's buffer: the engine tells of it."""
         self._encoded = encoded = encode(reply)
-        if isinstance(reply, Decision):
+        if reply.__class__ is Decision:
             if self.journal is not None:  # as `_append` does, without the calls
                 plain = event if event.__class__ is bytes else as_json(event)
                 self.journal.append(

@@ -78,6 +78,15 @@ def test_a_body_that_is_no_array_of_events(body: bytes, status: int, kind: str) 
     assert parts.service.engine.stepper.seq == 0
 
 
+@pytest.mark.parametrize("path", [MANY, STREAM])
+def test_what_is_not_there_is_not_taken(path: str) -> None:
+    headers = LINES if path == STREAM else JSON
+    answer = client().post(path, content=b"[]", headers={**headers, "Quell-Deadline-Ms": "5"})
+    assert (answer.status_code, answer.json()["kind"]) == (400, "bad-header")
+    answer = client().post(path + "?deadline=5", content=b"[]", headers=headers)
+    assert (answer.status_code, answer.json()["kind"]) == (400, "bad-request")
+
+
 def test_an_array_may_be_empty() -> None:
     assert client().post(MANY, json=[]).json() == []
 

@@ -122,6 +122,11 @@ def test_events_are_posted(method: str) -> None:
     assert answer.headers["allow"] == "POST"
 
 
+def test_there_are_no_parameters() -> None:
+    answer = client().post("/v1/decide?dry=1", json=message())
+    assert (answer.status_code, answer.json()["kind"]) == (400, "bad-request")
+
+
 def test_a_deadline_is_handed_on() -> None:
     parts, heard = parts_of(), list[float | None]()
     begin = parts.service.begin

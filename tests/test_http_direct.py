@@ -261,12 +261,14 @@ def test_nonsense_after_a_request_is_answered_after_it(tmp_path: Path) -> None:
     served(tmp_path, test)
 
 
-@pytest.mark.parametrize("line", ["POST /v1/decide HTTP/1.0", "POST /v1/decide?x=1 HTTP/1.1"])
-def test_other_requests_go_the_ordinary_way(tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize(
+    ("line", "status"), [("POST /v1/decide HTTP/1.0", 200), ("POST /v1/decide?x=1 HTTP/1.1", 400)]
+)
+def test_other_requests_go_the_ordinary_way(tmp_path: Path, line: str, status: int) -> None:
     async def test(at: Served) -> None:
         await at.ask(at.request(EVENT))
         before = len(at.ordinary)
-        assert (await at.ask(at.request(EVENT, line=line)))[0][0] == 200
+        assert (await at.ask(at.request(EVENT, line=line)))[0][0] == status
         assert len(at.ordinary) == before + 1
 
     served(tmp_path, test)

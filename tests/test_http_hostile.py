@@ -3,6 +3,7 @@ be read in two ways, paths that lead elsewhere."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import time
@@ -257,6 +258,19 @@ def test_a_head_that_comes_too_slowly_is_given_up(monkeypatch: pytest.MonkeyPatc
         assert b"HTTP/1.1 408" in said
         for opened in (silent, half, second):
             opened.close()
+
+
+def test_a_client_that_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_guard, "WRITE_SECONDS", 0.3)
+    monkeypatch.setattr(http_server, "LOOK", 0.05)
+    body = json.dumps([{"no": "event"}] * 5_000).encode()
+    head = b"POST /v1/decide/many HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    whole = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    parts = parts_of()
+    with running(parts) as server, server.connect() as opened:
+        with pytest.raises(ConnectionError):
+            send(opened, b"", itertools.repeat(whole))  # more than all buffers on the way can hold
+        until(lambda: parts.pressure.under_way == 0)
 
 
 def test_no_more_connections_than_allowed() -> None:

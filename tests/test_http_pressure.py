@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from quell.engine.http_pressure import BEAT, Limits, Pressure
 from quell.engine.http_problem import HttpError
-from tests.http_support import LINES, client, lines, message, parts_of, rest_of, running
+from tests.http_support import LINES, Running, client, lines, message, parts_of, rest_of, running
 
 
 def beats(pressure: Pressure, late: list[float]) -> list[bool]:
@@ -76,16 +79,23 @@ def test_requests_are_counted_out_whatever_becomes_of_them() -> None:
     assert parts.figures().answers["decide"] == {"200": 1, "405": 1, "415": 1}
 
 
+class Heard(Pressure):
+    """Notes how late the loop was."""
+
+    def beat(self, late: float, now: float) -> None:
+        super().beat(late, now)
+        self.latest = max(late, getattr(self, "latest", 0.0))
+
+
 def test_a_loop_that_is_held_up_is_noticed() -> None:
     async def main() -> float:
-        pressure = Pressure(Limits())
+        pressure = Heard(Limits())
         pressure.start()
         try:
             await asyncio.sleep(BEAT * 2)
             threading.Event().wait(0.1)  # holds the loop up
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            return pressure.lag
+            await asyncio.sleep(BEAT * 2)
+            return pressure.latest
         finally:
             pressure.stop()
 
@@ -123,3 +133,29 @@ def test_a_body_that_comes_too_slowly_is_given_up() -> None:
     assert b'"kind":"slow-body"' in said
     assert parts.figures().slow == 1
     assert parts.pressure.under_way == 0
+
+
+def test_under_more_than_it_can_do_a_service_answers_some_and_turns_the_rest_away_uncounted() -> None:
+    parts = parts_of(limits=Limits(lag=0.02, patience=0.1))
+    engine: Any = parts.service.engine
+    begin = engine.begin
+
+    def slowly(*given: Any, **more: Any) -> Any:
+        threading.Event().wait(0.02)
+        return begin(*given, **more)
+
+    engine.begin = slowly
+    found: Counter[int] = Counter()
+
+    def ask(server: Running, number: int) -> None:
+        with server.http() as asked:
+            for n in range(1, 200):
+                found[asked.post("/v1/decide", json=message(n, author=f"u{number}")).status_code] += 1
+                if found[503] > 20:
+                    return
+
+    with running(parts) as server, ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda number: ask(server, number), range(16)))
+    assert set(found) == {200, 503}
+    assert parts.service.engine.stepper.seq == found[200]
+    assert parts.figures().shed == found[503]

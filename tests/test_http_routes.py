@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from quell.engine.http_operations import OPERATIONS, operations
+from quell.engine.http_read import MOST_EXPLAINING
 from quell.engine.openapi import shown_path
 from quell.engine.service_types import Finding, ReloadOutcome
 from tests.http_support import Letters, client, keyring, lines, message, parts_of
@@ -119,6 +120,16 @@ def test_past_decisions_are_found_by_number() -> None:
         answer = asked.get(path)
         assert (answer.status_code, answer.json()["kind"]) == (404, "not-decided-here"), path
     assert asked.get("/v1/decisions/x").status_code == 404
+
+
+def test_only_so_many_explanations_are_made_at_once() -> None:
+    parts = parts_of()
+    parts.explaining = MOST_EXPLAINING
+    answer = client(parts).get("/v1/decisions/7/explanation")
+    assert (answer.status_code, answer.json()["kind"]) == (503, "overload")
+    parts.explaining -= 1
+    assert client(parts).get("/v1/decisions/7/explanation").status_code == 200
+    assert parts.explaining == MOST_EXPLAINING - 1
 
 
 def test_versions_are_listed_reloaded_and_put_back() -> None:

@@ -72,7 +72,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.journal_sync": "asyncio",
     "engine.journal_writer": "fcntl",
     "engine.keys": "fcntl",  # one process changes the keys at a time
-    "engine.live_routes": "asyncio",
+    "engine.live_routes": "asyncio",  # a long search lets others pass
     "engine.lock": "fcntl",
     "engine.metrics_process": "asyncio",  # how late the event loop is
     "engine.outbox": "asyncio",  # what leaves does so beside the requests
@@ -150,7 +150,7 @@ REACH: dict[str, str] = {
     "engine.journal_writer": "os pathlib time",
     "engine.keys": "os pathlib time",  # keys are in a file, and expire
     "engine.link": "compile exec",  # and the function that decides
-    "engine.live_events": "eval",
+    "engine.live_events": "eval",  # a leaf's reader is generated
     "engine.lock": "os pathlib",
     "engine.logs": "os sys",  # the log is standard error, and NO_COLOR is heeded
     "engine.logs_thin": "time",  # repeated messages are thinned by the clock

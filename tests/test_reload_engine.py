@@ -38,7 +38,7 @@ def policies(folder: Path, least: int) -> None:
 
 
 def event(number: int, content: str = "hello") -> bytes:
-    at = 1_767_225_600_000_000 + number * 1_000_000
+    at = 1_767_225_600_000_000 + number * 1_000
     return json.dumps(
         {"type": "message", "id": str(number), "at": at, "author": "u1", "channel": "c", "content": content}
     ).encode()
