@@ -47,7 +47,8 @@ def _wall() -> int:
 
 class Outbox:
     """Delivers to `sinks` by name. `journal_id` makes keys unique; `last` is the greatest number in the
-    journal, known so that numbers which a power cut took from it are not mistaken for settled.
+    journal before anything was written to it in this run, so that numbers which a power cut took are not
+    mistaken for settled.
 
     `reader` gives the decisions of a range of numbers (both ends included) that were taken and found no
     room in memory, each with its number and, if known, when it was taken (microseconds since 1970); it is

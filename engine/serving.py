@@ -238,8 +238,8 @@ async def _opened(policies: Path, data: Data, setup: Setup) -> Serving:
         keep_bytes=setup.keep_bytes,
     )
     try:
+        outbox = _outbox(data, journal, setup)  # before numbers that a power cut took are given out again
         service, restart = _recovered(data, journal, started, setup)
-        outbox = _outbox(data, journal, setup)
         restart = msgspec.structs.replace(restart, sends=_restored(data, outbox))
         outbox.passed(journal.last)
     except BaseException:

@@ -543,6 +543,27 @@ def test_numbers_that_the_journal_lost_are_not_mistaken_for_settled(tmp_path: Pa
     run(main())
 
 
+def test_what_was_acknowledged_of_another_decision_of_that_number_holds_not_for_this(tmp_path: Path) -> None:
+    async def main() -> None:
+        sink = Recorder(lambda m: asyncio.sleep(1e6 if m.number == 1 else 0), timeout=1e9)
+        async with running(tmp_path / "outbox", {"mods": sink}) as outbox:
+            for number in (1, 2, 3):
+                outbox.take(number, decision(number, "mods"))
+            await asyncio.sleep(6)
+        again = Recorder()
+        outbox = made(tmp_path / "outbox", {"mods": again}, last=3)
+        other = Decision("message", 2, 5, "flag", id="new", sends=(Sent("mods", "r", {}),))
+        for number, one in ((1, decision(1, "mods")), (2, other), (3, decision(3, "mods"))):
+            outbox.restore(number, one)
+        task = asyncio.create_task(outbox.run())
+        await settled(outbox, 3)
+        await outbox.close()
+        await task
+        assert {m.id for m in again.got} == {"m1", "new"}
+
+    run(main())
+
+
 def test_another_journal_begins_anew(tmp_path: Path) -> None:
     async def main() -> None:
         async with running(tmp_path / "outbox", {"mods": Recorder()}) as outbox:
