@@ -122,7 +122,7 @@ async def serve(
 ) -> None:
     """Serve an application until `stop` is called; then take no more connections, call `closing`, and let
     what is under way end within the time of grace."""
-    server = _Server(_config(app, listen))
+    server = _Server(config_of(app, listen))
     stop.hurry = server.hurry
     serving = asyncio.ensure_future(server.serve(list(sockets)))
     watching = asyncio.ensure_future(_watch(server))
@@ -141,7 +141,8 @@ async def serve(
         serving.cancel()
 
 
-def _config(app: Any, listen: Listen) -> uvicorn.Config:
+def config_of(app: Any, listen: Listen) -> uvicorn.Config:
+    """How uvicorn serves an application."""
     most = max(16, more_files() - FILES_LEFT)
     if listen.connections:
         most = min(most, listen.connections)

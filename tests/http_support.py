@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 
-from quell.engine.compile import build
+from quell.engine.compile import Build, build
 from quell.engine.decision import Refused
 from quell.engine.http_access import Access
 from quell.engine.http_app import make_app
@@ -75,9 +76,15 @@ def message(number: int = 1, **more: Any) -> dict[str, Any]:
     return {"type": "message", "id": f"m{number}", "at": at, "author": f"u{number}", **more}
 
 
-def service(text: str = BUNDLE, **more: Any) -> Service:
+@cache
+def built() -> Build:
+    """The bundle, compiled once: it holds no state."""
+    return build(sound(BUNDLE, LISTS), all_fields=True)
+
+
+def service(**more: Any) -> Service:
     """A service without a journal."""
-    return Service(Stepper(build(sound(text, LISTS), all_fields=True)), **more)
+    return Service(Stepper(built()), **more)
 
 
 class Letters:
