@@ -105,11 +105,15 @@ class Keys:
 
     def refresh(self) -> bool:
         """Read the file again if it has changed; gives whether other keys hold now. What cannot be read
-        leaves the keys as they were, and `problem` says why. Never raises."""
+        leaves the keys as they were, and `problem` says why; so does a file that went away or was emptied:
+        a service that asks for keys must not open its door of a sudden. Never raises."""
         try:
             if self._stamp() == self._seen:
                 return False
-            self._take(*self._read())
+            said, stamp = self._read()
+            if self.keys and not said.keys:
+                raise KeysError(f"`{self.file}` has no keys any more; those that it had hold until a restart")
+            self._take(said, stamp)
         except KeysError as error:
             self.problem = error.message
             return False

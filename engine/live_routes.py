@@ -32,6 +32,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from quell.engine.http_paths import know_parameters
 from quell.engine.live import MOST_FOUND, Live
 from quell.engine.live_search import read_query
 from quell.engine.live_types import Found
@@ -78,15 +79,16 @@ Status = Callable[[], Any]
 def live_routes(live: Live, status: Status, allowed: Allowed) -> list[Route]:
     """The routes of the page, for a Starlette application. `allowed` must ask for the scope `read` wherever
     the service has keys: what stands beneath `/v1/live` is made of events."""
+    know_parameters()
     asked = _Asked(live, status)
     paths: dict[str, Callable[[Request], Any]] = {
         "/v1/live": asked.now,
         "/v1/live/rules": asked.rules,
         "/v1/live/rules/{name:path}": asked.rule,
-        "/v1/live/decisions/{number:int}": asked.decision,
-        "/v1/live/decisions/{number:int}/event": asked.event,
-        "/v1/live/refusals/{number:int}": asked.refusal,
-        "/v1/live/refusals/{number:int}/event": asked.refused_event,
+        "/v1/live/decisions/{number:number}": asked.decision,
+        "/v1/live/decisions/{number:number}/event": asked.event,
+        "/v1/live/refusals/{number:number}": asked.refusal,
+        "/v1/live/refusals/{number:number}/event": asked.refused_event,
         "/v1/live/status": asked.status_now,
     }
     made = [Route(path, _guarded(tell, allowed)) for path, tell in paths.items()]
