@@ -166,7 +166,7 @@ class Keys:
     def _changing(self) -> Iterator[list[Key]]:
         """The keys to change, as they are now; what is made of them is written. One process at a time."""
         try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
+            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(self.file.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise KeysError(f"`{self.file.parent}` cannot be written: {_reason(error)}") from error
