@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
-from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,24 +25,10 @@ from quell.engine.http_decide import PATH, DecideApp
 from quell.engine.http_docs import pages
 from quell.engine.http_operations import operations
 from quell.engine.http_parts import Parts
+from quell.engine.http_paths import know_parameters
 from quell.engine.http_problem import HttpError, details
 from quell.engine.http_stream import StreamApp
 from quell.engine.keys import Needed
-
-
-class _Any(Convertor[str]):
-    """Any text as a parameter of an address: an id may hold slashes and ends of lines."""
-
-    regex = r"[\s\S]*"
-
-    def convert(self, value: str) -> str:
-        return value
-
-    def to_string(self, value: str) -> str:
-        return value
-
-
-register_url_convertor("any", _Any())
 
 Allowed = Callable[[Request], Response | None]
 
@@ -94,6 +79,7 @@ def make_app(parts: Parts) -> ASGIApp:
 
 
 def _starlette(parts: Parts) -> Starlette:
+    know_parameters()
     routes: list[BaseRoute] = [
         Route(row.path, Endpoint(parts, row), methods=[row.method], name=row.name)
         for row in operations(parts)

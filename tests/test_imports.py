@@ -63,6 +63,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.http_bulk": "asyncio",
     "engine.http_decide": "asyncio",
     "engine.http_direct": "asyncio",
+    "engine.http_guard": "httptools",  # reads on after a request that asks for another protocol
     "engine.http_pressure": "asyncio",  # how late the event loop is
     "engine.http_run": "asyncio socket",
     "engine.http_server": "asyncio socket ssl",  # listens
