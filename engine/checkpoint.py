@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from quell.engine.bundle import read_bundle
+from quell.engine.children import end_with_parent
 from quell.engine.compile import Build, analyse, build
 from quell.engine.journal import JournalError, read
 from quell.engine.reload_freeze import BUNDLE
@@ -78,7 +79,8 @@ class Snapshot(msgspec.Struct, frozen=True):
 class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     """What came of making a snapshot: the last `number` it remembers (0 if there was nothing new), how many
     decisions were `made` again on the way, how many of them came out `differing` and the first of those, how
-    many bytes it takes, how long it took in `seconds`, and making the decisions again in `making` of them."""
+    many bytes it takes, how long it took in `seconds`, and making the decisions again in `making` of them.
+    `first` is the number of the journal's oldest entry, and `version` what decided then."""
 
     number: int = 0
     made: int = 0
@@ -88,6 +90,8 @@ class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     seconds: float = 0.0
     making: float = 0.0
     problem: str = ""
+    first: int = 0
+    version: int = 0
 
 
 @dataclass(slots=True)
@@ -147,6 +151,17 @@ def prune(data: Data, keep: int = KEEP) -> int:
     for old in there[keep:]:
         old.path.unlink(missing_ok=True)
     return there[:keep][-1].number if there else 0
+
+
+def greatest_version(data: Data) -> int:
+    """The greatest number of a version that snapshots and journal tell of, 0 where there are none. Raises
+    JournalError for a journal that cannot be read."""
+    newest = next(iter(snapshots(data)), None)
+    found = newest.version if newest is not None else 0
+    if not any(data.journal.glob("*-*.*")):
+        return found
+    after = newest.number if newest is not None else 0
+    return max((entry.version for entry in read(data.journal, after)), default=found)
 
 
 def drop_fills(data: Data, first: int) -> None:
@@ -233,6 +248,7 @@ def checkpoint(data: Data) -> Checkpoint:
     sync_journal(data)
     data.states.mkdir(exist_ok=True)
     size = write_snapshot(remaker.stepper, checkpoint_of(data, last, remaker.number))
+    oldest = next(read(data.journal))
     return Checkpoint(
         last,
         remaker.made,
@@ -242,6 +258,8 @@ def checkpoint(data: Data) -> Checkpoint:
         time.perf_counter() - began,
         found.seconds,
         "; ".join(found.told),
+        number_of(oldest),
+        oldest.version,
     )
 
 
@@ -257,4 +275,5 @@ def main(arguments: Iterable[str]) -> int:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     sys.exit(main(sys.argv[1:]))

@@ -6,7 +6,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import stat
 import sys
+import threading
 from collections.abc import Sequence
 
 NICENESS = 10
@@ -24,7 +26,7 @@ async def run_module(module: str, arguments: Sequence[str], within: float) -> by
         "-m",
         module,
         *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,  # held open as long as this process lives
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,  # a Ctrl-C in the terminal is the service's to hear
@@ -33,7 +35,10 @@ async def run_module(module: str, arguments: Sequence[str], within: float) -> by
         os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
     try:
         async with asyncio.timeout(within):
-            out, errors = await process.communicate()
+            assert process.stdout is not None
+            assert process.stderr is not None
+            out, errors = await asyncio.gather(process.stdout.read(), process.stderr.read())
+            await process.wait()
     except TimeoutError:
         raise ChildError(f"it took longer than {within:g} seconds") from None
     finally:
@@ -41,7 +46,24 @@ async def run_module(module: str, arguments: Sequence[str], within: float) -> by
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
     if not out:
         said = errors.decode(errors="replace").strip().splitlines()
         raise ChildError(said[-1] if said else f"it ended with status {process.returncode}")
     return out
+
+
+def end_with_parent() -> None:
+    """Have this process end when the one that started it by `run_module` does, however that ends: what comes
+    after it may do the same work, in the same files."""
+    mode = os.fstat(0).st_mode
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        threading.Thread(target=_wait_for_end, daemon=True).start()
+
+
+def _wait_for_end() -> None:
+    with contextlib.suppress(OSError):
+        while os.read(0, 1 << 16):
+            pass
+    os._exit(1)

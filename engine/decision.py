@@ -75,7 +75,7 @@ class ModelUsed(msgspec.Struct, frozen=True):
     digest: str
 
 
-class Decision(msgspec.Struct, omit_defaults=True):
+class Decision(msgspec.Struct, omit_defaults=True, gc=False):
     """What the engine answers for one event.
 
     `seq` numbers the admissions of events, what people do by hand, and decisions that had to wait, in the

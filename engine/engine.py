@@ -219,7 +219,7 @@ class Engine(HandCalls):
         if not isinstance(answer, Waiting):
             if self.recorder is not None:
                 self.recorder.decided(event, answer)
-            return self._told(answer)
+            return answer if self.on_decision is None else self._told(answer)
         answer.echoes = echoes
         if self.recorder is not None:
             self.recorder.admitted(event, answer)

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from quell.engine.checkpoint import Data, begin, builds_of, number_of, uncollected
+from quell.engine.children import end_with_parent
 from quell.engine.decision import Acted, Decision, Refused
 from quell.engine.events import Decoded
 from quell.engine.explain import Account, Explainer
@@ -73,4 +74,5 @@ def main(arguments: Iterable[str]) -> int:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     sys.exit(main(sys.argv[1:]))

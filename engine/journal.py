@@ -59,7 +59,8 @@ class JournalFigures(msgspec.Struct, frozen=True):
     """How a journal stands: its segments and their bytes, the numbers of its first and last entry, and how
     many entries it holds; `unwritten` bytes that the operating system has not taken, `unsynced` bytes that
     are not known to be on disk (always 0 where nobody asks the disk), and why nothing is acknowledged, or
-    empty; `trouble` is what could not be packed or dropped, or empty."""
+    empty; `trouble` is what could not be packed or dropped, or empty. `synced` is when all that was written
+    was last known to be on disk, in microseconds since 1970 (0: never, as where nobody asks the disk)."""
 
     segments: int
     bytes: int
@@ -70,6 +71,7 @@ class JournalFigures(msgspec.Struct, frozen=True):
     unsynced: int
     problem: str
     trouble: str
+    synced: int = 0
 
 
 class Journal:
@@ -201,6 +203,7 @@ class Journal:
             unsynced=writer.kept_bytes,
             problem=self.problem,
             trouble=self._keeper.trouble,
+            synced=self._syncer.done_at if self._syncer is not None else 0,
         )
 
     def close(self) -> None:

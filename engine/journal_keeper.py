@@ -14,6 +14,8 @@ from quell.engine.journal_format import JournalError, Segment
 from quell.engine.journal_pack import DAMAGED, PART
 from quell.engine.journal_writer import Writer, told
 
+_TOGETHER = 16
+"""Segments that one process packs."""
 _SOON = 1.0
 _ROUND = 60.0
 """Seconds between two looks, while a segment waits to be packed and otherwise."""
@@ -40,7 +42,7 @@ class Keeper:
         self._keep_age = keep_age
         self._keep_bytes = keep_bytes
         self._packs = packs
-        self._left: set[int] = set()  # segments that cannot be packed, as they are damaged
+        self._left: dict[int, str] = {}  # segments that cannot be packed, as they are damaged, and where
         self._wake = Event()
         self._ending = False
         self._thread = Thread(target=self._run, name="quell-journal-keeper", daemon=True)
@@ -74,7 +76,10 @@ class Keeper:
             valid = self._chain.valid(listed)
             self._remove_given_up(listed, valid)
             waits = self._pack(valid) if self._packs else False
-            self._drop(self._chain.valid(self._chain.listed()))
+            kept = self._chain.valid(self._chain.listed())
+            self._drop(kept)
+            self._left = {s.ordinal: self._left[s.ordinal] for s in kept if s.ordinal in self._left}
+            self.trouble = self.trouble or next(iter(self._left.values()), "")
         except (JournalError, OSError) as error:
             self.trouble = told(self._writer.folder, error)
             return False
@@ -100,18 +105,16 @@ class Keeper:
                 segment.path.unlink(missing_ok=True)
 
     def _pack(self, valid: list[Segment]) -> bool:
-        waits, unsettled = False, self._writer.unsettled()
-        for segment in valid[:-1]:
-            if segment.packed or segment.ordinal in self._left:
-                continue
-            if segment.ordinal in unsettled:
-                waits = True
-            elif not self._ending:
-                self._pack_one(segment)
-        return waits
+        unsettled = self._writer.unsettled()
+        plain = [s for s in valid[:-1] if not s.packed and s.ordinal not in self._left]
+        settled = [segment for segment in plain if segment.ordinal not in unsettled]
+        for first in range(0, len(settled), _TOGETHER):
+            if not self._ending:
+                self._pack_some(settled[first : first + _TOGETHER])
+        return len(settled) < len(plain)
 
-    def _pack_one(self, segment: Segment) -> None:
-        command = [sys.executable, "-m", "quell.engine.journal_pack", str(segment.path)]
+    def _pack_some(self, segments: list[Segment]) -> None:
+        command = [sys.executable, "-m", "quell.engine.journal_pack", *(str(s.path) for s in segments)]
         with subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -120,12 +123,11 @@ class Keeper:
             start_new_session=True,  # Ctrl-C is for the one who serves
         ) as process:
             said = self._await(process)
-        if process.returncode == 0:
-            self._note(segment)
-        elif not self._ending:
-            self.trouble = said or f"`{segment.path}` could not be packed"
+        left = self._note(segments)
+        if process.returncode and left and not self._ending:
+            self.trouble = said or f"`{left[0].path}` could not be packed"
             if process.returncode == DAMAGED:
-                self._left.add(segment.ordinal)
+                self._left[left[0].ordinal] = self.trouble
 
     def _await(self, process: subprocess.Popen[bytes]) -> str:
         """What a process said, once it has ended; it is ended if the journal is closed."""
@@ -138,11 +140,17 @@ class Keeper:
                 continue
             return said.decode("utf-8", "replace").strip()[-500:]
 
-    def _note(self, segment: Segment) -> None:
-        """Note the size of a segment that was packed."""
-        for found in self._chain.listed():
-            if found.ordinal == segment.ordinal:
-                self._writer.sizes[found.ordinal] = found.path.stat().st_size
+    def _note(self, segments: list[Segment]) -> list[Segment]:
+        """Note the sizes of segments that were packed; gives those that were not."""
+        found = {segment.ordinal: segment for segment in self._chain.listed()}
+        left = []
+        for segment in segments:
+            now = found.get(segment.ordinal)
+            if now is None or not now.packed:
+                left.append(segment)
+            else:
+                self._writer.sizes[now.ordinal] = now.path.stat().st_size
+        return left
 
     # -------------------------------------------------------------- room
 

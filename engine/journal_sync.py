@@ -23,6 +23,7 @@ class Syncer:
 
     def __init__(self, writer: Writer, every: float) -> None:
         self.asleep = False  # whether it wants to be woken once something is written
+        self.done_at = 0  # when the disk last had everything, in microseconds since 1970
         self._writer = writer
         self._every = every
         self._waiting: list[Waiting] = []
@@ -86,6 +87,8 @@ class Syncer:
             waiting, self._waiting = self._waiting, []
         done = self._synced() or self._synced()  # what failed is written again, elsewhere
         self._failed = 0 if done else self._failed + 1
+        if done:
+            self.done_at = time.time_ns() // 1000
         problem = "" if done else self._writer.problem
         by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
         for loop, future in waiting:

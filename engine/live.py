@@ -9,14 +9,16 @@ those only that are shown or could be what is looked for.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter, itemgetter
+from typing import Any
 
 import msgspec
 
 from quell.engine.compile import Build
-from quell.engine.decision import Acted, Decision, Reply
+from quell.engine.decision import Acted, Decision, Refused, Reply
 from quell.engine.live_counts import MINUTES, SECONDS, Table
 from quell.engine.live_events import MOST_ENTITIES, Entities, shown
 from quell.engine.live_rules import described, edits, rungs, text_of, unchanged
@@ -29,6 +31,7 @@ from quell.engine.live_types import (
     EventText,
     Found,
     Latency,
+    LiveStatus,
     LiveUpdate,
     RuleRow,
     Rules,
@@ -57,6 +60,11 @@ SLICE = 200
 _SETBACK = 60
 """Seconds by which the clock must have been set back for the counts over time to begin anew."""
 
+_WALL, _EVENT = itemgetter(0), itemgetter(3)
+"""Of a note."""
+_VERDICT, _TYPE = attrgetter("verdict"), attrgetter("event")
+"""Of a decision."""
+
 Clock = Callable[[], int]
 
 
@@ -64,8 +72,8 @@ class Live:
     """Counts and keeps what the service answers.
 
     `bundle` gives the bundle that decides now, `clock` the server's time in microseconds since 1970,
-    `history` the versions of the bundle. The newest `kept` answers are kept as they are, fewer where their
-    events have more than `kept_bytes` bytes in all. It is for one thread.
+    `history` the versions of the bundle, `waiting` how many decisions wait. The newest `kept` answers are
+    kept as they are, fewer where their events have more than `kept_bytes` bytes in all. It is for one thread.
     """
 
     def __init__(
@@ -73,11 +81,13 @@ class Live:
         bundle: Callable[[], Build],
         clock: Clock,
         history: Callable[[], Sequence[VersionInfo]] = tuple,
+        waiting: Callable[[], int] = int,
         *,
         kept: int = KEPT,
         kept_bytes: int = KEPT_BYTES,
     ) -> None:
-        self._bundle, self._clock, self._history = bundle, clock, history
+        self._bundle, self._clock = bundle, clock
+        self._history, self._waiting = history, waiting
         self._kept, self._kept_bytes = kept, kept_bytes
         self._notes: deque[Note] = deque()
         self._bytes = 0
@@ -101,16 +111,10 @@ class Live:
         if now < self._newest - _SETBACK:
             self._begin_anew(now)
         self._newest = max(now, self._newest)
-        tally = _Tally()
-        at = 0
-        for note in notes:
-            second = note.wall // 1_000_000
-            if second != at:
-                self._count(min(at, self._newest), tally)
-                tally, at = _Tally(), second
-            tally.add(note.reply)
-            self._bytes += len(note.event)
-        self._count(min(at, self._newest), tally)
+        for wall, some in groupby(notes, _WALL):  # it is looked at a few times a second
+            tally = _Tally()
+            tally.add([note.reply for note in some])
+            self._count(min(wall // 1_000_000, self._newest), tally)
         self._keep(notes)
 
     def _begin_anew(self, now: int) -> None:
@@ -137,12 +141,26 @@ class Live:
 
     def _keep(self, notes: Sequence[Note]) -> None:
         self._told += len(notes)
-        kept = self._notes
+        kept, notes = self._notes, notes[-self._kept :]
+        if len(notes) == self._kept:
+            kept.clear()
+            self._known.clear()
+            self._bytes = 0
         kept.extend(notes)
-        while len(kept) > self._kept or (self._bytes > self._kept_bytes and len(kept) > 1):
-            gone = kept.popleft()
-            self._bytes -= len(gone.event)
-            self._known.pop(self._told - len(kept) - 1, None)
+        self._bytes += sum(map(len, map(_EVENT, notes)))
+        self._let_go(len(kept) - self._kept)
+        while self._bytes > self._kept_bytes and len(kept) > 1:
+            self._let_go(1)
+
+    def _let_go(self, number: int) -> None:
+        """Keep so many answers no longer, the oldest."""
+        kept, known = self._notes, self._known
+        first = self._told - len(kept)
+        gone = [kept.popleft() for _ in range(number)]
+        self._bytes -= sum(map(len, map(_EVENT, gone)))
+        if known:
+            for place in range(first + 1, first + number + 1):
+                known.pop(place, None)
 
     # ------------------------------------------------------------------ telling
 
@@ -154,20 +172,24 @@ class Live:
         since = since if since <= last else 0
         first, minute = max(since, last - SECONDS + 1), max(since // 60, last // 60 - MINUTES + 1)
         others = self._others.totals()
+        files = self._bundle().analysis.files
         return LiveUpdate(
             wall=wall,
             started=self._started,
             since=last - SETTLED,
             told=self._told,
-            bundle=self._bundle().analysis.files.settings.name,
+            bundle=files.settings.name or files.name,
             digest=self._digest,
-            ladder=[Rung(verdict, level) for verdict, level in self._ladder.items()],
+            ladder=self._rungs(),
             seconds=self._span("seconds", 1, first, last),
             minutes=self._span("minutes", 60, minute, last // 60),
             totals=Totals(self._verdicts.totals(), self._refused.totals(), others.get("by hand", 0)),
             latency=self._latency(),
             decisions=[self._summary(number, note) for number, note in islice(self._newest_first(), LISTED)],
         )
+
+    def _rungs(self) -> list[Rung]:
+        return [Rung(verdict, level) for verdict, level in self._ladder.items()]
 
     def _span(self, ring: str, step: int, first: int, last: int) -> Span:
         others = self._others.lines(ring, first, last)
@@ -224,6 +246,10 @@ class Live:
         """A rule of the bundle as it is written."""
         return text_of(self._bundle().analysis, name)
 
+    def status(self, service: Any) -> LiveStatus:
+        """How the service stands; `service` is what it says of itself."""
+        return LiveStatus(self._clock(), list(self._history()), self._waiting(), service)
+
     def decision(self, seq: int) -> Detail | None:
         """A decision or a label by hand whole, by its number; None where it is not kept any more."""
         return self._detail(self._by_seq(seq))
@@ -242,6 +268,12 @@ class Live:
         found = self._by_number(number)
         return shown(found[1].event) if found is not None else None
 
+    def past(self, note: Note) -> Detail:
+        """The same of a decision or a label by hand that the journal has."""
+        made = self._detail((0, note))
+        assert made is not None
+        return made
+
     def _detail(self, found: tuple[int, Note] | None) -> Detail | None:
         if found is None:
             return None
@@ -249,7 +281,8 @@ class Live:
         number, note = found
         entities = self._of(note)
         reply = msgspec.Raw(msgspec.json.encode(note.reply))
-        return Detail(self._summary(number, note), entities, reply, isinstance(note.reply, Decision))
+        explained = isinstance(note.reply, Decision)
+        return Detail(self._summary(number, note), entities, reply, explained, self._rungs())
 
     # ---------------------------------------------------------------- searching
 
@@ -303,7 +336,7 @@ class Live:
         entities = self._known.get(number)
         if entities is None:
             entities = self._of(note, ENTITIES + 1)
-            if number > self._told - len(self._notes):  # else it went while a search was under way
+            if number > self._told - len(self._notes) and number > 0:  # else it is not kept, or not any more
                 self._known[number] = entities
         return summary_of(number, note, entities, self._ladder)
 
@@ -335,24 +368,26 @@ class _Tally:
     __slots__ = ("counts",)
 
     def __init__(self) -> None:
-        self.counts: tuple[dict[str, int], ...] = ({}, {}, {}, {}, {}, {}, {})
+        self.counts: tuple[Counter[str], ...] = tuple(Counter() for _ in range(7))
 
-    def add(self, reply: Reply) -> None:
-        """Count one reply."""
+    def add(self, replies: Sequence[Reply]) -> None:
+        """Count replies; most are decisions with nothing to be said of but their verdict."""
         verdicts, events, fired, shadow, held, refused, others = self.counts
-        if isinstance(reply, Decision):
-            verdicts[reply.verdict] = verdicts.get(reply.verdict, 0) + 1
-            events[reply.event] = events.get(reply.event, 0) + 1
-            for one in reply.fired:
-                fired[one.rule] = fired.get(one.rule, 0) + 1
+        decisions = [r for r in replies if r.__class__ is Decision]
+        verdicts.update(map(_VERDICT, decisions))
+        events.update(map(_TYPE, decisions))
+        for reply in [r for r in decisions if r.fired or r.shadow or r.held]:
+            if reply.fired:
+                fired.update([one.rule for one in reply.fired])
             if reply.shadow:
-                for one in reply.shadow:
-                    shadow[one.rule] = shadow.get(one.rule, 0) + 1
+                shadow.update([one.rule for one in reply.shadow])
             if reply.held:
-                for was in reply.held:
-                    held[was.rule] = held.get(was.rule, 0) + 1
-        elif isinstance(reply, Acted):
-            others["by hand"] = others.get("by hand", 0) + 1
-        else:
-            others["refused"] = others.get("refused", 0) + 1
-            refused[reply.kind] = refused.get(reply.kind, 0) + 1
+                held.update([was.rule for was in reply.held])
+        if len(decisions) == len(replies):
+            return
+        for other in replies:
+            if isinstance(other, Acted):
+                others["by hand"] += 1
+            elif isinstance(other, Refused):
+                others["refused"] += 1
+                refused[other.kind] += 1

@@ -22,11 +22,16 @@ const kept = {
 let key = "";
 key = kept.get();
 
-/** The JSON at a path. Raises Refused, or TypeError where there is no answer. */
-export async function ask(path) {
+/** The JSON at a path, for which this waits so many milliseconds. Raises Refused; without an answer its status is 0. */
+export async function ask(path, patience = PATIENCE) {
   const headers = { Accept: "application/json" };
   if (key) headers.Authorization = `Bearer ${key}`;
-  const answer = await fetch(path, { headers, cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(PATIENCE) });
+  let answer;
+  try {
+    answer = await fetch(path, { headers, cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(patience) });
+  } catch (error) {
+    throw new Refused(0, { detail: error.name === "TimeoutError" ? `no answer within ${patience / 1000} s` : "no answer from the server" });
+  }
   let said = {};
   try { said = await answer.json(); } catch { /* told by its status */ }
   if (!answer.ok) throw new Refused(answer.status, said || {});

@@ -1,9 +1,10 @@
 // A decision opened: who, what, why, and what came of it; then its explanation, which is fetched when wanted.
 
-import { ask, Refused, wantsKey } from "/live/live_ask.js";
+import { ask, wantsKey } from "/live/live_ask.js";
 import { button, bytes, chip, clock, count, data, iso, lines, make, moment, named, one, prose, set, took, visible, when } from "/live/live_dom.js";
 import { explained, fetched } from "/live/live_explanation.js";
 
+const LONG = 130_000;
 const quoted = (text) => (/^[^\s"\\]+$/.test(text) ? text : JSON.stringify(text));
 
 function part(title, ...inside) {
@@ -21,7 +22,6 @@ export class DetailView {
   constructor(host, { look, rule, close, guard }) {
     Object.assign(this, { host, look, rule, close, guard });
     this.ref = null;
-    this.explaining = false;
     this.levels = new Map();
     host.addEventListener("keydown", (event) => {
       if (event.key === "Escape") { event.stopPropagation(); close(); }
@@ -40,37 +40,23 @@ export class DetailView {
     this.ref = ref;
     const path = ref.decision ? `/v1/live/decisions/${ref.decision}` : `/v1/live/refusals/${ref.refusal}`;
     this.host.hidden = false;
+    set(this.host, { "aria-busy": "true" });
     if (!this.host.children.length) this.host.replaceChildren(this.top(ref.decision ? `Decision ${count(ref.decision)}` : "Refusal", null), make("p", "soft", "Asking …"));
     let made;
     try {
       made = this.whole(ref, await ask(path), path);
     } catch (error) {
       if (wantsKey(error)) { this.hide(); throw error; }
-      made = error instanceof Refused && error.status === 404 && ref.decision ? await this.older(ref, error) : this.failed(ref, error);
+      made = this.failed(ref, error);
     }
     if (this.ref !== ref) return;
     this.host.replaceChildren(...made.filter(Boolean));
+    set(this.host, { "aria-busy": "false" });
     this.host.scrollTop = 0;
   }
 
   failed(ref, error) {
     return [this.top(ref.decision ? `Decision ${count(ref.decision)}` : "Refusal"), make("p", "wrong", prose(error.message)), error.hint ? make("p", "soft", prose(error.hint)) : ""];
-  }
-
-  /** One that is not among the newest: its explanation has it, made again out of the journal. */
-  async older(ref, error) {
-    try {
-      const explanation = await ask(`/v1/decisions/${ref.decision}/explanation`);
-      const reply = explanation.decision;
-      return [
-        this.top(`Decision ${count(ref.decision)}`, this.verdict(reply.verdict, 0)),
-        make("p", "soft", `This is no longer among the newest decisions; the journal has it. The event is of ${iso(reply.at)}.`),
-        this.reply(reply), make("section", "part", make("h3", "", "Part by part"), explained(explanation)),
-      ];
-    } catch (second) {
-      if (wantsKey(second)) throw second;
-      return this.failed(ref, second instanceof Refused && second.status !== 404 ? second : error);
-    }
   }
 
   verdict(verdict, level) {
@@ -93,6 +79,7 @@ export class DetailView {
 
   whole(ref, detail, path) {
     const s = detail.summary;
+    this.levels = new Map(detail.ladder.map((r) => [r.verdict, r.level]));
     const title = s.kind === "decision" ? [visible(s.event, 60), make("small", "", ` · decision ${count(s.seq)}`)] : s.kind === "refused" ? "Refused event" : `Label by hand ${count(s.seq)}`;
     const chief = s.kind === "decision" ? this.verdict(s.verdict, s.level ?? 0) : "";
     return [
@@ -108,7 +95,7 @@ export class DetailView {
   about(s) {
     const late = Math.abs(s.wall - s.at) > 1e6;
     return pairs([
-      [{ refused: "refused", "by hand": "done" }[s.kind] || "decided", [moment(s.wall, when(s.wall)), ` · took ${took(s.seconds)} · version ${s.version}`]],
+      [{ refused: "refused", "by hand": "done" }[s.kind] || "decided", [moment(s.wall, when(s.wall)), s.number ? ` · took ${took(s.seconds)}` : "", ` · version ${s.version}`, s.number ? "" : " · out of the journal"]],
       ["event time", s.at && late ? [make("time", "", iso(s.at))] : ""],
       ["id", s.id ? set(make("button", "link", data(s.id, 300)), { type: "button", "data-look": `id:${quoted(s.id)}` }) : ""],
     ]);
@@ -195,11 +182,11 @@ export class DetailView {
     return fetched("The event", () => this.guard(ask(`${path}/event`)), (event) => {
       const about = `${bytes(event.bytes)}${event.json ? "" : ", not JSON"}${event.cut ? `, its first ${count(event.text.length)} characters` : ""}`;
       return [make("p", "soft", about), set(make("pre", "event", lines(event.text)), { tabindex: "0", "aria-label": "The event" })];
-    }, false);
+    });
   }
 
   explanation(seq) {
     const path = `/v1/decisions/${seq}/explanation`;
-    return fetched("Why, part by part", () => this.guard(ask(path)), explained, this.explaining, (open) => { this.explaining = open; });
+    return fetched("Why, part by part", () => this.guard(ask(path, LONG)), explained, "The decision is made again out of the journal, which can take some seconds …");
   }
 }

@@ -46,7 +46,7 @@ function effects(rule) {
 
 function ruleInside(rule) {
   return [
-    rule.because ? make("p", "because", data(rule.because, 600)) : "",
+    rule.because ? make("p", "because", prose(rule.because, 1000)) : "",
     rule.held ? make("p", "", "held back by ", data(rule.held)) : "",
     rule.rollout ? make("p", "soft", "rollout: ", data(rule.rollout)) : "",
     tree(rule.condition),
@@ -94,15 +94,14 @@ export function explained(explanation) {
 }
 
 /** Something that is fetched when it is opened, said in a `details`. */
-export function fetched(title, ask, inside, open, toggled) {
+export function fetched(title, ask, inside, meanwhile = "Asking …") {
   const box = make("div", "fetched");
   const made = make("details", "part", make("summary", "", title), box);
   let begun = false;
   const fill = async () => {
-    if (toggled) toggled(made.open);
     if (!made.open || begun) return;
     begun = true;
-    box.replaceChildren(make("p", "soft", "Asking …"));
+    box.replaceChildren(make("p", "soft", meanwhile));
     try {
       box.replaceChildren(...[inside(await ask())].flat(Infinity));
     } catch (error) {
@@ -112,6 +111,5 @@ export function fetched(title, ask, inside, open, toggled) {
     }
   };
   made.addEventListener("toggle", fill);
-  made.open = open;
   return made;
 }

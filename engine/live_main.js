@@ -4,7 +4,7 @@ import { ask, askForKey, wantsKey } from "/live/live_ask.js";
 import { Chart } from "/live/live_chart.js";
 import { Counts, RANGES, total } from "/live/live_counts.js";
 import { DetailView } from "/live/live_detail.js";
-import { all, brief, button, chip, count, make, one, perSecond, root, set, share, took, visible } from "/live/live_dom.js";
+import { all, brief, button, chip, count, make, one, perSecond, prose, root, set, share, took, visible } from "/live/live_dom.js";
 import { List, refOf } from "/live/live_list.js";
 import { RuleTable } from "/live/live_rules.js";
 import { StatusView, troubles } from "/live/live_status.js";
@@ -204,7 +204,7 @@ async function tick() {
       return;
     }
     failures += 1;
-    say(error.status ? error.message : "no answer from the server", "off");
+    say(error.message, "off");
   }
   asking = false;
   timer = setTimeout(tick, failures ? Math.min(15_000, TICK * 2 ** failures) : TICK);
@@ -216,7 +216,6 @@ async function askAll() {
   if (fresh && since) { since = 0; counts.empty(); counts.started = update.started; list.query = null; return askAll(); }
   since = update.since;
   ladder = update.ladder;
-  detail.levels = new Map(ladder.map((r) => [r.verdict, r.level]));
   counts.take(update);
   updated = Date.now();
   one("#bundle").textContent = visible(update.bundle || "", 60);
@@ -238,13 +237,13 @@ async function askRules() {
 
 async function askStatus() {
   status = await ask("/v1/live/status");
-  bundle.take(status, counts.wall);
+  bundle.take(status);
   const found = troubles(status);
   const host = one("#alerts");
   const shown = found.slice(0, 1).join("\n") + found.length;
   if (host.said === shown) return;
   host.said = shown;
-  host.replaceChildren(...(found.length ? [make("p", "", found[0], found.length > 1 ? ` And ${found.length - 1} more.` : ""), button("Look", () => go({ tab: "bundle" }))] : []));
+  host.replaceChildren(...(found.length ? [make("p", "", prose(found[0].charAt(0).toUpperCase() + found[0].slice(1)), ".", found.length > 1 ? ` And ${found.length - 1} more.` : ""), button("Look", () => go({ tab: "bundle" }))] : []));
 }
 
 function suggest(known) {

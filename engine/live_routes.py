@@ -9,7 +9,7 @@
 /v1/live/search?q=…&before=N&limit=N     `Found`
 /v1/live/decisions/SEQ                   `Detail`, and `EventText` under `…/event`
 /v1/live/refusals/NUMBER                 the same for what was refused
-/v1/live/status                          whatever `status` gives
+/v1/live/status                          `LiveStatus`
 ======================================== =====================================================
 
 The page and its assets hold nothing of the service and are given to everybody. Everything else asks
@@ -20,21 +20,24 @@ else; it takes no text for markup.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from quell.engine.decision import Acted, Decision
+from quell.engine.hand import HAND
 from quell.engine.live import MOST_FOUND, Live
+from quell.engine.live_events import shown
 from quell.engine.live_search import read_query
-from quell.engine.live_types import Found
+from quell.engine.service_types import Note
 
 PAGE = "live.html"
 ASSETS = {
@@ -72,17 +75,52 @@ _MOST_QUERY = 2_000
 Allowed = Callable[[Request], Response | None]
 """Looks at the key of a request: None lets it through, a response (401, 403) is the answer instead."""
 Status = Callable[[], Any]
-"""The state of the service, as a mapping or a Struct."""
+"""What the service says of itself, as a mapping or a Struct."""
 
 
-def live_routes(live: Live, status: Status, allowed: Allowed) -> list[Route]:
+class Written(Protocol):
+    """What the journal has of a decision or a label by hand: event and reply as JSON."""
+
+    @property
+    def version(self) -> int:
+        """The version of the bundle that decided."""
+        ...
+
+    @property
+    def wall(self) -> int:
+        """When it was written, in microseconds since 1970."""
+        ...
+
+    @property
+    def event(self) -> msgspec.Raw:
+        """The event as it came."""
+        ...
+
+    @property
+    def reply(self) -> msgspec.Raw:
+        """The reply as it was given."""
+        ...
+
+
+Past = Callable[[int], Awaitable[Written | None]]
+"""Finds a decision in the journal by its number."""
+
+
+async def nothing_past(seq: int) -> Written | None:
+    """Where there is no journal."""
+    return None
+
+
+def live_routes(live: Live, status: Status, allowed: Allowed, past: Past = nothing_past) -> list[Route]:
     """The routes of the page, for a Starlette application. `allowed` must ask for the scope `read` wherever
-    the service has keys: what stands beneath `/v1/live` is made of events."""
-    asked = _Asked(live, status)
+    the service has keys: what stands beneath `/v1/live` is made of events. `past` finds what is not kept any
+    more."""
+    asked = _Asked(live, status, past)
     paths: dict[str, Callable[[Request], Any]] = {
         "/v1/live": asked.now,
         "/v1/live/rules": asked.rules,
         "/v1/live/rules/{name:path}": asked.rule,
+        "/v1/live/search": asked.search,
         "/v1/live/decisions/{number:int}": asked.decision,
         "/v1/live/decisions/{number:int}/event": asked.event,
         "/v1/live/refusals/{number:int}": asked.refusal,
@@ -90,8 +128,7 @@ def live_routes(live: Live, status: Status, allowed: Allowed) -> list[Route]:
         "/v1/live/status": asked.status_now,
     }
     made = [Route(path, _guarded(tell, allowed)) for path, tell in paths.items()]
-    search = Route("/v1/live/search", _searching(live, allowed))
-    return [Route("/", _page), Route("/live/{name}", _asset), search, *made]
+    return [Route("/", _page), Route("/live/{name}", _asset), *made]
 
 
 # ------------------------------------------------------------------------------------------------- files
@@ -169,36 +206,12 @@ def _guarded(tell: Callable[[Request], Any], allowed: Allowed) -> Callable[[Requ
         if refused is not None:
             return refused
         try:
-            return _json(tell(request))
+            said = tell(request)
+            return _json(await said if isinstance(said, Awaitable) else said)
         except Wrong as wrong:
             return problem(wrong.status, wrong.detail, wrong.hint)
 
     return endpoint
-
-
-def _searching(live: Live, allowed: Allowed) -> Callable[[Request], Any]:
-    async def endpoint(request: Request) -> Response:
-        refused = allowed(request)
-        if refused is not None:
-            return refused
-        try:
-            return _json(await _search(live, request))
-        except Wrong as wrong:
-            return problem(wrong.status, wrong.detail, wrong.hint)
-
-    return endpoint
-
-
-async def _search(live: Live, request: Request) -> Found | None:
-    said = request.query_params.get("q", "")
-    if len(said) > _MOST_QUERY:
-        raise Wrong(400, f"a search has at most {_MOST_QUERY:,} characters", "search for a part of it")
-    before, limit = _number(request, "before", 0), _number(request, "limit", MOST_FOUND)
-    found = None
-    for found in live.searching(read_query(said), before, max(1, min(limit, MOST_FOUND))):
-        if found is None:
-            await asyncio.sleep(0)  # decisions go first
-    return found
 
 
 def _number(request: Request, name: str, otherwise: int) -> int:
@@ -218,6 +231,7 @@ class _Asked:
 
     live: Live
     status: Status
+    past: Past
 
     def now(self, request: Request) -> Any:
         return self.live.now(_number(request, "since", 0))
@@ -231,11 +245,36 @@ class _Asked:
             self.live.rule(name), "the bundle has no rule of this name", "`/v1/live/rules` lists them"
         )
 
-    def decision(self, request: Request) -> Any:
-        return _there(self.live.decision(request.path_params["number"]), *_GONE)
+    async def search(self, request: Request) -> Any:
+        said = request.query_params.get("q", "")
+        if len(said) > _MOST_QUERY:
+            raise Wrong(400, f"a search has at most {_MOST_QUERY:,} characters", "search for a part of it")
+        before, limit = _number(request, "before", 0), _number(request, "limit", MOST_FOUND)
+        found = None
+        for found in self.live.searching(read_query(said), before, max(1, min(limit, MOST_FOUND))):
+            if found is None:
+                await asyncio.sleep(0)  # decisions go first
+        return found
 
-    def event(self, request: Request) -> Any:
-        return _there(self.live.event(request.path_params["number"]), *_GONE)
+    async def decision(self, request: Request) -> Any:
+        seq = request.path_params["number"]
+        return self.live.decision(seq) or self.live.past(await self._written(seq))
+
+    async def event(self, request: Request) -> Any:
+        seq = request.path_params["number"]
+        return self.live.event(seq) or shown((await self._written(seq)).event)
+
+    async def _written(self, seq: int) -> Note:
+        """What the journal has of a decision."""
+        written = await self.past(seq) if 0 < seq < _LARGEST else None
+        if written is None:
+            raise Wrong(404, *_GONE)
+        reply: Acted | Decision
+        if msgspec.json.decode(written.reply, type=_Told).event == HAND:
+            reply = msgspec.json.decode(written.reply, type=Acted)
+        else:
+            reply = msgspec.json.decode(written.reply, type=Decision)
+        return Note(written.wall, 0.0, written.version, bytes(written.event), reply)
 
     def refusal(self, request: Request) -> Any:
         return _there(self.live.refusal(request.path_params["number"]), *_GONE)
@@ -244,13 +283,16 @@ class _Asked:
         return _there(self.live.refused_event(request.path_params["number"]), *_GONE)
 
     def status_now(self, request: Request) -> Any:
-        return self.status()
+        return self.live.status(self.status())
 
 
-_GONE = (
-    "this is not among the newest answers, which are all that the live page keeps",
-    "the journal has every decision: ask for its explanation",
-)
+class _Told(msgspec.Struct):
+    """What every reply in the journal says of itself."""
+
+    event: str
+
+
+_GONE = ("there is no such decision", "it is neither among the newest answers nor in what the journal keeps")
 
 
 def _there(found: Any, detail: str, hint: str) -> Any:

@@ -1,6 +1,7 @@
 """Searching among recent answers.
 
-A query is words and `key:value` pairs that must all hold; a value with blanks stands in double quotes.
+A query is words and `key:value` pairs that must all hold; a value with blanks stands in double quotes, in
+which escapes are those of JSON.
 
 ======== =======================================================================================
 entity   the event names an entity of this id, or the decision changed a label of it
@@ -56,9 +57,13 @@ def read_query(text: str) -> Query:
 
 
 def _unquoted(value: str) -> str:
+    """A value without its quotes; within them escapes are those of JSON."""
     if len(value) < 2 or not value.startswith('"') or not value.endswith('"'):
         return value
-    return re.sub(r"\\(.)", r"\1", value[1:-1])
+    try:
+        return msgspec.json.decode(value, type=str)
+    except (msgspec.DecodeError, UnicodeError):
+        return re.sub(r"\\(.)", r"\1", value[1:-1])
 
 
 class Matcher:

@@ -1,138 +1,152 @@
-// The bundle and the service: what decides now, what the last reload came to, and how journal and outbox are.
+// The bundle and the service: what decides now, what the last reload came to, how journal and outbox are.
 
-import { ago, bytes, count, data, iso, make, moment, prose, set, visible, when } from "/live/live_dom.js";
+import { ago, bytes, count, data, make, moment, prose, set, took, visible } from "/live/live_dom.js";
 
-const TITLES = { reload: "Last reload", history: "Versions", version: "This version" };
-const KNOWN = new Set(["version", "reload", "history", "pinned", "problems"]);
-
-/** What somebody should look at, the gravest first, each as `[words, tab]`. */
-export function troubles(status) {
-  const found = [];
-  if (status.reload && status.reload.result === "refused") {
-    const n = status.reload.errors || (status.reload.findings || []).length;
-    found.push(`The last reload was refused${n ? `: ${count(n)} ${n === 1 ? "error" : "errors"}` : ""}. The version before goes on deciding.`);
+/** What somebody should look at, a sentence each. */
+export function troubles(said) {
+  const service = said.service || {};
+  const { last, pinned } = service.reload || {};
+  const found = (service.warnings || []).filter((w) => !w.startsWith("the policies as they are now were refused"));
+  if (last && last.result === "refused") {
+    const n = last.errors || (last.findings || []).length;
+    found.unshift(`the policies as they are now were refused (${count(n)} ${n === 1 ? "error" : "errors"}): an earlier version decides`);
   }
-  if (status.pinned) found.push(`Version ${status.pinned} was put back by hand; the folder is not used until it changes.`);
-  for (const [name, part] of Object.entries(status)) {
-    if (!part || typeof part !== "object" || KNOWN.has(name)) continue;
-    for (const [words, at] of [[part.problem, ""], ...Object.entries(part).filter(([, v]) => v && typeof v === "object").map(([k, v]) => [v.problem, ` ${k}`])]) {
-      if (typeof words === "string" && words) found.push(`${title(name)}${at}: ${words}`);
-    }
-  }
-  const dead = Object.values(status.outbox || {}).reduce((n, sink) => n + (sink && sink.dead > 0 ? sink.dead : 0), 0);
-  if (dead) found.push(`${count(dead)} ${dead === 1 ? "message" : "messages"} could not be delivered and wait in the outbox as dead letters.`);
-  return found.map((words) => visible(words, 300));
+  if (pinned) found.push(`version ${pinned.number} was put back by hand: the folder is not used until it changes`);
+  const dead = Object.values((service.outbox || {}).sinks || {}).reduce((n, sink) => n + (sink.dead || 0), 0);
+  if (dead) found.push(`${count(dead)} ${dead === 1 ? "message is a dead letter: it was" : "messages are dead letters: they were"} not delivered`);
+  return found;
 }
 
-const title = (name) => TITLES[name] || name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");
+const none = (words = "–") => make("span", "none", words);
+const sentence = (words) => prose(words.charAt(0).toUpperCase() + words.slice(1));
 
-const TIMES = /^(at|started|oldest|newest_at|wall|since|until)$/;
-
-function value(key, said, wall) {
-  if (said === null || said === undefined || said === "") return make("span", "none", "–");
-  if (typeof said === "boolean") return said ? "yes" : "no";
-  if (typeof said === "number") {
-    if (TIMES.test(key) && said > 1e14) return [moment(said), make("small", "", ` ${ago(said, wall)}`)];
-    if (/bytes/.test(key)) return bytes(said);
-    return Number.isInteger(said) ? count(said) : said.toLocaleString("en", { maximumFractionDigits: 4 });
-  }
-  if (Array.isArray(said)) return said.length && typeof said[0] === "object" ? `${count(said.length)}` : said.map((x) => visible(x)).join(", ") || make("span", "none", "none");
-  return data(said, 400);
+function card(title, ...inside) {
+  const filled = inside.flat(Infinity).filter(Boolean);
+  return filled.length ? make("section", "card", make("h3", "", title), filled) : "";
 }
 
-const words = (key) => visible(key, 60).replaceAll("_", " ");
-
-function card(name, ...inside) {
-  return make("section", "card", make("h3", "", name), inside);
+/** What is known, a row each; what is not there is left out. */
+function pairs(rows) {
+  const kept = rows.filter(([, value]) => value !== "" && value !== null && value !== undefined && value !== false);
+  return kept.length ? make("dl", "pairs", kept.map(([key, value, style]) => [make("dt", "", key), make("dd", style || "", value)])) : "";
 }
 
-function pairs(part, wall) {
-  const rows = Object.entries(part).filter(([, said]) => said === null || typeof said !== "object" || Array.isArray(said));
-  return rows.length ? make("dl", "pairs", rows.map(([key, said]) => [make("dt", "", words(key)), make("dd", key === "problem" && said ? "wrong" : "", value(key, said, wall))])) : "";
+const wrong = (words) => [words ? sentence(words) : "", "wrong"];
+const since = (micros, wall) => (micros ? [moment(micros), make("small", "", ` ${ago(micros, wall)}`)] : "");
+
+/** A few names, or how many they are, to be opened. */
+function several(names, most = 3) {
+  const list = () => make("ul", "", names.map((n) => make("li", "", prose(n))));
+  return names.length <= most ? list() : make("details", "", make("summary", "", count(names.length)), list());
 }
 
-/** Several things of one kind, such as sinks, as a table with a row each. */
-function table(parts, wall, first = "") {
-  const columns = [...new Set(parts.flatMap(([, part]) => Object.keys(part)))].filter((c) => c !== "problem" || parts.some(([, p]) => p.problem));
-  const head = make("tr", "", set(make("th", "", first), { scope: "col" }), columns.map((c) => set(make("th", "n", words(c)), { scope: "col" })));
-  const rows = parts.map(([name, part]) => make("tr", "", set(make("th", "", data(name, 60)), { scope: "row" }), columns.map((c) => make("td", c === "dead" && part[c] > 0 ? "n wrong" : "n", value(c, part[c], wall)))));
-  return make("div", "scroll", make("table", "", make("thead", "", head), make("tbody", "", rows)));
+// --------------------------------------------------------------------------------------------------- bundle
+
+function version(info, reload, wall) {
+  if (!info) return "";
+  const watching = { told: "changes of the folder are noticed at once", looking: "the folder is looked at now and then", off: "the folder is not watched" }[reload.watching];
+  return card("Decides now", make("p", "large", `Version ${count(info.number)}`, make("code", "", visible(info.digest, 40))), make("p", "", "since ", moment(info.at), `, ${ago(info.at, wall)}, by `, make("b", "", data(info.by, 80)), ": ", data(info.why, 200)), (info.changed || []).length ? make("div", "changes", several(info.changed, 8)) : "", watching ? make("p", "soft", sentence(watching)) : "");
 }
-
-const isTable = (part) => Object.values(part).length > 0 && Object.values(part).every((v) => v && typeof v === "object" && !Array.isArray(v));
-
-function any(name, part, wall) {
-  if (isTable(part)) return card(title(name), table(Object.entries(part), wall));
-  const inner = Object.entries(part).filter(([, v]) => v && typeof v === "object" && !Array.isArray(v));
-  return card(title(name), pairs(part, wall), inner.map(([key, v]) => [make("h4", "", words(key)), isTable(v) ? table(Object.entries(v), wall) : pairs(v, wall)]));
-}
-
-function version(info, wall) {
-  return [
-    make("p", "large", `Version ${count(info.number)}`, make("code", "", visible(info.digest, 40))),
-    make("p", "", "since ", moment(info.at), ` (${ago(info.at, wall)}), by `, make("b", "", data(info.by, 80)), ": ", data(info.why, 200)),
-    changes(info),
-  ];
-}
-
-const changes = (info) => ((info.changed || []).length ? make("ul", "changes", info.changed.map((line) => make("li", "", prose(line)))) : make("p", "none", "Nothing is known to have changed in it."));
 
 function finding(f) {
   return make("li", "", make("code", "place", `${visible(f.file, 200)}${f.line ? `:${f.line}` : ""}`), " ", prose(f.message), f.code ? make("small", "", ` ${visible(f.code)}`) : "", f.hint ? make("p", "hint", prose(f.hint)) : "");
 }
 
-function reload(outcome, wall) {
-  const said = { live: "taken", unchanged: "unchanged", refused: "refused" }[outcome.result] || outcome.result;
-  const findings = outcome.findings || [];
-  const more = (outcome.errors || 0) - findings.length;
-  const state = outcome.state || {};
-  const kept = ["kept", "longer", "cold", "dropped"].filter((part) => (state[part] || []).length);
-  return [
-    make("p", "large", make("span", `badge ${outcome.result}`, said)),
-    make("p", "", moment(outcome.at), ` (${ago(outcome.at, wall)}), by `, make("b", "", data(outcome.by, 80)), ": ", data(outcome.why, 200), outcome.seconds ? make("small", "", ` · took ${outcome.seconds.toFixed(2)} s${outcome.held ? `, decisions were held up ${(outcome.held * 1000).toFixed(1)} ms` : ""}`) : ""),
+function outcome(reload, wall) {
+  const { last } = reload;
+  if (!last) return reload.busy ? card("Last reload", make("p", "", "One is under way.")) : "";
+  const findings = last.findings || [];
+  const more = (last.errors || 0) - findings.length;
+  const words = { live: last.why === "start" ? "started" : "taken", unchanged: "unchanged", refused: "refused" }[last.result] || last.result;
+  const state = last.state || {};
+  const lasted = [last.seconds ? `took ${took(last.seconds)}` : "", last.held ? `events were held up ${took(last.held)}` : ""].filter(Boolean).join(", ");
+  return card(last.why === "start" ? "The start" : "Last reload",
+    make("p", "large", make("span", `badge ${last.result}`, visible(words)), last.version ? make("small", "", `version ${last.version.number}`) : ""),
+    make("p", "", moment(last.at), `, ${ago(last.at, wall)}, by `, make("b", "", data(last.by, 80)), ": ", data(last.why, 200), make("small", "", lasted ? ` · ${lasted}` : "")),
+    reload.busy ? make("p", "soft", "Another one is under way.") : "",
     findings.length ? make("ol", "findings", findings.map(finding)) : "",
-    more > 0 && findings.length ? make("p", "soft", `and ${count(more)} more`) : "",
-    kept.length ? make("dl", "pairs", kept.map((part) => [make("dt", "", part === "longer" ? "kept, cold in part" : part), make("dd", "", details(state[part]))])) : "",
-  ];
+    more > 0 ? make("p", "soft", `${findings.length ? "and " : ""}${count(more)} more`) : "",
+    ["kept", "longer", "cold", "dropped"].some((part) => (state[part] || []).length) ? pairs([
+      ["state kept", several(state.kept || [])], ["kept, cold in part", (state.longer || []).length ? several(state.longer) : ""],
+      ["cold", (state.cold || []).length ? several(state.cold) : ""], ["dropped", (state.dropped || []).length ? several(state.dropped) : ""],
+    ]) : "");
 }
 
-const details = (names) => (names.length > 4 ? make("details", "", make("summary", "", count(names.length)), make("ul", "", names.map((n) => make("li", "", data(n))))) : names.map((n) => make("div", "", data(n))));
-
 function history(versions, live, wall) {
-  const newest = [...versions].sort((a, b) => b.number - a.number).slice(0, 50);
-  const rows = newest.map((v) => make("tr", live && v.number === live.number ? "current" : "", set(make("th", "n", `${v.number}`), { scope: "row" }), make("td", "", moment(v.at), make("small", "", ago(v.at, wall))), make("td", "", data(v.by, 60)), make("td", "", data(v.why, 100)), make("td", "what", (v.changed || []).length ? details(v.changed) : make("span", "none", "–"))));
+  if (!versions.length) return "";
+  const rows = [...versions].sort((a, b) => b.number - a.number).slice(0, 50).map((v) => make("tr", live && v.number === live.number ? "current" : "", set(make("th", "n", String(v.number)), { scope: "row" }), make("td", "", moment(v.at), make("small", "", ago(v.at, wall))), make("td", "", data(v.by, 60)), make("td", "", data(v.why, 100)), make("td", "what", (v.changed || []).length ? several(v.changed) : none())));
   const head = make("tr", "", ["", "When", "By", "Why", "What changed"].map((word) => set(make("th", word ? "" : "n", word), { scope: "col" })));
-  return make("div", "scroll", make("table", "", make("thead", "", head), make("tbody", "", rows)));
+  const made = card("Versions", make("div", "scroll", make("table", "", make("thead", "", head), make("tbody", "", rows))));
+  made.classList.add("whole");
+  return made;
+}
+
+// -------------------------------------------------------------------------------------------------- service
+
+function service(said) {
+  const { began, restart = {} } = said.service;
+  const back = [restart.made ? `${count(restart.made)} decisions made again` : "", restart.snapshot ? `snapshot of ${count(restart.snapshot)}` : "", restart.seconds ? took(restart.seconds) : ""].filter(Boolean).join(", ");
+  return card("Service", pairs([
+    ["running", began ? since(began, said.wall) : ""], ["came back with", back], ["came out otherwise", ...wrong(restart.differing ? `${count(restart.differing)} decisions` : "")],
+    ["waiting for answers", `${count(said.waiting)} ${said.waiting === 1 ? "decision" : "decisions"}`],
+  ]));
+}
+
+function journal(j) {
+  if (!j) return "";
+  return card("Journal", pairs([
+    ["holds", `${count(j.entries)} entries, ${bytes(j.bytes)} in ${count(j.segments)} ${j.segments === 1 ? "segment" : "segments"}`],
+    ["numbers", j.entries ? `${count(j.first)} to ${count(j.last)}` : ""],
+    ["not written", ...wrong(j.unwritten ? bytes(j.unwritten) : "")], ["not on disk yet", j.unsynced ? bytes(j.unsynced) : ""],
+    ["problem", ...wrong(j.problem)], ["trouble", ...wrong(j.trouble)],
+  ]));
+}
+
+const SINK = [["waiting", "Waiting"], ["under_way", "Under way"], ["delivered", "Delivered"], ["failed", "Failed tries"], ["dead", "Dead"]];
+
+function outbox(o, wall) {
+  if (!o) return "";
+  const sinks = Object.entries(o.sinks || {});
+  const head = make("tr", "", set(make("th", "", "Sink"), { scope: "col" }), SINK.map(([, word]) => set(make("th", "n", word), { scope: "col" })));
+  const rows = sinks.map(([name, sink]) => {
+    const trouble = sink.configured === false ? "is not set up" : sink.trouble;
+    const oldest = sink.oldest ? `the oldest waits since ${ago(sink.oldest, wall).replace(" ago", "")}` : "";
+    return make("tr", "", set(make("th", "", data(name, 60), trouble ? make("small", "wrong", prose(trouble)) : "", oldest ? make("small", "", oldest) : ""), { scope: "row" }), SINK.map(([key]) => make("td", key === "dead" && sink.dead ? "n wrong" : "n", count(sink[key] || 0))));
+  });
+  return card("Outbox", sinks.length ? make("div", "scroll", make("table", "", make("thead", "", head), make("tbody", "", rows))) : none("No rule sends anything."), pairs([["problem", ...wrong(o.problem)], ["dead letters let go", ...wrong(o.dropped ? count(o.dropped) : "")]]));
+}
+
+function snapshots(s, wall) {
+  if (!s) return "";
+  return card("Snapshots", pairs([
+    ["newest", s.number ? [`up to ${count(s.number)}`, s.wall ? [", ", since(s.wall, wall)] : ""].flat(2) : none("none yet")], ["size", s.last && s.last.bytes ? bytes(s.last.bytes) : ""],
+    ["decisions made again", s.made ? count(s.made) : ""], ["came out otherwise", ...wrong(s.differing ? count(s.differing) : "")], ["problem", ...wrong(s.problem)],
+  ]));
+}
+
+function filling(f) {
+  if (!f || !(f.busy || f.problem || (f.counters || []).length)) return "";
+  return card("Filling of new counters", pairs([["now", f.busy ? "under way" : "done"], ["last", (f.counters || []).length ? several(f.counters) : ""], ["events held up", f.held ? took(f.held) : ""], ["problem", ...wrong(f.problem)]]));
 }
 
 export class StatusView {
   constructor(host) {
     this.host = host;
-    this.empty = make("p", "empty", "Asking …");
-    host.append(this.empty);
+    host.append(make("p", "empty", "Asking …"));
   }
 
-  take(status, wall) {
-    const said = JSON.stringify(status) + Math.floor(wall / 5_000_000);
-    if (said === this.said || this.host.contains(document.activeElement) || getSelection().toString()) return;
-    this.said = said;
-    const open = this.host.querySelectorAll("details[open]").length;
-    if (open) return;
-    const found = troubles(status);
-    const cards = [
-      found.length ? make("section", "card whole troubles", make("h3", "", "To look at"), make("ul", "", found.map((words) => make("li", "", words)))) : "",
-      status.reload ? card("Last reload", reload(status.reload, wall)) : "",
-      status.version ? card("Decides now", version(status.version, wall)) : "",
-      this.plain(status, wall),
-      Object.entries(status).filter(([name, part]) => part && typeof part === "object" && !Array.isArray(part) && !KNOWN.has(name)).map(([name, part]) => any(name, part, wall)),
-      (status.history || []).length ? make("section", "card whole", make("h3", "", "Versions"), history(status.history, status.version, wall)) : "",
-    ].flat(2).filter(Boolean);
-    this.host.replaceChildren(make("div", "cards", cards));
-  }
-
-  /** What is said of the service as a whole. */
-  plain(status, wall) {
-    const rest = Object.fromEntries(Object.entries(status).filter(([name, v]) => !KNOWN.has(name) && (v === null || typeof v !== "object")));
-    return Object.keys(rest).length ? card("Service", pairs(rest, wall)) : "";
+  /** Show what was said, unless nothing changed or somebody reads in it what was opened or marked. */
+  take(said) {
+    const known = JSON.stringify([said.service, said.versions.length, said.waiting, Math.floor(said.wall / 10_000_000)]);
+    const reading = this.host.querySelector("details[open]") || this.host.contains(document.activeElement) || (getSelection().toString() && this.host.contains(getSelection().anchorNode));
+    if (known === this.known || reading) return;
+    this.known = known;
+    const told = said.service || {};
+    const reload = told.reload || {};
+    const found = troubles(said);
+    const alarms = found.length ? card("To look at", make("ul", "", found.map((words) => make("li", "", sentence(words))))) : "";
+    if (alarms) alarms.classList.add("whole", "troubles");
+    const cards = [alarms, outcome(reload, said.wall), version(reload.live || said.versions[said.versions.length - 1], reload, said.wall), outbox(told.outbox, said.wall), service(said), journal(told.journal), snapshots(told.snapshots, said.wall), filling(told.filling), history(said.versions, reload.live, said.wall)];
+    this.host.replaceChildren(make("div", "cards", cards.filter(Boolean)));
   }
 }

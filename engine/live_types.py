@@ -6,9 +6,11 @@ event's own time. Texts out of events are cut to `CUT` characters.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+
+from quell.engine.service_types import VersionInfo
 
 CUT = 300
 """Characters of an id, a message or a name of an event that a summary holds."""
@@ -77,7 +79,8 @@ class Entity(msgspec.Struct, frozen=True):
 class Summary(msgspec.Struct, frozen=True, omit_defaults=True):
     """One answer in a line.
 
-    `number` counts the answers since the server started. `seq` is the decision's own, 0 for a refusal.
+    `number` counts the answers since the server started; it is 0, and `seconds` with it, where the answer is
+    out of the journal. `seq` is the decision's own, 0 for a refusal.
     `level` is how grave the verdict is, from 0 to 8. Of rules, entities and sinks the first few stand here;
     `more_…` says how many are left out. `notes` counts what the decision says of itself: values of the wrong
     kind, late, full and cold counters, models that did not answer. `message` says why an event was refused,
@@ -208,11 +211,23 @@ class EventText(msgspec.Struct, frozen=True):
     cut: bool
 
 
+class LiveStatus(msgspec.Struct, frozen=True):
+    """How the service stands as of `wall`: the versions of the bundle, the newest last, how many decisions
+    wait for remote answers, and what the service says of itself."""
+
+    wall: int
+    versions: list[VersionInfo]
+    waiting: int
+    service: Any
+
+
 class Detail(msgspec.Struct, frozen=True):
     """One answer whole: its summary, every entity that the event names, and the reply itself as it was
-    given. `explained`: there is more to be asked for, its explanation."""
+    given, with the `ladder` that its verdicts stand on. `explained`: there is more to be asked for, its
+    explanation."""
 
     summary: Summary
     entities: list[Entity]
     reply: Annotated[msgspec.Raw, msgspec.Meta(description="A Decision, an Acted or a Refused.")]
     explained: bool
+    ladder: list[Rung]

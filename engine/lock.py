@@ -38,8 +38,9 @@ def held(folder: Path) -> Iterator[None]:
                 f"`{folder}` is served already, by process {_holder(handle)}",
                 "stop that one first, or name another folder with --data",
             ) from error
-        os.ftruncate(handle, 0)
-        os.write(handle, b"%d\n" % os.getpid())
+        with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
+            os.ftruncate(handle, 0)
+            os.write(handle, b"%d\n" % os.getpid())
         yield
     finally:
         os.close(handle)

@@ -76,7 +76,7 @@ EVENTS: dict[str, Event] = {
         _debug("reload.unchanged", "nothing changed ({why}, by {by})", "version digest by why seconds"),
         _warning(
             "reload.refused",
-            "the new policies are refused, nothing changed ({why}, by {by}): {errors} errors or failed tests",
+            "refused, and nothing changed ({why}, by {by}): errors or failed tests: {errors}",
             "digest by why errors seconds",
         ),
         _warning(
@@ -110,7 +110,7 @@ EVENTS: dict[str, Event] = {
         _info("outbox.well", "what was delivered is written down again, after {seconds} s", "seconds"),
         # Who asks.
         _warning("key.refused", "requests without a key that holds: {times}", "times"),
-        _warning("key.forbidden", "requests that a key is not for: {times}", "times"),
+        _warning("key.forbidden", "requests that were not allowed: {times}", "times"),
         _warning("http.overloaded", "events are refused: there is too much to do", "under_way lag"),
         _info("http.well", "events are taken again, after {seconds} s; refused: {times}", "seconds times"),
         _info(

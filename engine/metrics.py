@@ -49,8 +49,13 @@ from quell.engine.stepper import Stepper
 
 FRESH = 2.0
 """Seconds for which what was made is given again."""
+MOST_ACCEPTED = 1_000
+"""Characters of an Accept header that are looked at."""
 
 Rows = Iterator[tuple[str, Values]]
+# Two formats and no others: what somebody accepts may name any version, and would be part of the answer.
+_OPEN = choose_encoder("application/openmetrics-text;version=1.0.0")
+_PLAIN = choose_encoder("")
 
 
 class _Text(NamedTuple):
@@ -122,7 +127,7 @@ class Metrics(Collector):
     def text(self, accept: str = "") -> tuple[bytes, str]:
         """The metrics as text and its content type: OpenMetrics for those who `accept` it, else the format
         of Prometheus."""
-        encode, kind = choose_encoder(accept)
+        encode, kind = _OPEN if _wants_open(accept) else _PLAIN
         now = self._clock()
         known = self._texts.get(kind)
         if known is None or now - known.made >= self._fresh:
@@ -195,3 +200,10 @@ class Metrics(Collector):
         if last is not None:
             yield "quell_reload_seconds", one(last.seconds)
             yield "quell_reload_held_seconds", one(last.held)
+
+
+def _wants_open(accept: str) -> bool:
+    """Whether OpenMetrics is named before the other format."""
+    named = [accepted.partition(";")[0].strip() for accepted in accept[:MOST_ACCEPTED].split(",")]
+    known = [kind for kind in named if kind in ("application/openmetrics-text", "text/plain")]
+    return known[:1] == ["application/openmetrics-text"]

@@ -45,6 +45,8 @@ def journal_rows(figures: JournalFigures) -> Rows:
     yield "quell_journal_entries", one(figures.entries)
     yield "quell_journal_last_number", one(figures.last)
     yield "quell_journal_lag_bytes", [(("write",), figures.unwritten), (("sync",), figures.unsynced)]
+    if figures.synced:
+        yield "quell_journal_sync_timestamp_seconds", one(figures.synced / 1e6)
     yield "quell_journal_problem", one(bool(figures.problem))
     yield "quell_journal_trouble", one(bool(figures.trouble))
 

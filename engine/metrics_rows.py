@@ -53,7 +53,7 @@ ROWS: dict[str, Row] = {
         _counter("quell_decisions", "Decisions, by event type and verdict.", "event", "verdict"),
         _histogram(
             "quell_decision_seconds",
-            "How long decisions took, waiting for remote models and for the journal included.",
+            "How long decisions took, waiting for remote models included.",
             "event",
         ),
         _counter("quell_refusals", "Events that were refused, by event type and reason.", "event", "kind"),
@@ -128,6 +128,7 @@ ROWS: dict[str, Row] = {
             "Bytes that the operating system has not taken yet (write), or that may not be on disk (sync).",
             "step",
         ),
+        _gauge("quell_journal_sync_timestamp_seconds", "When all that was written was last known on disk."),
         _gauge("quell_journal_problem", "1 while the journal cannot be written and events are refused."),
         _gauge("quell_journal_trouble", "1 while segments cannot be packed or dropped."),
         # The outbox.

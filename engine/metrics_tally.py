@@ -6,10 +6,11 @@ but dictionaries is touched here, and the metrics are made of them when somebody
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from quell.engine.compile import Build
 from quell.engine.decision import Acted, Decision, Refused, Reply
@@ -17,6 +18,8 @@ from quell.engine.metrics_rows import Labels, Spread
 from quell.engine.service_types import Note
 from quell.signals.state import HISTORY
 
+_EVENT, _VERDICT = attrgetter("event"), attrgetter("verdict")
+"""Of a decision."""
 BOUNDS = (
     *(0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005),
     *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
@@ -40,6 +43,16 @@ class Timed:
         """One more."""
         self.counts[bisect_left(self.bounds, seconds)] += 1
         self.sum += seconds
+
+    def add_all(self, seconds: Iterable[float]) -> None:
+        """Many more, with one look at each bucket."""
+        ordered, counts, before = sorted(seconds), self.counts, 0
+        for place, bound in enumerate(self.bounds):
+            until = bisect_right(ordered, bound, before)
+            counts[place] += until - before
+            before = until
+        counts[-1] += len(ordered) - before
+        self.sum += sum(ordered)
 
     def spread(self) -> Spread:
         """As a histogram's values."""
@@ -100,23 +113,24 @@ class Tally:
 
     def take(self, notes: Iterable[Note]) -> int:
         """Count the answers. Gives how many were decisions."""
-        made: list[tuple[str, str]] = []
-        took = self.took
-        for _, seconds, _, _, reply in notes:
-            if reply.__class__ is not Decision:
+        decisions: list[Decision] = []
+        seconds: list[float] = []
+        for _, took, _, _, reply in notes:
+            if reply.__class__ is Decision:
+                decisions.append(reply)
+                seconds.append(took)
+            else:
                 self._other(reply)
-                continue
-            event = reply.event
-            made.append((event, reply.verdict))
-            times = took[event]
-            times.counts[bisect_left(BOUNDS, seconds)] += 1
-            times.sum += seconds
+        events = list(map(_EVENT, decisions))
+        self.verdicts.update(zip(events, map(_VERDICT, decisions), strict=True))
+        for event in set(events):
+            self.took[event].add_all([s for e, s in zip(events, seconds, strict=True) if e == event])
+        for reply in decisions:
             if reply.fired or reply.shadow or reply.held:
                 self._rules(reply)
             if reply.asked or reply.problems or reply.late or reply.full or reply.cold:
                 self._missing(reply)
-        self.verdicts.update(made)
-        return len(made)
+        return len(decisions)
 
     def _other(self, reply: Reply) -> None:
         if isinstance(reply, Acted):

@@ -30,6 +30,8 @@ from quell.engine.outbox_work import Worker
 
 MOST_WAITING = 10_000
 """Sends that wait in memory for each sink."""
+PATIENCE = 5.0
+"""Seconds that bringing things to disk gets at the end, at least."""
 READING = 0.2
 """Seconds between two looks whether there is room for what only the journal holds."""
 MOST_UNREAD = 60
@@ -45,7 +47,8 @@ def _wall() -> int:
 
 class Outbox:
     """Delivers to `sinks` by name. `journal_id` makes keys unique; `last` is the greatest number in the
-    journal, known so that numbers which a power cut took from it are not mistaken for settled.
+    journal before anything was written to it in this run, so that numbers which a power cut took are not
+    mistaken for settled.
 
     `reader` gives the decisions of a range of numbers (both ends included) that were taken and found no
     room in memory, each with its number and, if known, when it was taken (microseconds since 1970); it is
@@ -111,9 +114,10 @@ class Outbox:
             self._resuming.extend(number)
             return
         wall = self._wall()
+        of = (decision.event, decision.id, decision.at, decision.verdict)
         for index, sent in enumerate(decision.sends):
             lane = self._lanes.get(sent.sink) or self._unrouted(sent.sink)
-            lane.take(Item(number, index, decision, wall))
+            lane.take(Item(number, index, wall, sent, of))
             if lane.missed is not None:
                 self._short.set()
             self._wake(sent.sink)
@@ -143,8 +147,8 @@ class Outbox:
                 lane.take(self._store.item(number, index, decision, taken))
 
     def passed(self, number: int) -> None:
-        """All decisions up to a number that send something were taken: `done_upto` may reach it, and so lets the
-        journal go, though the last decisions have sent nothing."""
+        """All decisions up to a number that send something were taken: `done_upto` may reach it, and so lets
+        the journal go, though the last decisions have sent nothing."""
         if number > self._seen:
             self._seen = number
 
@@ -209,8 +213,7 @@ class Outbox:
                     self._store.give_up(lane, item, "no such sink is configured", wall)
 
     def _send_again(self, letter: DeadLetter) -> None:
-        item = Item(0, 0, None, self._wall())
-        item.letter, item.message = letter, letter.message
+        item = Item(0, 0, self._wall(), letter=letter, message=letter.message)
         self._lanes[letter.message.sink].put(item)
 
     async def _keep_reading(self) -> None:
@@ -280,12 +283,11 @@ class Outbox:
             return
         self._closing = True
         await asyncio.gather(*(worker.close(grace) for worker in self._workers.values()))
-        await self._store.settle(self._lanes, self._progress(), self._offload)
+        closing = [self._store.settle(self._lanes, self._progress(), self._offload)]
+        closing += [sink.close() for sink in self._sinks.values() if hasattr(sink, "close")]
+        done = (asyncio.wait_for(one, max(grace, PATIENCE)) for one in closing)  # a disk may hang
+        await asyncio.gather(*done, return_exceptions=True)
         self._ended.set()
-        for sink in self._sinks.values():
-            closing = getattr(sink, "close", None)
-            if closing is not None:
-                await closing()
         for errands in self._errands:
             errands.close()
 

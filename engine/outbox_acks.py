@@ -33,6 +33,7 @@ import msgspec
 from quell.engine.outbox_types import OutboxError
 
 NAME = "acks.log"
+BEFORE = NAME + ".1"
 MAGIC = "quell-outbox"
 FORMAT = 1
 LARGE = 4 << 20
@@ -158,6 +159,8 @@ class AckLog:
         self.settled = Settled()
         self._size = 0
         self._file = -1
+        self._whole = False
+        """Whether the beginning of the file is intact."""
         try:
             self._open()
         except OSError as error:
@@ -165,28 +168,18 @@ class AckLog:
             raise OutboxError(f"`{self._path}` cannot be used: {reason(error)}", hint) from error
 
     def _open(self) -> None:
-        found = _File.read(self._path)
-        before = None if found.whole else _File.read(self._before)
-        records = found.records if before is None else before.records + found.records
-        damaged = found.damaged + (self._path.exists() and not found.whole)
-        journal = found.journal if before is None else before.journal
-        if records and journal != self._journal:
+        found = read_log(self._path.parent)
+        if found.records and found.journal != self._journal:
             self.repaired = f"`{NAME}` is of another journal, so nothing in it holds"
-            records = []
-        elif damaged:
+            found.records.clear()
+        elif found.damaged:
             self.repaired = f"`{NAME}` was damaged: some sends may be delivered once more"
-        for record in records:
-            with contextlib.suppress(ValueError, TypeError, LookupError):
-                self.settled.take(record)
-        self.settled.prune()
+        self.settled = found.settled()
+        self._whole = found.whole
         if found.whole and not self.repaired:
             self._reopen(found.size)
         else:
-            self.renew(self.settled.records(), keep=bool(records))
-
-    @property
-    def _before(self) -> Path:
-        return self._path.with_name(NAME + ".1")
+            self.renew(self.settled.records(), keep=bool(found.records))
 
     @property
     def large(self) -> bool:
@@ -228,11 +221,14 @@ class AckLog:
             os.fsync(file)
         finally:
             os.close(file)
+        before = self._path.with_name(BEFORE)
         if not keep:
-            self._before.unlink(missing_ok=True)
-        elif _File.read(self._path).whole:
-            self._path.replace(self._before)
+            before.unlink(missing_ok=True)
+        elif self._whole:
+            with contextlib.suppress(FileNotFoundError):
+                self._path.replace(before)
         part.replace(self._path)
+        self._whole = True
         sync_folder(self._path.parent)
         self._reopen(len(content))
 
@@ -244,8 +240,9 @@ class AckLog:
 
 
 @dataclass(slots=True)
-class _File:
-    """What a file holds. `whole` says that its beginning is intact; `size` ends its last whole line."""
+class Read:
+    """What a file holds. `whole` says that its beginning is intact; `size` ends its last whole line;
+    `damaged` are the lines that cannot be read."""
 
     whole: bool = False
     journal: str = ""
@@ -253,8 +250,17 @@ class _File:
     damaged: int = 0
     size: int = 0
 
+    def settled(self) -> Settled:
+        """What the records say."""
+        made = Settled()
+        for record in self.records:
+            with contextlib.suppress(ValueError, TypeError, LookupError):
+                made.take(record)
+        made.prune()
+        return made
+
     @classmethod
-    def read(cls, path: Path) -> _File:
+    def file(cls, path: Path) -> Read:
         """Read a file, which may not be there. Raises OSError, and OutboxError for a format of the future."""
         try:
             content = path.read_bytes()
@@ -272,6 +278,19 @@ class _File:
             made.journal = str(head[2])
             made.whole = len(found) > 1 and found[1] is not None and found[1][0] == "state"
         return made
+
+
+def read_log(folder: Path) -> Read:
+    """What the log in a folder holds; where its beginning is damaged or it is not there, after what the one
+    before it held. Raises OSError and OutboxError."""
+    found = Read.file(folder / NAME)
+    if found.whole:
+        return found
+    before = Read.file(folder / BEFORE)
+    found.damaged += (folder / NAME).exists()
+    found.records = before.records + found.records
+    found.journal = before.journal
+    return found
 
 
 def _write_all(file: int, content: bytes) -> None:

@@ -35,6 +35,7 @@ create index by_sink on letters (sink, serial);
 create index by_state on letters (state, serial) where state <> 'dead';
 """
 _AT_ONCE = 500
+_FETCHED_BYTES = 4 << 20
 
 _encode = msgspec.json.encode
 _decode = msgspec.json.Decoder(DeadLetter).decode
@@ -111,22 +112,33 @@ class Letters:
             base.executemany("delete from letters where key = ?", [(key,) for key in keys])
 
     def fetch(self, room: dict[str, int]) -> list[DeadLetter]:
-        """Letters that are to be sent again, of each sink as many as it has room for, the oldest first."""
+        """Letters that are to be sent again, the oldest first: of each sink as many as it has room for, but
+        not too many bytes at a time."""
         if not any(self._asked(sink) for sink in room):
             return []
         found: list[DeadLetter] = []
         with self._writing() as base:
             for sink, most in room.items():
-                rows = base.execute(
-                    "select serial, letter from letters where state = 'again' and sink = ?"
-                    " order by serial limit ?",
-                    (sink, most),
-                ).fetchall()
+                rows = self._rows(base, sink, most)
                 base.executemany(
                     "update letters set state = 'sending' where serial = ?", [(serial,) for serial, _ in rows]
                 )
                 found += [_decode(content) for _, content in rows]
         return found
+
+    @staticmethod
+    def _rows(base: sqlite3.Connection, sink: str, most: int) -> list[tuple[int, bytes]]:
+        query = (
+            "select serial, letter from letters where state = 'again' and sink = ? order by serial limit ?"
+        )
+        rows: list[tuple[int, bytes]] = []
+        size = 0
+        for serial, content in base.execute(query, (sink, most)):
+            rows.append((serial, content))
+            size += len(content)
+            if size >= _FETCHED_BYTES:
+                break
+        return rows
 
     def _asked(self, sink: str) -> bool:
         with self._reading() as base:

@@ -11,7 +11,9 @@ import random
 from collections import deque
 from typing import Any
 
-from quell.engine.decision import Decision
+import msgspec
+
+from quell.engine.decision import Decision, Sent
 from quell.engine.outbox_acks import Place
 from quell.engine.outbox_types import (
     NO_TAG,
@@ -19,11 +21,13 @@ from quell.engine.outbox_types import (
     DeadLetter,
     Delivery,
     Message,
+    Of,
     Retry,
     Sink,
     SinkFigures,
     key_of,
-    tag_of,
+    tag_of_parts,
+    weight_of,
 )
 
 MOST_RETRIES = 1_000
@@ -32,6 +36,8 @@ TROUBLE = 3
 """Messages failing in a row, from which on the sink is asked one at a time and ever more rarely."""
 MOST_REST = 60.0
 """Seconds between two attempts at a sink in trouble, at most."""
+MOST_WEIGHT = 32 << 20
+"""Bytes of memory for the messages of one sink, about."""
 MOST_AFTER = 3_600.0
 """Seconds that a sink can ask not to be tried for, at most."""
 _LOOK = 10
@@ -39,39 +45,26 @@ _LOOK = 10
 _MICROS = 1_000_000
 
 
-class Item:
+class Item(msgspec.Struct, eq=False):
     """A message on its way: `number` and `index` of the send, or for a dead letter that is sent again the
-    `letter`. `order` is its place among those of its sink."""
+    `letter`. Of the decision no more is held than is sent. `order` is its place among those of its sink,
+    `weight` about how many bytes it takes."""
 
-    __slots__ = (
-        "attempts",
-        "decision",
-        "due",
-        "first_error",
-        "first_tried",
-        "index",
-        "last_error",
-        "letter",
-        "message",
-        "number",
-        "order",
-        "tag",
-        "taken",
-    )
-
-    def __init__(self, number: int, index: int, decision: Decision | None, taken: int) -> None:
-        self.number = number
-        self.index = index
-        self.decision = decision
-        self.taken = taken
-        self.order = 0
-        self.letter: DeadLetter | None = None
-        self.message: Message | None = None
-        self.tag = ""
-        self.attempts = 0
-        self.first_tried: int | None = None
-        self.first_error = self.last_error = ""
-        self.due = 0.0
+    number: int
+    index: int
+    taken: int
+    sent: Sent | None = None
+    of: Of | None = None
+    weight: int = 0
+    order: int = 0
+    letter: DeadLetter | None = None
+    message: Message | None = None
+    tag: str = ""
+    attempts: int = 0
+    first_tried: int | None = None
+    first_error: str = ""
+    last_error: str = ""
+    due: float = 0.0
 
     def __lt__(self, other: Item) -> bool:
         return self.order < other.order
@@ -82,29 +75,24 @@ class Item:
         return (self.number, self.index)
 
 
+def item_of(number: int, index: int, decision: Decision, taken: int) -> Item:
+    """A send of a decision."""
+    of = (decision.event, decision.id, decision.at, decision.verdict)
+    return Item(number, index, taken, decision.sends[index], of)
+
+
 def message_of(item: Item, journal_id: str) -> Message:
     """What is delivered. Raises Dead where JSON cannot say it."""
-    if item.message is not None:
-        return item.message
-    decision = item.decision
-    assert decision is not None
-    sent = decision.sends[item.index]
-    item.tag = tag_of(decision, item.index)
-    key = key_of(journal_id, item.number, item.index, item.tag)
-    sayable = item.tag != NO_TAG
-    item.message = Message(
-        sent.sink,
-        sent.rule,
-        key,
-        item.number,
-        decision.event,
-        decision.id,
-        decision.at,
-        decision.verdict,
-        sent.payload if sayable else {},
-    )
-    item.decision = None
-    if not sayable:
+    if item.message is None:
+        assert item.sent is not None
+        assert item.of is not None
+        sent, (event, id, at, verdict) = item.sent, item.of
+        item.tag = tag_of_parts(sent, item.of)
+        key = key_of(journal_id, item.number, item.index, item.tag)
+        payload = sent.payload if item.tag != NO_TAG else {}
+        item.message = Message(sent.sink, sent.rule, key, item.number, event, id, at, verdict, payload)
+        item.sent = None
+    if item.message.key.endswith(NO_TAG):
         raise Dead("its payload cannot be written as JSON")
     return item.message
 
@@ -131,6 +119,8 @@ class Lane:
         self.behind = 0
         self.letters = 0
         """How many of what waits are dead letters sent again."""
+        self.weight = 0
+        """About how many bytes of memory all takes."""
         self._rest_until = 0.0
         self._draining = False
         self._turn = False
@@ -145,7 +135,7 @@ class Lane:
     @property
     def room(self) -> int:
         """How many more may wait in memory."""
-        return self._most - len(self.queue)
+        return self._most - len(self.queue) if self.weight < MOST_WEIGHT else 0
 
     def take(self, item: Item) -> None:
         """Have a send wait; where there is no room, or others wait that only the journal holds, nothing but
@@ -153,7 +143,7 @@ class Lane:
         if self.missed is not None:
             self.missed = (self.missed[0], item.number)
             self.behind += 1
-        elif len(self.queue) >= self._most:
+        elif len(self.queue) >= self._most or self.weight >= MOST_WEIGHT:
             self.missed = (item.place, item.number)
             self.behind += 1
         else:
@@ -173,6 +163,9 @@ class Lane:
         """Have an item wait, at the end."""
         self._orders += 1
         item.order = self._orders
+        said = item.sent or item.message
+        item.weight = weight_of(said.payload) if said is not None else 0
+        self.weight += item.weight
         self.letters += item.letter is not None
         self.queue.append(item)
 
@@ -247,7 +240,7 @@ class Lane:
         self._landed(item)
         self.delivered += 1
         self._well()
-        self.letters -= item.letter is not None
+        self._gone(item)
 
     def _well(self) -> None:
         self.setbacks = 0
@@ -316,6 +309,10 @@ class Lane:
         """It is a dead letter on disk."""
         self.dying.discard(item)
         self.died += 1
+        self._gone(item)
+
+    def _gone(self, item: Item) -> None:
+        self.weight -= item.weight
         self.letters -= item.letter is not None
 
     # ------------------------------------------------------------------ looks
@@ -328,9 +325,12 @@ class Lane:
     def start(self) -> Place | None:
         """The first of those that nobody has tried: all of this sink from there on are open. None where
         there are none."""
-        for item in self.queue:
-            if item.letter is None:
-                return (item.number, item.index)
+        if self.letters:
+            for item in self.queue:
+                if item.letter is None:
+                    return item.place
+        elif self.queue:
+            return self.queue[0].place
         return self.missed[0] if self.missed is not None else None
 
     def first_open(self) -> int | None:

@@ -13,6 +13,7 @@ from quell.engine.decision import Decision
 from quell.engine.journal_format import Damage
 from quell.engine.journal_read import read
 from quell.engine.outbox_acks import Place
+from quell.engine.outbox_types import weight_of
 
 Reader = Callable[[int, int], Iterable["tuple[int, Decision] | tuple[int, Decision, int]"]]
 """Gives the decisions with numbers of a range, both ends included, in order; each perhaps with when it was
@@ -22,6 +23,8 @@ taken (microseconds since 1970)."""
 Taken = tuple[int, Decision, int | None]
 _SENDS = b'"sends":['
 """Only the reply of a decision that sends something has this: in a text the quotes would be escaped."""
+MOST_PIECE = 8 << 20
+"""Bytes, about, of the sends that are read again at a time."""
 PIECE = 500
 """Decisions that are read at a time, to be resumed."""
 
@@ -106,14 +109,15 @@ def _with_time(number: int, decision: Decision, taken: int | None = None) -> Tak
 def read_again(reader: Reader, wanted: Wanted) -> Found:
     """Read what is wanted. Raises Unread where the last of it is sure to be there and does not come."""
     sends: list[tuple[int, int, Decision, int | None]] = []
-    came = False
+    came, weight = False, 0
     for number, decision, *taken in reader(wanted.first[0], wanted.last):
         for index, sent in enumerate(decision.sends):
             place = (number, index)
             if sent.sink != wanted.sink or place < wanted.first:
                 continue
-            if len(sends) >= wanted.most:
+            if len(sends) >= wanted.most or weight >= MOST_PIECE:
                 return Found(sends, place)
+            weight += weight_of(sent.payload)
             sends.append((number, index, decision, int(taken[0]) if taken else None))
             came = came or number == wanted.last
     if wanted.sure and not came:
@@ -130,6 +134,7 @@ def _go_on(damage: Damage) -> None:
 
 def decisions_of(journal: Path) -> Reader:
     """A reader of the decisions that send something, from a journal's folder."""
+
     def reader(first: int, last: int) -> Iterator[tuple[int, Decision, int]]:
         for entry in read(journal, first - 1, tell=_go_on):
             if entry.decided > last:

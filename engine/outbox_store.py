@@ -11,7 +11,7 @@ from typing import Any
 from quell.engine.decision import Decision
 from quell.engine.outbox_acks import AckLog, Place, Settled, State, Tried, reason
 from quell.engine.outbox_dead import MOST_BYTES, Letters
-from quell.engine.outbox_lane import Item, Lane, message_of
+from quell.engine.outbox_lane import Item, Lane, item_of, message_of
 from quell.engine.outbox_types import NO_TAG, Dead, DeadLetter, OutboxError, tag_of
 
 Offload = Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -256,7 +256,7 @@ class Store:
 
     def item(self, number: int, index: int, decision: Decision, taken: int) -> Item:
         """A send that is to be delivered, with what an earlier run met."""
-        item = Item(number, index, decision, taken)
+        item = item_of(number, index, decision, taken)
         known = self.settled.tried.get(item.place)
         if known is not None:
             item.attempts, item.first_tried, item.first_error = known.attempts, known.first, known.why

@@ -7,10 +7,13 @@ from zlib import crc32
 
 import msgspec
 
-from quell.engine.decision import Decision
+from quell.engine.decision import Decision, Sent
 from quell.signals.show import show_time
 
 DAY = 86_400.0
+_NESTED = frozenset((list, tuple, dict))
+_LIGHT = 1_000
+"""Bytes of a message without any text."""
 
 
 class Retry(Exception):
@@ -76,6 +79,8 @@ class Message(msgspec.Struct, frozen=True):
         )
 
 
+Of = tuple[str, str | None, int, str]
+"""Of an event and its decision: type, id, time, verdict."""
 NO_TAG = "00000000"
 """The tag of what JSON cannot say."""
 
@@ -86,12 +91,28 @@ def tag_of(decision: Decision, index: int) -> str:
     They are part of its key: where a power cut took the end of the journal, its numbers are given out
     again, and the new sends under them must not pass for the lost ones, which may have been delivered.
     """
-    sent = decision.sends[index]
-    said = (decision.event, decision.id, decision.at, decision.verdict, sent.sink, sent.rule, sent.payload)
+    of = (decision.event, decision.id, decision.at, decision.verdict)
+    return tag_of_parts(decision.sends[index], of)
+
+
+def tag_of_parts(sent: Sent, of: Of) -> str:
+    """The same from its parts."""
     try:
-        return f"{crc32(msgspec.json.encode(said)):08x}"
+        return f"{crc32(msgspec.json.encode((*of, sent.sink, sent.rule, sent.payload))):08x}"
     except Exception:  # half a surrogate pair
         return NO_TAG
+
+
+def weight_of(payload: dict[str, Any]) -> int:
+    """About how many bytes a message takes in memory, from the texts in its payload."""
+    weight = _LIGHT
+    for value in payload.values():
+        kind = type(value)
+        if kind is str:
+            weight += len(value)
+        elif kind in _NESTED:
+            weight += len(str(value))
+    return weight
 
 
 def key_of(journal_id: str, number: int, index: int, tag: str) -> str:

@@ -24,10 +24,10 @@ from quell.engine.compile import Build
 from quell.engine.reload_check import Checked
 from quell.engine.reload_compile import Compiler
 from quell.engine.reload_files import Look, look
-from quell.engine.reload_findings import merged, plain, said
-from quell.engine.reload_freeze import Staged, Unsettled
+from quell.engine.reload_findings import broken, merged, plain, said
+from quell.engine.reload_freeze import Staged, Unsettled, cards
 from quell.engine.reload_history import HistoryError
-from quell.engine.reload_process import Checker
+from quell.engine.reload_process import Checker, changes
 from quell.engine.reload_requests import answer_requests
 from quell.engine.reload_settle import USUAL, Patience, Settling
 from quell.engine.reload_start import BY, Started
@@ -94,6 +94,7 @@ class Reloader:
         self._watch = watch or Watch(policies)
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._checking: asyncio.Future[Checked] | None = None
         self._closed = False
         self._seen: Look | None = None
         self._tried = ""
@@ -114,10 +115,15 @@ class Reloader:
     # ---------------------------------------------------------------- from outside
 
     async def watch(self) -> None:
-        """Take what changes in the folder, and what `quell versions put-back` asks for, until cancelled."""
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._watch_folder())
-            both.create_task(answer_requests(self.versions.requests, self.put_back))
+        """Take what changes in the folder, and what `quell versions put-back` asks for, until cancelled; then
+        it is closed."""
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._watch_folder())
+                both.create_task(answer_requests(self.versions.requests, self.put_back))
+        except asyncio.CancelledError:
+            await self.close()
+            raise
 
     async def _watch_folder(self) -> None:
         async with contextlib.aclosing(self._watch.changes()) as told:
@@ -211,16 +217,42 @@ class Reloader:
                 return self._equal(staged, began, asked)
             if not asked and staged.content in (self._ignored, former):
                 return None  # put aside by hand, or refused a moment ago
-        checked = await self.checker.check(staged.bundle, self._live_folder())
+        checked = await self._checked(staged)
         findings, errors = merged(staged, checked)
         if errors:
             raise Refusal(findings, errors)
         live = self.versions.live
-        if live is not None and checked.digest == live.digest:
+        if live is not None and checked.digest == live.digest and self._same_cards(staged, live):
             self._same.add(staged.content)
             return self._equal(staged, began, asked)
         await self._kept(staged)
-        return await self._go_live(staged.content, staged.name, checked, staged.by, staged.why, began)
+        build = await self._compiled(staged.content, staged.name)
+        return await self._go_live(
+            build, staged.content, staged.name, checked.changed, staged.by, staged.why, began
+        )
+
+    def _same_cards(self, staged: Staged, live: VersionInfo) -> bool:
+        """Whether the cards of models, which change no answer, are those of the version that decides."""
+        try:
+            manifest = self.versions.manifest(self.versions.content(live.number))
+        except (OSError, VersionError, msgspec.MsgspecError):
+            return False
+        return cards(manifest.files) == cards(staged.files)
+
+    async def _checked(self, staged: Staged) -> Checked:
+        """What the check says; whoever puts a version back ends it."""
+        checking = asyncio.ensure_future(self.checker.check(staged.bundle, self._live_folder()))
+        self._checking = checking
+        try:
+            await asyncio.wait({checking})
+        finally:
+            self._checking = None
+            if not checking.done():
+                checking.cancel()
+                await asyncio.gather(checking, return_exceptions=True)
+        if checking.cancelled():
+            raise Refusal((plain("a version was put back while this one was checked", "save it once more"),))
+        return checking.result()
 
     def _equal(self, staged: Staged, began: float, asked: bool) -> ReloadOutcome | None:
         """The folder holds what decides already."""
@@ -248,6 +280,8 @@ class Reloader:
     # ------------------------------------------------------------------- going live
 
     async def _put_back_or_not(self, number: int | None, by: str) -> ReloadOutcome:
+        if self._checking is not None:  # it may go on for minutes, and this is urgent
+            self._checking.cancel()
         async with self._turn:
             began = time.monotonic()
             try:
@@ -270,21 +304,29 @@ class Reloader:
         if versions.live is not None and content == versions.content(versions.live.number):
             return self._unchanged(by, "put back", began)
         await asyncio.to_thread(versions.check, content, number)
-        folder = versions.folder(number)
-        checked = await self.checker.check(folder, self._live_folder(), tests=False)
-        if checked.errors:
-            raise Refusal(checked.findings, checked.errors)
-        return await self._go_live(
-            content, versions.name(number), checked, by, "put back", began, self._tried
-        )
+        name = versions.name(number)
+        telling = asyncio.ensure_future(changes(self.checker, versions.folder(number), self._live_folder()))
+        try:
+            build = await self._compiled(content, name)
+            changed = (f"version {number} again", *await telling)
+        finally:
+            telling.cancel()
+        return await self._go_live(build, content, name, changed, by, "put back", began, self._tried)
 
     async def _go_live(
-        self, content: str, name: str, checked: Checked, by: str, why: str, began: float, ignored: str = ""
+        self,
+        build: Build,
+        content: str,
+        name: str,
+        changed: tuple[str, ...],
+        by: str,
+        why: str,
+        began: float,
+        ignored: str = "",
     ) -> ReloadOutcome:
-        """Compile a kept version and let it decide. Raises Refusal, and then nothing changed."""
-        build = await self._compiled(content, name)
+        """Let a version that is kept decide. Raises Refusal, and then nothing changed."""
         try:
-            info = self.versions.give(build.version, content, name, by, why, checked.changed, ignored)
+            info = self.versions.give(build.version, content, name, by, why, changed, ignored)
         except HistoryError as error:
             raise Refusal((plain(error.message, error.hint),)) from error
         try:
@@ -310,8 +352,8 @@ class Reloader:
             folder = self.versions.folder_of(content)
             digests = self.versions.manifest(content).files
             return await asyncio.to_thread(self._compiler.compile, folder, name, self._build, digests)
-        except PolicyError as error:  # the check said otherwise: the copy was damaged since
-            raise Refusal((plain(str(error.diagnostics[0].message)),)) from error
+        except PolicyError as error:  # of a version that an older Quell took, or a damaged copy
+            raise Refusal(*broken(error)) from error
         except (OSError, VersionError, msgspec.MsgspecError) as error:
             told = said(error) if isinstance(error, OSError) else str(error)
             raise Refusal((plain(f"the frozen copy cannot be read: {told}"),)) from error
@@ -360,16 +402,3 @@ class Reloader:
             self._tell(outcome)
         except Exception:
             LOG.exception("somebody could not be told of a reload")
-
-
-def told_in_a_line(outcome: ReloadOutcome) -> str:
-    """An outcome for a log."""
-    version = outcome.version
-    if outcome.result == "live" and version is not None:
-        return f"version {version.number} decides ({outcome.why}, by {outcome.by})"
-    if outcome.result == "unchanged":
-        return "the policies are those that decide already"
-    first: Any = outcome.findings[0] if outcome.findings else None
-    place = f"{first.file}:{first.line}: " if first is not None and first.file else ""
-    reason = f": {place}{first.message}" if first is not None else ""
-    return f"the policies were refused ({outcome.errors:,} errors){reason}"

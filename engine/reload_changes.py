@@ -8,6 +8,7 @@ from typing import Any
 
 from quell.engine.bundle import Files, Settings
 from quell.engine.compile import ParseCache
+from quell.engine.drift_card import MOST_BYTES, card_of
 from quell.engine.lists import load_lists
 from quell.engine.symbols import Symbols
 from quell.grammar import tree
@@ -187,6 +188,10 @@ def _bytes(written: tree.Text, files: Files) -> bytes | None:
     return files.read(written.plain or "", written.span, Report(), MAX_MODEL_BYTES)
 
 
+def _card(written: tree.Text, files: Files) -> bytes | None:
+    return files.read(card_of(written.plain or ""), written.span, Report(), MOST_BYTES)
+
+
 def _loaded(symbols: Symbols, names: Sequence[str], files: Files) -> dict[str, PolicyList]:
     some = replace(symbols, lists={n: symbols.lists[n] for n in names})
     return load_lists(some, files, Report(), lints=False)
@@ -210,8 +215,9 @@ def _models(before: Symbols, after: Symbols, old: Files, new: Files) -> Iterator
             yield f"model `{name}` added"
             continue
         told = ["declaration"] if known != declared else []
-        if not known.remote and not declared.remote and _differs(known.source, declared.source, old, new):
-            told.append("file")
+        if not known.remote and not declared.remote:
+            told += ["file"] * _differs(known.source, declared.source, old, new)
+            told += ["card"] * (_card(known.source, old) != _card(declared.source, new))
         if told:
             yield f"model `{name}`: {' and '.join(told)} changed"
     yield from (f"model `{n}` removed" for n in before.models if n not in after.models)

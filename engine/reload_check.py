@@ -3,7 +3,8 @@
     python -m quell.engine.reload_check FOLDER [--against FOLDER] [--no-tests]
 
 One line of JSON on standard output, a `Checked`. The process is the first that the system ends when memory
-runs out, gives way to others, and ends when its standard input does: whoever started it is gone then.
+runs out, gives way to others unless somebody waits to put a version back (`--no-tests`), and ends when its
+standard input does: whoever started it is gone then.
 """
 
 from __future__ import annotations
@@ -99,19 +100,19 @@ def main() -> None:
     """Run as a process."""
     said, sys.stdout = os.fdopen(os.dup(1), "wb"), sys.stderr
     os.dup2(2, 1)  # a library that prints must not spoil the answer
-    _give_way()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     words = sys.argv[1:]
     tests = "--no-tests" not in words
+    _give_way(NICE if tests else 0)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     words = [w for w in words if w != "--no-tests"]
     against = Path(words[2]) if len(words) == 3 and words[1] == "--against" else None
     with said:
         said.write(msgspec.json.encode(check(Path(words[0]), against, tests)))
 
 
-def _give_way() -> None:
+def _give_way(by: int) -> None:
     with contextlib.suppress(OSError):
-        os.nice(NICE)
+        os.nice(by)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 

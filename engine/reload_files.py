@@ -125,7 +125,7 @@ class _Looking:
         for name in self._files():
             if name.endswith(".quell"):
                 self.policies.append(name)
-            else:
+            elif name.isprintable():  # others are only named in hints
                 self.others.append(name)
             left -= 1
             if left == 0:

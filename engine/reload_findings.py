@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from quell.engine.reload_check import Checked
+from quell.engine.reload_check import MOST, Checked, finding
 from quell.engine.reload_freeze import Staged
 from quell.engine.service_types import Finding
-from quell.grammar.diagnostics import did_you_mean
+from quell.grammar.diagnostics import PolicyError, did_you_mean
 
 _MISSING = "missing-file"
 
@@ -21,6 +21,12 @@ def said(error: OSError) -> str:
     """What the operating system refused, in a few words."""
     reason = (error.strerror or "it fails").lower()
     return f"`{error.filename}`: {reason}" if error.filename else reason
+
+
+def broken(error: PolicyError) -> tuple[tuple[Finding, ...], int]:
+    """What is wrong with a bundle that cannot be compiled, the first findings of so many."""
+    errors = [d for d in error.diagnostics if d.severity == "error"]
+    return tuple(finding(d, error.sources) for d in errors[:MOST]), len(errors)
 
 
 def merged(staged: Staged, checked: Checked) -> tuple[tuple[Finding, ...], int]:

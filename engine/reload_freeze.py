@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from quell.engine.drift_card import card_of
 from quell.engine.reload_files import Look, Stamp, Unreadable, blocks, content_id, look
 from quell.engine.service_types import Finding
 from quell.signals.models import MAX_MODEL_BYTES
@@ -218,6 +219,11 @@ def _digest(path: Path) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
+
+
+def cards(files: Mapping[str, str]) -> dict[str, str]:
+    """The cards of models among the files of a bundle, by name with their digests."""
+    return {name: digest for name, digest in files.items() if name.endswith(card_of(""))}
 
 
 def sync_tree(folder: Path) -> None:

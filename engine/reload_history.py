@@ -144,9 +144,12 @@ class History:
 
     def _tidy(self) -> None:
         """Write the file anew once it has grown large: every version, and what came of the last attempts."""
-        if self._size < self._largest:
-            return
-        self.lines = list(compacted(self.lines))
+        if self._size >= self._largest:
+            self._rewrite(list(compacted(self.lines)))
+
+    def _rewrite(self, lines: list[Line]) -> None:
+        """Put the file down anew, whole or not at all."""
+        self.lines = lines
         data = b"".join(map(encoded, self.lines))
         part = self.path.with_name(f".{HISTORY}.part")
         with part.open("wb") as file:
@@ -188,6 +191,9 @@ class History:
         try:
             opened = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
+                if os.fstat(opened).st_size < self._size:  # somebody removed it, or cut it off
+                    self._rewrite([*self.lines, line])
+                    return
                 os.ftruncate(opened, self._size)  # what an earlier attempt left half written
                 if os.pwrite(opened, data, self._size) != len(data):
                     raise OSError(28, "no space left on device")

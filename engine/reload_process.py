@@ -16,6 +16,8 @@ from quell.engine.service_types import Finding
 
 TIME = 120.0
 """Seconds that a check may take, tests included."""
+HASTE = 3.0
+"""Seconds that putting a version back waits to be told what changes."""
 MAX_ANSWER = 16 << 20
 """Bytes."""
 _MODULE = "quell.engine.reload_check"
@@ -63,6 +65,16 @@ class Checker:
             await _end(process)
             self.process = None
         return _answer(status, said, told)
+
+
+async def changes(
+    checker: Checker, folder: Path, against: Path | None, within: float = HASTE
+) -> tuple[str, ...]:
+    """What changed from one sound bundle to another, if that can be said within so many seconds."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within):
+            return (await checker.check(folder, against, tests=False)).changed
+    return ()
 
 
 async def _read(stream: asyncio.StreamReader | None, most: int) -> bytes:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,13 +18,12 @@ import msgspec
 
 from quell.engine.asking import SetupError
 from quell.engine.compile import Build
-from quell.engine.reload_check import Checked
 from quell.engine.reload_compile import Compiler
 from quell.engine.reload_files import look
-from quell.engine.reload_findings import merged, plain, said
+from quell.engine.reload_findings import broken, merged, plain, said
 from quell.engine.reload_freeze import Staged, Unsettled
 from quell.engine.reload_history import HistoryError
-from quell.engine.reload_process import Checker
+from quell.engine.reload_process import Checker, changes
 from quell.engine.service_types import Finding, ReloadOutcome, VersionInfo
 from quell.engine.versions import VersionError, Versions, now
 from quell.grammar.diagnostics import PolicyError
@@ -95,6 +94,7 @@ class _Start:
         self._checker = checker
         self._began = time.monotonic()
         self._tried = ""
+        self._warnings = [versions.repaired] if versions.repaired else []
 
     async def run(self) -> Started:
         """Try what was put back, what is in the folder, and what was live last, in this order."""
@@ -146,16 +146,14 @@ class _Start:
         try:
             content = self.versions.content(number)
             await asyncio.to_thread(self.versions.check, content, number)
-            checked = await self._checker.check(
-                self.versions.folder(number), self._live_folder(), tests=False
-            )
-            if checked.errors:
-                raise _Refused(checked.findings, checked.errors)
+            folder = self.versions.folder(number)
+            changed = await changes(self._checker, folder, self._live_folder())
             build = await self._compiled(content, self.versions.name(number))
         except (VersionError, _Refused) as error:
-            LOG.error("version %d was put back, but cannot be used: %s", number, error)
+            self._warn(f"version {number} was put back, but cannot be used: {error}")
             return None
-        return self._new(build, content, checked, wanted.by, "put back", self._tried)
+        changed = (f"version {number} again", *changed)
+        return self._new(build, content, changed, wanted.by, "put back", self._tried)
 
     async def _pinned(self) -> Started | None:
         """What was put back before, as long as the folder is what it was then."""
@@ -189,7 +187,7 @@ class _Start:
         build = await self._compiled(staged.content, staged.name)
         if live is not None and live.digest == build.version:
             return self._started(build, live, self._outcome("unchanged", live))
-        return self._new(build, staged.content, checked, BY, "start")
+        return self._new(build, staged.content, checked.changed, BY, "start")
 
     async def _last_good(self, refused: _Refused) -> Started:
         """The last version that was live and can still be used, since the folder's bundle is refused. Raises
@@ -209,9 +207,8 @@ class _Start:
             if info != live:
                 info = self.versions.give(build.version, content, name, BY, "start", (), ignored)
                 self.versions.note(self._outcome("live", info), content, ignored)
-            warning = f"{told}: version {info.number}, the last good one, decides instead"
-            LOG.error(warning)
-            return replace(self._started(build, info, outcome, ignored), warnings=(warning,))
+            self._warn(f"{told}: version {info.number}, the last good one, decides instead")
+            return self._started(build, info, outcome, ignored)
         raise StartError((*refused.findings, *more), refused.errors + len(more), told)
 
     def _live_before(self) -> list[VersionInfo]:
@@ -247,8 +244,7 @@ class _Start:
             build = await asyncio.to_thread(self.compiler.compile, folder, name)
             self._usable(build)
         except PolicyError as error:
-            errors = [d for d in error.diagnostics if d.severity == "error"]
-            raise _Refused((plain(errors[0].message),), len(errors)) from error
+            raise _Refused(*broken(error)) from error
         except SetupError as error:
             raise _Refused((plain(str(error), "set what is missing in the server's environment"),)) from error
         except (OSError, VersionError, msgspec.MsgspecError) as error:
@@ -256,14 +252,14 @@ class _Start:
         return build
 
     def _new(
-        self, build: Build, content: str, checked: Checked, by: str, why: str, ignored: str = ""
+        self, build: Build, content: str, changed: tuple[str, ...], by: str, why: str, ignored: str = ""
     ) -> Started:
         """Give a number to a version that decides from now on."""
         try:
             name = self.versions.manifest(content).name
         except (OSError, msgspec.MsgspecError) as error:
             raise _Refused((plain(f"the frozen copy cannot be read: {error}"),)) from error
-        info = self.versions.give(build.version, content, name, by, why, checked.changed, ignored)
+        info = self.versions.give(build.version, content, name, by, why, changed, ignored)
         outcome = self._outcome("live", info, by=by, why=why)
         self.versions.note(outcome, content, ignored)
         return self._started(build, info, outcome, ignored)
@@ -281,7 +277,12 @@ class _Start:
         return ReloadOutcome(result, now(), by, why, info, findings, errors, seconds=took)
 
     def _started(self, build: Build, info: VersionInfo, outcome: ReloadOutcome, ignored: str = "") -> Started:
-        return Started(build, info, outcome, self.compiler, self._tried, ignored)
+        self.versions.drop_old()
+        return Started(build, info, outcome, self.compiler, self._tried, ignored, tuple(self._warnings))
+
+    def _warn(self, told: str) -> None:
+        LOG.error(told)
+        self._warnings.append(told)
 
 
 def _errors(number: int, policies: Path) -> str:

@@ -27,7 +27,16 @@ from quell.engine.hand import Carried, HandAction, LabelError, entry_of
 from quell.engine.hand_calls import Time
 from quell.engine.pending import report
 from quell.engine.remake import fill
-from quell.engine.service_keeping import Done, Keeping, Made, Taker, Writing, as_json, encode, on_disk
+from quell.engine.service_keeping import (
+    Done,
+    Keeping,
+    Made,
+    Taker,
+    Writing,
+    as_json,
+    encode,
+    on_disk,
+)
 from quell.engine.service_types import Filled, Note, VersionInfo
 from quell.engine.stepper import Event, Stepper
 
@@ -47,8 +56,9 @@ class Service(Keeping):
     """Decides events, puts them in a journal, and changes the bundle while it runs.
 
     `number` is that of the bundle's version. `taker` gets what decisions send. `watchers` are told four times
-    a second of the answers since; what they raise is reported and forgotten. `ahead` is how many seconds an
-    event may be dated ahead of the clock, None for no limit. Raises SetupError as `Engine.load` does.
+    a second of the answers since, some at a time; what they raise is reported and forgotten. `ahead` is how
+    many seconds an event may be dated ahead of the clock, None for no limit. Raises SetupError as
+    `Engine.load` does.
     """
 
     def __init__(
@@ -312,8 +322,8 @@ class Service(Keeping):
             await asyncio.sleep(TICK)
             self.move_clock()
             if self.journal is not None and self.journal.flush() and self._sends:
-                self._send(self._sent())
-            self.tell()
+                self._send_once(self.journal.synced())
+            await self.tell_slowly()
 
     async def close(self) -> None:
         """Take no more events, make the decisions that wait, and write all that is left."""
@@ -321,11 +331,13 @@ class Service(Keeping):
         await self.engine.close()
         if self._ticking is not None:
             self._ticking.cancel()
-        if self.journal is not None and self.journal.flush():
+        if self.journal is None:
+            self._send(self._sent())
+        elif self.journal.flush():  # else nobody is to hear of what the journal does not say
             synced = self.journal.synced()
+            self._send_once(synced)
             if synced is not None:
                 await on_disk(synced)
-        self._send(self._sent())
         self.tell()
         for task in list(self._closing):
             await task

@@ -27,8 +27,11 @@ Done = Callable[[Made], object]
 Taker = Callable[[int, Decision], None]
 """Takes what a decision sends, by the decision's number, once the decision is in the journal."""
 
+AT_A_TIME = 200
+"""Answers of which watchers are told before others on the event loop get their turn."""
 MOST_NOTES = 50_000
-"""Answers of which watchers are told at a time; of more, as when the loop was held up, only the last."""
+"""Answers of which watchers are told at each look at the clock; of more, as when the loop was held up, only
+the last."""
 UNWRITTEN = "unwritten"
 """The kind of a refusal while the journal cannot be written."""
 
@@ -81,6 +84,7 @@ class Keeping:
         self._notes: list[Note] = []
         self._encoded = b""
         self._sends: list[tuple[int, Decision]] = []
+        self._promised = 0
 
     # --------------------------------------------------------------- writing
 
@@ -93,7 +97,8 @@ class Keeping:
             return self._unwritten()
         synced = journal.synced()
         if synced is not None:
-            return asyncio.ensure_future(self._synced(synced, self._sent(), made))
+            self._send_once(synced)
+            return asyncio.ensure_future(self._synced(synced, made))
         if self._sends:
             self._send(self._sent())
         return made
@@ -106,32 +111,21 @@ class Keeping:
             if not journal.flush():
                 return [self._unwritten()] * len(made)
             synced = journal.synced()
+        self._send_once(synced)
         ready = [m for m in made if not isinstance(m, asyncio.Future)]
         if synced is None and len(ready) == len(made):
-            self._send(self._sent())
             return ready
-        return asyncio.ensure_future(self._gathered(made, synced, self._sent()))
+        return asyncio.ensure_future(self._gathered(made, synced))
 
     async def _gathered(
-        self,
-        made: list[Made | asyncio.Future[Made]],
-        synced: asyncio.Future[None] | None,
-        sends: list[tuple[int, Decision]],
+        self, made: list[Made | asyncio.Future[Made]], synced: asyncio.Future[None] | None
     ) -> list[Made]:
         if synced is not None and not await on_disk(synced):
-            self._sends = sends + self._sends
             return [self._unwritten()] * len(made)
-        self._send(sends)
         return [await m if isinstance(m, asyncio.Future) else m for m in made]
 
-    async def _synced(
-        self, synced: asyncio.Future[None], sends: list[tuple[int, Decision]], made: Made
-    ) -> Made:
-        if not await on_disk(synced):
-            self._sends = sends + self._sends
-            return self._unwritten()
-        self._send(sends)
-        return made
+    async def _synced(self, synced: asyncio.Future[None], made: Made) -> Made:
+        return made if await on_disk(synced) else self._unwritten()
 
     def _unwritten(self) -> Made:
         why = self.journal.problem if self.journal is not None else ""
@@ -141,6 +135,28 @@ class Keeping:
     def _sent(self) -> list[tuple[int, Decision]]:
         sends, self._sends = self._sends, []
         return sends
+
+    @property
+    def unsent(self) -> int:
+        """How many decisions that send something were not handed over yet."""
+        return len(self._sends) + self._promised
+
+    def _send_once(self, synced: asyncio.Future[None] | None) -> None:
+        """Hand over what decisions send once they are on disk, whether or not somebody still waits for that.
+        Where it fails they go with those that follow."""
+        if synced is None:
+            self._send(self._sent())
+        elif self._sends:
+            sends = self._sent()
+            self._promised += len(sends)
+            synced.add_done_callback(lambda done: self._landed(done, sends))
+
+    def _landed(self, done: asyncio.Future[None], sends: list[tuple[int, Decision]]) -> None:
+        self._promised -= len(sends)
+        if done.cancelled() or done.exception() is not None:
+            self._sends = sorted(sends + self._sends, key=lambda sent: sent[0])
+        else:
+            self._send(sends)
 
     def forget_sends(self) -> None:
         """Leave what was sent before the service began to whoever reads the journal."""
@@ -154,11 +170,29 @@ class Keeping:
     def tell(self) -> None:
         """Tell watchers of the answers since they were told last."""
         notes, self._notes = self._notes, []
+        self._tell(notes[-MOST_NOTES:])
+
+    async def tell_slowly(self) -> None:
+        """Tell watchers of the answers so far, a few at a time, so that nobody waits long meanwhile: those of
+        a quarter of a second may take 10 ms in all."""
+        notes, self._notes = self._notes[-MOST_NOTES:], []
+        told = 0
+        try:
+            while told < len(notes):
+                some = notes[told : told + AT_A_TIME]
+                told += len(some)
+                self._tell(some)
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self._notes[:0] = notes[told:]
+            raise
+
+    def _tell(self, notes: list[Note]) -> None:
         if not notes:
             return
         for watcher in self.watchers:
             try:
-                watcher(notes[-MOST_NOTES:])
+                watcher(notes)
             except Exception as error:  # what only watches must not end the service
                 report("what watches the decisions failed", error)
 
@@ -167,7 +201,7 @@ class Keeping:
     def decided(self, event: Event, reply: Reply) -> None:
         """Put a decision, or a label by hand, in the journal's buffer: the engine tells of it."""
         self._encoded = encoded = encode(reply)
-        if isinstance(reply, Decision):
+        if reply.__class__ is Decision:
             if self.journal is not None:  # as `_append` does, without the calls
                 plain = event if event.__class__ is bytes else as_json(event)
                 self.journal.append(

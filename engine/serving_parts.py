@@ -107,7 +107,10 @@ class _Letters:
 
 def parts_of(running: Serving, access: Access, limits: Limits, metrics: Any = None) -> Parts:
     """The parts of a running service for its HTTP side; `metrics` gives their text for an Accept header."""
-    live = Live(lambda: running.service.bundle, lambda: running.service.wall, running.versions.history)
+    service = running.service
+    live = Live(
+        lambda: service.bundle, lambda: service.wall, running.versions.history, lambda: service.engine.waiting
+    )
     running.service.watchers.append(live.watch)
 
     async def decision(seq: int) -> Any:
@@ -136,5 +139,5 @@ def parts_of(running: Serving, access: Access, limits: Limits, metrics: Any = No
         reload=lambda by: running.reloader.reload(by, "asked for"),
         put_back=running.reloader.put_back,
         outbox=_Letters(running),
-        live=live_routes(live, status, allowed(access, "read")),
+        live=live_routes(live, status, allowed(access, "read"), decision),
     )

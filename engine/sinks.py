@@ -1,12 +1,21 @@
 """The sinks of a service, from the sections `[sinks.NAME]` of its settings, checked to the last of them.
 
-[sinks.mod-queue]
-url = "https://mods.example.com/quell"
-secret_env = "MOD_QUEUE_SECRET"
-headers = { Authorization = "Bearer env:MOD_QUEUE_TOKEN" }
+    [sinks.mod-queue]                        # what `send "mod-queue"` in a policy goes to
+    url = "https://mods.example.com/quell"
+    secret_env = "MOD_QUEUE_SECRET"          # the environment variable with the secret that signs; or a list
+    headers = { Authorization = "Bearer env:MOD_QUEUE_TOKEN" }
+    allow = ["10.20.0.0/16"]                 # internal addresses that it may have, and those without TLS
+    concurrency = 4                          # messages under way at once; with 1 they come in order
+    timeout = "10s"                          # for each attempt
+    first_pause = "1s"                       # doubled with every attempt, at random below that
+    longest_pause = "5m"
+    give_up_after = "24h"                    # then it is a dead letter
+    attempts = 100                           # or after so many; without it, however many there are
 
-[sinks.audit]
-file = "/var/log/quell/audit.jsonl"
+    [sinks.audit]
+    file = "/var/log/quell/audit.jsonl"      # in order; timeout, pauses and the rest as above
+
+Only the address is needed.
 """
 
 from __future__ import annotations

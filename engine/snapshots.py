@@ -45,14 +45,14 @@ class SnapshotFigures(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Snapshots:
     """Makes snapshots of a service in a data folder: after so `every` many numbers of the journal, or as
-    often as a restart stays quick. `kept` is told the number that the oldest one left remembers: what the
-    journal says up to there is needed no more for a restart."""
+    often as a restart stays quick. `kept` is told the number that the oldest one left remembers, as what the
+    journal says up to there is needed no more for a restart, and what came of the last one."""
 
     def __init__(
         self,
         data: Data,
         service: Service,
-        kept: Callable[[int], None],
+        kept: Callable[[int, Checkpoint], None],
         *,
         every: int | None = None,
         keep: int = KEEP,
@@ -108,7 +108,7 @@ class Snapshots:
         if made.made:
             self._cost = made.making / made.made
         if made.number:
-            self._kept(prune(self._data, self._keep))
+            self._kept(prune(self._data, self._keep), made)
 
     def leave(self) -> None:
         """Put the memory of a service that decides no more in a snapshot at once. Raises SnapshotError."""

@@ -15,6 +15,7 @@ from quell.engine.cli_group import EXIT_CODES, Commands
 from quell.engine.cli_init import init
 from quell.engine.cli_journal import journal
 from quell.engine.cli_keys import keys
+from quell.engine.cli_outbox import outbox
 from quell.engine.cli_reference import codes, functions
 from quell.engine.cli_serve import serve
 from quell.engine.cli_test import test
@@ -83,6 +84,7 @@ for _command in (
     graph,
     versions,
     journal,
+    outbox,
     functions,
     codes,
     keys,

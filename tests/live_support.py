@@ -19,11 +19,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from quell.engine.carry import SnapshotReport
-from quell.engine.explain import Explainer
-from quell.engine.explanation import Explanation
+from quell.engine.decision import Decision
+from quell.engine.events import Decoded
+from quell.engine.explain import Account, Explainer
 from quell.engine.live import Live
 from quell.engine.live_routes import live_routes
 from quell.engine.service_types import Finding, Note, ReloadOutcome, VersionInfo
+from quell.engine.settle import Hit
 from quell.engine.stepper import Stepper
 from quell.replay.simulate import simulate
 from tests.bundles import engine
@@ -136,15 +138,18 @@ def status() -> dict[str, Any]:
     report = SnapshotReport("bb", kept=("count(message by author)",))
     outcome = ReloadOutcome("refused", NOW, "kim", "files changed", findings=findings, errors=7, state=report)
     return {
-        "version": HISTORY[-1],
-        "reload": outcome,
-        "history": HISTORY,
-        "started": NOW,
-        "journal": {"segments": 4, "bytes": 123_456_789, "problem": ""},
-        "outbox": {
-            "queue": {"waiting": 12, "delivered": 5_321, "dead": 2},
-            "audit": {"waiting": 0, "dead": 0},
+        "began": NOW,
+        "reload": {"live": HISTORY[-1], "last": outcome, "watching": "told"},
+        "journal": {
+            "segments": 4,
+            "bytes": 123_456_789,
+            "first": 1,
+            "last": 99,
+            "entries": 99,
+            "problem": "",
         },
+        "outbox": {"sinks": {"queue": {"waiting": 12, "delivered": 5_321, "dead": 2}}, "problem": ""},
+        "warnings": ["there is no sink `<b>queue</b>`"],
     }
 
 
@@ -169,10 +174,33 @@ def guard(keys: Sequence[str]) -> Callable[[Request], Response | None]:
     return allowed
 
 
+class Past(NamedTuple):
+    """What a journal has of a decision."""
+
+    version: int
+    wall: int
+    event: msgspec.Raw
+    reply: msgspec.Raw
+
+
+def past(note: Note) -> Past:
+    """A note as a journal keeps it."""
+    reply = msgspec.Raw(msgspec.json.encode(note.reply))
+    return Past(note.version, note.wall, msgspec.Raw(note.event), reply)
+
+
 def application(
-    told: Told, *, keys: Sequence[str] = (), explained: Mapping[int, bytes] | None = None
+    told: Told,
+    *,
+    keys: Sequence[str] = (),
+    explained: Mapping[int, bytes] | None = None,
+    journal: Mapping[int, Past] | None = None,
 ) -> Starlette:
-    """The page's routes, and explanations beside them."""
+    """The page's routes over what was told and what a journal has, and explanations beside them."""
+
+    async def find(seq: int) -> Past | None:
+        return (journal or {}).get(seq)
+
     allowed = guard(keys)
 
     async def explanation(request: Request) -> Response:
@@ -183,21 +211,29 @@ def application(
         return Response(known, media_type="application/json")
 
     path = "/v1/decisions/{seq:int}/explanation"
-    return Starlette(routes=[*live_routes(told.live, status, allowed), Route(path, explanation)])
+    return Starlette(routes=[*live_routes(told.live, status, allowed, find), Route(path, explanation)])
 
 
 def explanations(
     stepper: Stepper, events: Iterable[Mapping[str, Any]]
 ) -> tuple[list[Note], dict[int, bytes]]:
-    """Events decided and explained: the notes, and the explanations by number as JSON."""
+    """Events decided: the notes, and by number the explanations of those on which a rule matched, as JSON."""
     explainer = Explainer(stepper)
     notes, made = [], {}
     for i, event in enumerate(events):
         raw = msgspec.json.encode(event)
-        said = explainer.decide(raw)
-        reply = said.decision if isinstance(said, Explanation) else said
-        if isinstance(said, Explanation):
-            made[said.decision.seq] = msgspec.json.encode(said)
+        decoded = stepper.decode(raw)
+        if not isinstance(decoded, Decoded):
+            notes.append(Note(NOW + i, 0.0005, 2, raw, stepper.reply(decoded)))
+            continue
+        accounts: list[Account] = []
+
+        def observe(decoded: Decoded, hits: list[Hit], accounts: list[Account] = accounts) -> None:
+            accounts += [explainer.account(decoded, hits)] if hits else []
+
+        reply = stepper.decide_decoded(decoded, observe)
+        if accounts and isinstance(reply, Decision):
+            made[reply.seq] = msgspec.json.encode(accounts[0].explanation(reply))
         notes.append(Note(NOW + i, 0.0005, 2, raw, reply))
     return notes, made
 

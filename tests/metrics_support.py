@@ -53,7 +53,7 @@ rule big on message
 """
 
 
-JOURNAL = JournalFigures(2, 1_000, 1, 31, 30, 7, 70, "", "")
+JOURNAL = JournalFigures(2, 1_000, 1, 31, 30, 7, 70, "", "", 1_700_000_000_000_000)
 SINKS = {
     "queue": SinkFigures(True, 3, 1, 2, 40, 5, 2, 1, 1_700_000_000_000_000, "refused", 1_700_000_000_000_000),
     "other": SinkFigures(True),

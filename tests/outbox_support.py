@@ -50,8 +50,11 @@ class Recorder:
 
 
 async def inline(function: Callable[[], Any]) -> Any:
-    """In place of a thread, which virtual time cannot wait for."""
-    return function()
+    """In place of a thread, which virtual time cannot wait for: others go on before and after."""
+    await asyncio.sleep(0)
+    outcome = function()
+    await asyncio.sleep(0)
+    return outcome
 
 
 def wall() -> int:

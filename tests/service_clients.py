@@ -44,11 +44,18 @@ class Connection:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def post(self, path: str, body: bytes, kind: str = "application/json") -> tuple[int, bytes]:
+    async def post(self, path: str, body: bytes) -> tuple[int, bytes]:
         """What is answered: the status and the body."""
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        return await self._ask(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    async def get(self, path: str) -> tuple[int, bytes]:
+        """The same for what is only looked at."""
+        return await self._ask(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+
+    async def _ask(self, request: bytes) -> tuple[int, bytes]:
         reader, writer = await self._open()
-        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
-        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        writer.write(request)
         await writer.drain()
         status, headers = await _head(reader)
         if headers.get("transfer-encoding") == "chunked":

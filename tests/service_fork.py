@@ -30,7 +30,7 @@ class Wanted(msgspec.Struct, frozen=True):
     """A service that is wanted. `remote`: the function for the remote model answers, by chance of `seed`.
     `hook` is the port of the webhook, `file` the file that things are sent to. `processes`: what has to be
     done by processes is; otherwise by threads. `looks` are the seconds between two looks whether a snapshot
-    is due."""
+    is due. `full`: a full disk is played (service_disk.py)."""
 
     policies: str
     data: str
@@ -45,6 +45,7 @@ class Wanted(msgspec.Struct, frozen=True):
     hook: int = 0
     file: str = ""
     processes: bool = False
+    full: bool = False
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -105,7 +106,7 @@ class Forks:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.service_fork"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        self._served: list[Served] = []
+        self.served: list[Served] = []
         return self
 
     def begin(self, wanted: Wanted) -> Ready:
@@ -114,17 +115,19 @@ class Forks:
         assert self._process.stdout is not None
         self._process.stdin.write(msgspec.json.encode(wanted) + b"\n")
         self._process.stdin.flush()
-        return msgspec.json.decode(self._process.stdout.readline(), type=Ready)
+        ready = msgspec.json.decode(self._process.stdout.readline(), type=Ready)
+        if not ready.problem:
+            self.served.append(Served(ready))
+        return ready
 
     def serve(self, wanted: Wanted) -> Served:
         """A service that answers."""
         ready = self.begin(wanted)
         assert not ready.problem, ready.problem
-        self._served.append(made := Served(ready))
-        return made
+        return self.served[-1]
 
     def __exit__(self, *about: object) -> None:
-        for served in self._served:
+        for served in self.served:
             if served.alive:
                 served.kill()
         assert self._process.stdin is not None
@@ -219,11 +222,14 @@ def _child(wanted: Wanted) -> None:
     import pytest
     import uvloop
 
+    from tests.service_disk import play_fullness
     from tests.service_here import here
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if not wanted.processes:
         here(pytest.MonkeyPatch())
+    if wanted.full:
+        play_fullness(Path(wanted.data))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(wanted))
 

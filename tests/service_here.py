@@ -4,7 +4,7 @@ be ended as by a kill, at once and without a word."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,14 @@ from quell.engine.checkpoint import Data, checkpoint
 from quell.engine.explain_past import NotThere, explain_past
 from quell.engine.fill import Done, Filler, Order, Ready, _last
 from quell.engine.filling import TRIES, FillFigures, Filling
+from quell.engine.journal_format import JournalError
 from quell.engine.outbox_types import Delivery, Message, Retry
 from quell.engine.reload import Reloader
 from quell.engine.reload_check import Checked, check
 from quell.engine.reload_settle import Patience
 from quell.engine.remake import RemakeError
 from quell.engine.serving import Serving
+from quell.engine.snapshot import SnapshotError
 
 
 class CheckedHere:
@@ -38,11 +40,11 @@ async def run_here(module: str, arguments: Sequence[str], within: float) -> byte
 
 def _run(module: str, arguments: list[str]) -> bytes:
     data = Data(Path(arguments[0]))
-    if module == "quell.engine.checkpoint":
-        return msgspec.json.encode(checkpoint(data))
     try:
+        if module == "quell.engine.checkpoint":
+            return msgspec.json.encode(checkpoint(data))
         return msgspec.json.encode(explain_past(data, int(arguments[1])))
-    except (NotThere, RemakeError) as error:
+    except (NotThere, RemakeError, JournalError, SnapshotError, OSError) as error:
         return msgspec.json.encode({"problem": str(error)})
 
 
@@ -118,7 +120,16 @@ async def kill(running: Serving) -> None:
     if journal._syncer is not None:
         journal._syncer.close()
     journal._writer.close()
-    running.outbox._store.close()
+    running.outbox._store._log.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds: threads have their own time."""
+    for _ in range(4_000):
+        if holds():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it never comes to hold")
 
 
 class Collecting:

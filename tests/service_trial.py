@@ -36,7 +36,7 @@ class Trial:
     def __init__(
         self, folder: Path, forks: Forks, seed: int, *, remote: bool, processes: bool = False
     ) -> None:
-        self.folder, self._forks, self._chance, self._remote = folder, forks, random.Random(seed), remote
+        self.folder, self.forks, self.chance, self._remote = folder, forks, random.Random(seed), remote
         self._processes = processes
         self.told, self.figures = Told(), Figures()
         self._checked = self._labels = 0
@@ -51,29 +51,38 @@ class Trial:
         async with self.hook:
             for number in range(kills):
                 served = self._begin()
-                await self._under_load(served, self._chance.uniform(0.01, longest), number % 7 == 6)
+                await self._under_load(served, self.chance.uniform(0.01, longest), number % 7 == 6)
             await self._end(self._begin())
+
+    def wanted(self) -> Wanted:
+        """How it is to come back."""
+        chance = self.chance
+        return Wanted(
+            str(self.folder / "policies"),
+            str(self.folder / "data"),
+            seed=chance.randrange(1 << 30),
+            remote=self._remote,
+            durability=chance.choice(["batch", "batch", "each"]),
+            segment_bytes=1 << 18,
+            snapshots_every=chance.choice([50, 500]),
+            looks=0.05,
+            hook=self.hook.port,
+            file=str(self.folder / "queue.jsonl"),
+            processes=self._processes,
+        )
 
     def _begin(self) -> Served:
         """Let it come back, and see that nothing is missing."""
-        chance = self._chance
-        served = self._forks.serve(
-            Wanted(
-                str(self.folder / "policies"),
-                str(self.folder / "data"),
-                seed=chance.randrange(1 << 30),
-                remote=self._remote,
-                durability=chance.choice(["batch", "batch", "each"]),
-                segment_bytes=1 << 18,
-                snapshots_every=chance.choice([50, 500]),
-                looks=0.05,
-                hook=self.hook.port,
-                file=str(self.folder / "queue.jsonl"),
-                processes=self._processes,
-            )
-        )
+        served = self.come_back()
         self._check(served)
         return served
+
+    def come_back(self) -> Served:
+        """Let it come back."""
+        return self.forks.serve(self.wanted())
+
+    async def meanwhile(self) -> None:
+        """What happens beside the load."""
 
     def _check(self, served: Served) -> None:
         ready, follower = served.ready, self.follower
@@ -104,13 +113,15 @@ class Trial:
         assert set(told.versions) <= self.follower.versions
 
     async def _under_load(self, served: Served, seconds: float, gently: bool) -> None:
-        chance = self._chance
+        chance = self.chance
         changing = [
             Changing(served.port, self.folder / "policies", self.told, chance, self._remote) for _ in range(2)
         ]
         clients = [Client(served.port, events, self.told, chance) for events in self._events]
         load = asyncio.ensure_future(
-            until_gone(*(c.run() for c in clients), changing[0].labels(), changing[1].reloads())
+            until_gone(
+                *(c.run() for c in clients), changing[0].labels(), changing[1].reloads(), self.meanwhile()
+            )
         )
         await asyncio.wait([load], timeout=seconds)
         if load.done():

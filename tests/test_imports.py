@@ -72,7 +72,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.journal_sync": "asyncio",
     "engine.journal_writer": "fcntl",
     "engine.keys": "fcntl",  # one process changes the keys at a time
-    "engine.live_routes": "asyncio",
+    "engine.live_routes": "asyncio",  # a long search lets others pass
     "engine.lock": "fcntl",
     "engine.metrics_process": "asyncio",  # how late the event loop is
     "engine.outbox": "asyncio",  # what leaves does so beside the requests
@@ -119,6 +119,7 @@ REACH: dict[str, str] = {
     "engine.cli_init": "pathlib",
     "engine.cli_journal": "pathlib",
     "engine.cli_keys": "pathlib",
+    "engine.cli_outbox": "pathlib",
     "engine.cli_output": "sys time",  # progress for what takes longer than a second
     "engine.cli_serve": "os pathlib",
     "engine.cli_state": "pathlib",
@@ -149,7 +150,7 @@ REACH: dict[str, str] = {
     "engine.journal_writer": "os pathlib time",
     "engine.keys": "os pathlib time",  # keys are in a file, and expire
     "engine.link": "compile exec",  # and the function that decides
-    "engine.live_events": "eval",
+    "engine.live_events": "eval",  # a leaf's reader is generated
     "engine.lock": "os pathlib",
     "engine.logs": "os sys",  # the log is standard error, and NO_COLOR is heeded
     "engine.logs_thin": "time",  # repeated messages are thinned by the clock
@@ -158,6 +159,7 @@ REACH: dict[str, str] = {
     "engine.outbox": "pathlib time",  # how long a send has waited is a matter of the server's clock
     "engine.outbox_acks": "os pathlib",  # what is settled, on disk
     "engine.outbox_dead": "pathlib sqlite3",  # what was given up
+    "engine.outbox_look": "pathlib",  # and so does this
     "engine.outbox_reading": "pathlib",  # names the journal
     "engine.outbox_store": "pathlib",
     "engine.reload": "pathlib time",  # how long it took

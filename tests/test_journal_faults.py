@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -388,3 +389,41 @@ def test_a_killed_process_loses_nothing_that_it_acknowledged(tmp_path: Path, dur
     assert again.last == reached
     again.close()
     assert numbers(tmp_path) == list(range(1, reached + 1))
+
+
+def test_a_disk_that_does_not_keep_up_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    goes, fdatasync = threading.Event(), os.fdatasync
+
+    def slow(fd: int) -> None:
+        goes.wait()
+        fdatasync(fd)
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    monkeypatch.setattr("quell.engine.journal_writer.MOST_KEPT", 2_000)
+    journal = Journal.open(tmp_path, sync_every=0.0, packs=False)
+    last = 0
+    while put(journal, event(last + 1, 300)):
+        last += 1
+    assert 2 <= last <= 10
+    assert "does not keep up" in journal.problem
+    goes.set()
+    until(journal.flush)
+    assert put(journal, event(last + 2))
+    journal.close()
+    assert numbers(tmp_path) == list(range(1, last + 3))
+
+
+def test_a_defect_while_syncing_is_heard_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        journal = Journal.open(tmp_path, durability="each", packs=False)
+        put(journal, event(1))
+        monkeypatch.setattr(journal._writer, "sync", lambda: 1 / 0)
+        with pytest.raises(JournalError, match="failed inside Quell: ZeroDivisionError"):
+            await (journal.synced() or done())
+        assert not journal.flush()
+        monkeypatch.undo()
+        until(journal.flush)
+        journal.close()
+
+    asyncio.run(main())
+    assert numbers(tmp_path) == [1]

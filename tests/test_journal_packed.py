@@ -227,3 +227,22 @@ def test_a_reader_follows_while_the_journal_is_written_packed_and_dropped(tmp_pa
     assert read_slowly[-1] == written
     assert journal.figures().trouble == ""
     journal.close()
+
+
+def test_a_damaged_segment_keeps_no_other_from_being_packed(tmp_path: Path) -> None:
+    written(tmp_path, events(1, 20))
+    bad = closed(tmp_path)[1]
+    content = bytearray(bad.read_bytes())
+    content[-20] ^= 1
+    bad.write_bytes(content)
+    plain = len(closed(tmp_path))
+    journal = Journal.open(tmp_path, durability="off", packs=False)
+    looks = keeper(journal, packs=True)
+    looks.tidy()
+    assert looks.trouble.startswith(f"`{bad}` at byte ")
+    assert len(list(tmp_path.glob("*.parquet"))) == 1
+    looks.tidy()
+    assert looks.trouble.startswith(f"`{bad}` at byte ")
+    assert bad.exists()
+    assert len(list(tmp_path.glob("*.parquet"))) == plain - 1
+    journal.close()

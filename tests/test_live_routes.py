@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from quell.engine.live_routes import ASSETS, POLICY
-from quell.engine.live_types import Detail, EventText, Found, LiveUpdate, Rules, RuleText
-from tests.live_support import HISTORY, KEY, LABEL, Client, Told, application, message, told
+from quell.engine.live_types import Detail, EventText, Found, LiveStatus, LiveUpdate, Rules, RuleText
+from tests.live_support import HISTORY, KEY, LABEL, Client, Told, application, message, past, told
 
 PATHS = (
     "/v1/live",
@@ -102,6 +102,7 @@ def test_nothing_else_of_the_folder_is_served(client: Client, path: str) -> None
         ("/v1/live/decisions/1", Detail),
         ("/v1/live/decisions/1/event", EventText),
         ("/v1/live/refusals/3", Detail),
+        ("/v1/live/status", LiveStatus),
         ("/v1/live/refusals/3/event", EventText),
     ],
 )
@@ -115,8 +116,22 @@ def test_what_the_page_asks_for_is_json_of_its_type(client: Client, path: str, t
 
 def test_the_status_is_what_the_service_says(client: Client) -> None:
     said = client.get("/v1/live/status").json()
-    assert said["version"]["number"] == HISTORY[-1].number
-    assert said["reload"]["findings"][0]["line"] == 31
+    assert [v["number"] for v in said["versions"]] == [v.number for v in HISTORY]
+    assert said["service"]["reload"]["last"]["findings"][0]["line"] == 31
+    assert said["waiting"] == 0
+
+
+def test_what_is_not_kept_any_more_is_out_of_the_journal() -> None:
+    kept = told(kept=1)
+    decided, acted, _ = kept.decide([message(1, 12), LABEL, message(3)])
+    client = Client(application(kept, journal={1: past(decided), 2: past(acted)}))
+    for seq, kind in ((1, "decision"), (2, "by hand"), (3, "decision")):
+        detail = msgspec.json.decode(client.get(f"/v1/live/decisions/{seq}").content, type=Detail)
+        assert (detail.summary.kind, detail.summary.seq) == (kind, seq)
+        assert (detail.summary.number == 0) == (seq < 3)
+        event = msgspec.json.decode(client.get(f"/v1/live/decisions/{seq}/event").content, type=EventText)
+        assert event.json
+    assert client.get("/v1/live/decisions/4").status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -300,6 +300,24 @@ def test_whoever_accepts_something_else_gets_the_plain_format(accept: str) -> No
     assert body.endswith(b"\n")
 
 
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text",
+        "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.3",
+        "application/openmetrics-text;version=x;escaping=zz",
+        "text/html, application/openmetrics-text; version=99.9.9",
+    ],
+)
+def test_openmetrics_is_of_one_version(accept: str) -> None:
+    """Whatever version is asked for: it would be a part of the answer, and of what is kept for the next."""
+    metrics = Metrics()
+    body, kind = metrics.text(accept)
+    assert kind == metrics.text(OPENMETRICS)[1]
+    assert body is metrics.text(OPENMETRICS)[0]
+    assert body.endswith(b"# EOF\n")
+
+
 def test_the_global_registry_is_left_alone() -> None:
     from prometheus_client import REGISTRY
 

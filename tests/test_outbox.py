@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from quell.engine.decision import Decision, Sent
 from quell.engine.outbox import Outbox
-from quell.engine.outbox_lane import Item, Lane
+from quell.engine.outbox_lane import Lane, item_of
 from quell.engine.outbox_types import Dead, Message, Retry, key_of, tag_of
 from tests.outbox_support import START, Journal, Recorder, decision, made, running, settled
 from tests.virtual_time import run
@@ -203,7 +203,7 @@ def test_one_message_that_always_fails_keeps_out_no_other(tmp_path: Path) -> Non
 
 def test_pauses_double_with_full_jitter_up_to_the_longest() -> None:
     lane = Lane("mods", Recorder(base=2.0, most=64.0, age=1e9), 10, random.Random(1))
-    item = Item(1, 0, decision(1, "mods"), 0)
+    item = item_of(1, 0, decision(1, "mods"), 0)
     pauses = []
     for attempt in range(2_000):
         assert not lane.stumbled(item, Retry("answered 500"), 1_000.0, 0)
@@ -543,6 +543,27 @@ def test_numbers_that_the_journal_lost_are_not_mistaken_for_settled(tmp_path: Pa
     run(main())
 
 
+def test_what_was_acknowledged_of_another_decision_of_that_number_holds_not_for_this(tmp_path: Path) -> None:
+    async def main() -> None:
+        sink = Recorder(lambda m: asyncio.sleep(1e6 if m.number == 1 else 0), timeout=1e9)
+        async with running(tmp_path / "outbox", {"mods": sink}) as outbox:
+            for number in (1, 2, 3):
+                outbox.take(number, decision(number, "mods"))
+            await asyncio.sleep(6)
+        again = Recorder()
+        outbox = made(tmp_path / "outbox", {"mods": again}, last=3)
+        other = Decision("message", 2, 5, "flag", id="new", sends=(Sent("mods", "r", {}),))
+        for number, one in ((1, decision(1, "mods")), (2, other), (3, decision(3, "mods"))):
+            outbox.restore(number, one)
+        task = asyncio.create_task(outbox.run())
+        await settled(outbox, 3)
+        await outbox.close()
+        await task
+        assert {m.id for m in again.got} == {"m1", "new"}
+
+    run(main())
+
+
 def test_another_journal_begins_anew(tmp_path: Path) -> None:
     async def main() -> None:
         async with running(tmp_path / "outbox", {"mods": Recorder()}) as outbox:
@@ -746,3 +767,39 @@ def test_whenever_the_process_dies_each_send_arrives_under_one_key(
     assert set(sent) == set(accepted) | set(dead)
     assert all(keys == {sent[place]} for place, keys in accepted.items())
     assert {place for place in sent if place[2] == "d"} == {p for p, x in dead.items() if not x.attempts}
+
+
+def test_large_messages_take_no_more_memory_than_they_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quell.engine.outbox_lane.MOST_WEIGHT", 100_000)
+    monkeypatch.setattr("quell.engine.outbox_reading.MOST_PIECE", 50_000)
+
+    async def main() -> None:
+        most = 0
+        down = True
+
+        def behave(message: Message) -> None:
+            nonlocal most
+            most = max(most, sum(lane.weight for lane in outbox._lanes.values()))
+            if down:
+                raise Retry("down", all=True)
+
+        sink, journal = Recorder(behave), Journal()
+        async with running(tmp_path / "outbox", {"mods": sink}, reader=journal.read) as outbox:
+            for number in range(1, 101):
+                payload = {"n": number, "text": "x" * 9_000, "links": ["y" * 5_000] * 2}
+                one = Decision(
+                    "message", number, 0, "block", sends=(Sent("mods", "r", payload),), decided=number
+                )
+                journal.decisions.append(one)
+                outbox.take(number, one)
+            await asyncio.sleep(600)
+            assert outbox.figures().sinks["mods"].waiting == 100
+            down = False
+            await settled(outbox, 100)
+            assert sum(lane.weight for lane in outbox._lanes.values()) == 0
+        assert sorted(sink.numbers) == list(range(1, 101))
+        assert 80_000 < most < 180_000
+
+    run(main())

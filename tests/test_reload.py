@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from quell.engine import reload_process
 from quell.engine.asking import SetupError
 from quell.engine.compile import Build
 from quell.engine.reload_start import StartError, start
@@ -81,6 +82,18 @@ def test_what_is_no_part_of_the_bundle_changes_nothing(tmp_path: Path) -> None:
             assert not w.told
             assert not w.swapped
             assert len(w.checker.checked) == 1, "only the start's"
+
+    run(scene())
+
+
+def test_the_card_of_a_model_is_taken_though_no_answer_depends_on_it(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path) as w:
+            card = w.policies / "lists" / "bad_words.card.json"  # what a name is of is not known yet
+            card.write_text("{}")
+            outcome = await w.outcome()
+            assert outcome.result == "live"
+            assert (w.versions.folder(2) / "lists" / "bad_words.card.json").read_text() == "{}"
 
     run(scene())
 
@@ -359,7 +372,10 @@ def test_put_back_and_pinned_until_the_folder_changes(tmp_path: Path) -> None:
             assert outcome.result == "live"
             assert outcome.version is not None
             assert (outcome.version.number, outcome.version.by, outcome.version.why) == (4, "bob", "put back")
-            assert outcome.version.changed == ("list `bad_words`: 1 entry added, 1 entry removed",)
+            assert outcome.version.changed == (
+                "version 2 again",
+                "list `bad_words`: 1 entry added, 1 entry removed",
+            )
             assert w.words() == ["badword", "second"]
             assert w.reloader.status.pinned == outcome.version
             (w.policies / "rules.quell").touch()
@@ -443,6 +459,47 @@ def test_a_version_whose_files_are_not_whole_is_not_put_back(
             assert outcome.result == "refused"
             assert "of version 2 are" in outcome.findings[0].message
             assert w.words() == ["badword", "third"]
+
+    run(scene())
+
+
+def test_putting_back_does_not_wait_for_a_check(tmp_path: Path) -> None:
+    """Its tests may never end, and putting back is urgent."""
+
+    async def scene() -> None:
+        async with world(tmp_path) as w:
+            await three(w)
+            w.checker.hold = asyncio.Event()
+            (w.policies / "lists" / "bad_words.txt").write_text("badword\nfourth\n")
+            before = len(w.checker.checked)
+            await w.until(lambda: len(w.checker.checked) > before)
+            putting = asyncio.create_task(w.reloader.put_back(1, "bob"))
+            await w.until(lambda: len(w.checker.checked) > before + 1)
+            w.checker.hold.set()
+            assert (await putting).result == "live"
+            assert w.words() == ["badword", "worse"]
+            refused = [o for o in w.told if o.result == "refused"]
+            assert [f.message for o in refused for f in o.findings] == [
+                "a version was put back while this one was checked"
+            ]
+            await w.settled()
+            assert w.words() == ["badword", "worse"]
+
+    run(scene())
+
+
+def test_putting_back_does_not_wait_long_for_what_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reload_process.changes, "__defaults__", (0.1,))
+
+    async def scene() -> None:
+        async with world(tmp_path, watched=False) as w:
+            await three(w)
+            w.checker.hold = asyncio.Event()
+            outcome = await w.reloader.put_back(1, "bob")
+            assert outcome.version is not None
+            assert outcome.version.changed == ("version 1 again",)
 
     run(scene())
 

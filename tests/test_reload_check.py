@@ -276,3 +276,28 @@ def test_changes_of_tables(policies: Path) -> None:
         "list `ranks`: values of its columns changed"
     ]
     assert between("key,rank\na,1\n", "broken") == ["list `ranks`: its file changed"]
+
+
+def test_changes_of_models(policies: Path) -> None:
+    from quell.engine.bundle import read_bundle
+    from quell.engine.compile import ParseCache
+    from quell.engine.reload_changes import changes
+    from quell.grammar.diagnostics import Report
+
+    def between(old: dict[str, bytes], new: dict[str, bytes], text: str = "", more: str = "") -> list[str]:
+        (policies / "more.quell").write_text(text or MODEL)
+        before = read_bundle(policies, Report())
+        (policies / "more.quell").write_text((text or MODEL) + more)
+        after = read_bundle(policies, Report())
+        before.extra, after.extra = old, new
+        return changes(before, after, ParseCache())
+
+    one, two = {"m.lgb": b"1"}, {"m.lgb": b"2"}
+    assert between(one, one) == []
+    assert between(one, two) == ["model `spam`: file changed"]
+    assert between(one, two | {"m.card.json": b"{}"}) == ["model `spam`: file and card changed"]
+    assert between(one, one, more="  size = length(content)\n") == ["model `spam`: declaration changed"]
+    assert between(one, one, more=MODEL.replace("spam", "scam")) == ["model `scam` added"]
+
+
+MODEL = 'model spam from "m.lgb"\n'

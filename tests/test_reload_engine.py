@@ -16,7 +16,7 @@ from quell.engine.service import Service
 from quell.engine.service_types import ReloadOutcome, VersionInfo
 from quell.engine.stepper import Stepper
 from quell.engine.versions import Versions
-from tests.reload_given import RULES, SCHEMA, bundle
+from tests.reload_given import RULES, SCHEMA, InThread, bundle
 
 BURST = """
 let burst = count(message by author within 1h)
@@ -38,7 +38,7 @@ def policies(folder: Path, least: int) -> None:
 
 
 def event(number: int, content: str = "hello") -> bytes:
-    at = 1_767_225_600_000_000 + number * 1_000_000
+    at = 1_767_225_600_000_000 + number * 1_000
     return json.dumps(
         {"type": "message", "id": str(number), "at": at, "author": "u1", "channel": "c", "content": content}
     ).encode()
@@ -58,10 +58,17 @@ def test_counters_go_on_through_reloads_and_events_are_decided_meanwhile(tmp_pat
     outcomes: list[ReloadOutcome] = []
 
     async def scene() -> None:
-        started = await start(folder, versions)
+        checker = InThread()
+        started = await start(folder, versions, checker=checker)
         service = Service(Stepper(started.build), started.info.number)
         reloader = Reloader(
-            folder, versions, service.swap, outcomes.append, started=started, patience=Patience(0.02, 1.0)
+            folder,
+            versions,
+            service.swap,
+            outcomes.append,
+            started=started,
+            checker=checker,
+            patience=Patience(0.02, 1.0),
         )
         numbers, seen = iter(range(1, 1_000_000)), []
 

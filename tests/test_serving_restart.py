@@ -20,7 +20,7 @@ from quell.engine.serving import Serving, Setup, serving
 from quell.engine.settle import Hit
 from quell.engine.stepper import Observer, Stepper
 from quell.engine.waiting import Waiting
-from tests.service_here import Collecting, here, kill
+from tests.service_here import Collecting, here, kill, until
 from tests.service_world import START, Events, Follower, memory, place_of, slow, texts_of, write_bundle
 
 SEGMENT = 30_000
@@ -87,12 +87,10 @@ class Run:
         """All that waited is answered, told in the journal, and sent."""
         await asyncio.gather(*self._under_way)
         await self._told(running)
-        while any(lane.waiting for lane in running.outbox.figures().sinks.values()):
-            await asyncio.sleep(0.005)
+        await until(lambda: not any(lane.waiting for lane in running.outbox.figures().sinks.values()))
 
     async def _told(self, running: Serving) -> None:
-        while running.service.engine.waiting:
-            await asyncio.sleep(0.005)
+        await until(lambda: not running.service.engine.waiting)
         assert running.journal.flush()
 
     def _write(self, version: int) -> None:
@@ -253,5 +251,33 @@ def test_a_past_decision_is_explained_as_in_the_moment_in_which_it_was_made(
         async with serving(tmp_path / "policies", tmp_path / "data", run.setup) as running:
             for seq in chance.sample(sorted(looking.found), 12):
                 assert await running.explain(seq) == looking.found[seq]
+
+    asyncio.run(main())
+
+
+def test_what_a_decision_sends_goes_out_though_nobody_waits_for_its_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here(monkeypatch)
+    write_bundle(tmp_path / "policies", texts_of(1))
+    sink = Collecting()
+    setup = Setup(durability="each", sinks={"queue": sink, "hook": sink})
+
+    async def main() -> None:
+        events, follower = Events(random.Random(1)), Follower(tmp_path / "data")
+        async with serving(tmp_path / "policies", tmp_path / "data", setup) as running:
+            for place in range(60):
+                waiting = running.service.begin(events.next())
+                if place % 3 and isinstance(waiting, asyncio.Future):
+                    await asyncio.sleep(0)
+                    waiting.cancel()
+                many = running.service.begin_many([events.next(), events.next()])
+                if isinstance(many, asyncio.Future):
+                    await asyncio.sleep(0)
+                    many.cancel()
+            await until(lambda: not running.service.unsent)
+            follower.follow()
+            assert len(follower.places()) > 10
+            await until(lambda: {place_of(key) for key in sink.delivered} == follower.places())
 
     asyncio.run(main())

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import tomllib
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quell.engine import sinks
 from quell.engine.outbox_types import Delivery, Message, Retry
 from quell.engine.sink_addresses import inner, kind_of, parsed
 from quell.engine.sink_file import FileSink
@@ -40,7 +42,7 @@ def read(said: Any) -> dict[str, SinkSettings]:
 
 
 def test_everything_said() -> None:
-    sinks = read(
+    found = read(
         {
             "mods": {
                 "url": URL,
@@ -58,7 +60,7 @@ def test_everything_said() -> None:
             "plain": {"url": "http://127.0.0.1:8000/", "allow": ["127.0.0.0/8"]},
         }
     )
-    assert sinks["mods"] == SinkSettings(
+    assert found["mods"] == SinkSettings(
         "mods",
         url=URL,
         secrets=("NEW", "OLD"),
@@ -66,9 +68,9 @@ def test_everything_said() -> None:
         allow=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")),
         delivery=Delivery(8, 2.0, False, 50, 172_800.0, 0.5, 600.0),
     )
-    assert sinks["audit"].file == "audit.jsonl"
-    assert sinks["audit"].delivery.ordered
-    assert sinks["plain"].delivery == Delivery()
+    assert found["audit"].file == "audit.jsonl"
+    assert found["audit"].delivery.ordered
+    assert found["plain"].delivery == Delivery()
     assert read(None) == read({}) == {}
 
 
@@ -181,11 +183,11 @@ def test_opening(tmp_path: Path) -> None:
     )
     found: list[Any] = []
     environ = {"SECRET": " s3cret\n", "TOKEN": "abc"}
-    sinks = open_sinks(settings, lambda *what: found.append(what), environ, tmp_path)
+    opened = open_sinks(settings, lambda *what: found.append(what), environ, tmp_path)
     assert found == []
-    assert isinstance(sinks["mods"], Webhook)
-    assert isinstance(sinks["audit"], FileSink)
-    assert sinks["audit"].delivery.timeout == 5.0
+    assert isinstance(opened["mods"], Webhook)
+    assert isinstance(opened["audit"], FileSink)
+    assert opened["audit"].delivery.timeout == 5.0
 
 
 def test_what_is_wrong_with_the_world_is_told_at_once(tmp_path: Path) -> None:
@@ -199,8 +201,8 @@ def test_what_is_wrong_with_the_world_is_told_at_once(tmp_path: Path) -> None:
         }
     )
     found: list[tuple[str, str | None]] = []
-    sinks = open_sinks(settings, lambda *what: found.append(what), {"BAD": "a\nb"}, tmp_path)
-    assert sinks == {}
+    opened = open_sinks(settings, lambda *what: found.append(what), {"BAD": "a\nb"}, tmp_path)
+    assert opened == {}
     assert [what for what, _ in found] == [
         "the environment has no `SECRET`, which the signature of [sinks.mods] needs",
         "the environment has no `TOKEN`, which the header `A` of [sinks.mods] needs",
@@ -357,3 +359,12 @@ def test_what_cannot_be_written_is_told(tmp_path: Path, place: str) -> None:
         await sink.close()
 
     asyncio.run(main())
+
+
+def test_the_settings_in_the_documentation_are_those_there_are() -> None:
+    documented = sinks.__doc__ or ""
+    said = tomllib.loads("\n".join(line[4:] for line in documented.splitlines() if line.startswith("    ")))
+    found = read(said["sinks"])
+    assert set(said["sinks"]["mod-queue"]) == set(SETTINGS)
+    assert found["mod-queue"].delivery == Delivery(attempts=100)
+    assert found["audit"].delivery.ordered

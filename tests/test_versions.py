@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -322,6 +323,17 @@ def test_a_history_does_not_grow_without_end(
         told = [o.findings[0].message for o in known.attempts() if o.findings]
         assert told[-1].startswith("299 ")
         assert 5 <= len(told) <= 100
+
+
+@pytest.mark.parametrize("harm", [lambda p: p.unlink(), lambda p: p.write_bytes(p.read_bytes()[:100])])
+def test_a_history_that_is_harmed_while_it_is_open_is_put_down_anew(
+    versions: Versions, policies: Path, harm: Callable[[Path], object]
+) -> None:
+    one, two = go_live(versions, policies, "one"), go_live(versions, policies, "two")
+    harm(versions.path / HISTORY)
+    three = go_live(versions, policies, "three")
+    assert again(versions).history() == [one, two, three]
+    assert not again(versions).repaired
 
 
 def test_lines_stay_short(versions: Versions) -> None:

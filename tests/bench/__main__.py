@@ -4,14 +4,38 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import counters, engine, health, journal, models, remote, replay, replay_counters, run
+from tests.bench import (
+    counters,
+    engine,
+    health,
+    journal,
+    models,
+    reload,
+    remote,
+    replay,
+    replay_counters,
+    run,
+    service,
+)
 
 
 def main() -> None:
     """Run them with their defaults, all of them; exits with 1 where one missed a goal."""
     sys.argv[1:] = []
     missed = False
-    for benchmark in (run, counters, models, engine, remote, health, journal, replay_counters, replay):
+    for benchmark in (
+        run,
+        counters,
+        models,
+        engine,
+        remote,
+        health,
+        journal,
+        reload,
+        service,
+        replay_counters,
+        replay,
+    ):
         try:
             benchmark.main()
         except SystemExit as done:

@@ -100,11 +100,11 @@ class Load:
     pid: int | None = None
     children: bool = False
     stamp: int | None = None
-    _parts: list[tuple[bytes, bytes]] = field(default_factory=list)
-    _lines: dict[int, _Line] = field(default_factory=dict)
+    _parts: list[tuple[bytes, bytes]] = field(init=False, default_factory=list)
+    _lines: dict[int, _Line] = field(init=False, default_factory=dict)
     _poll: select.epoll = field(init=False)
-    _next: int = 0
-    _failed: int = 0
+    _next: int = field(init=False, default=0)
+    _failed: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         if self.stamp is not None:

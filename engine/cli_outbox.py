@@ -1,0 +1,221 @@
+"""`quell outbox`: what waits to be delivered to sinks, and what was given up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from quell.engine.cli_group import FINDINGS, OK, Unreadable, say_error
+from quell.engine.cli_output import Watch, console, count, print_json, say, table, visible, words
+
+if TYPE_CHECKING:
+    from quell.engine.outbox_dead import Letters
+    from quell.engine.outbox_look import Seen
+    from quell.engine.outbox_types import DeadLetter
+
+SHOWN = 20
+"""Dead letters that are shown unless another number is asked for."""
+_LONGEST = 200
+
+_folder = click.argument("folder", metavar="DIR")
+_as_json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+_sink = click.option("--sink", metavar="NAME", help="Only those for this sink.")
+_all = click.option("--all", "every", is_flag=True, help="All dead letters.")
+
+
+@click.group("outbox", short_help="What waits to be delivered to sinks, and what was given up.")
+def outbox() -> None:
+    """What waits to be delivered to sinks, and what was given up: dead letters.
+
+    DIR is the data folder of `quell serve`. A server may be running: it takes up what is asked within a
+    second, another does so when it starts.
+
+    \b
+    Example:
+      quell outbox list quell-data
+      quell outbox dead quell-data --sink mod-queue
+      quell outbox resend quell-data --sink mod-queue
+    """
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell in one line what is wrong with an outbox."""
+    from quell.engine.outbox_types import OutboxError
+
+    try:
+        yield
+    except OutboxError as error:
+        raise Unreadable(error.message, error.hint or None) from error
+
+
+def _place(folder: str) -> Path:
+    from quell.engine.outbox_look import outbox_in
+
+    return outbox_in(folder)
+
+
+def _letters(folder: str) -> Letters:
+    from quell.engine.outbox_dead import Letters
+
+    return Letters(_place(folder))
+
+
+# ------------------------------------------------------------------------- list
+
+
+@outbox.command("list", short_help="By sink: how much waits, and how much was given up.")
+@_folder
+@_as_json
+def list_sinks(folder: str, as_json: bool) -> int:
+    """By sink: how much waits, since when, what it met with, and how much was given up."""
+    import msgspec
+
+    from quell.engine.outbox_look import look
+
+    with _told(), Watch("reading the journal") as watch:
+        seen = look(_place(folder), lambda done: watch.tell(done, count(done, "decision")))
+    if as_json:
+        print_json(msgspec.to_builtins(seen))
+    else:
+        _print_seen(seen)
+    return OK
+
+
+def _print_seen(seen: Seen) -> None:
+    from quell.signals.show import show_time
+
+    if not seen.sinks:
+        say("nothing waits, and nothing was given up")
+    else:
+        rows = [
+            (
+                visible(name, 40),
+                f"{sink.waiting:,}",
+                show_time(sink.oldest // 1_000_000 * 1_000_000) if sink.oldest is not None else "",
+                f"{sink.tried:,}",
+                f"{sink.dead:,}",
+                visible(sink.first_error, _LONGEST),
+            )
+            for name, sink in seen.sinks.items()
+        ]
+        columns = ("sink~", "waiting>", "since", "tried>", "dead>", "met with~")
+        console().print(table(columns, rows))
+    if seen.unread:
+        say_error(f"what waits is not known: {seen.unread}")
+
+
+# ------------------------------------------------------------------------- dead
+
+
+@outbox.command("dead", short_help="The dead letters: what was given up, and why.")
+@_folder
+@_sink
+@click.option("-n", "most", type=click.IntRange(1), default=SHOWN, show_default=True, help="How many.")
+@click.option("--after", metavar="KEY", default="", help="Those after the one with this key.")
+@click.option("--all", "every", is_flag=True, help="However many there are.")
+@_as_json
+def dead(folder: str, sink: str | None, most: int, after: str, every: bool, as_json: bool) -> int:
+    """The dead letters: what was given up, and why. The oldest stand first.
+
+    As JSON they come whole, with what was to be sent.
+    """
+    import msgspec
+
+    with _told():
+        letters = _letters(folder)
+        found = letters.list(sink, None if every else most, after)
+        counts = letters.counts()
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+        return OK
+    total = sum(counts.values()) if sink is None else counts.get(sink, 0)
+    if not found:
+        say("there are no dead letters" + (" after that" if after and total else ""))
+    for letter in found:
+        _print_letter(letter)
+    if len(found) < total and not after:
+        say(f"{len(found):,} of {count(total, 'dead letter')}; --all shows all")
+    return OK
+
+
+def _print_letter(letter: DeadLetter) -> None:
+    from quell.signals.show import show_time
+
+    message, out = letter.message, console()
+    of = f"{message.event} {message.id}" if message.id is not None else message.event
+    state = {"again": " (to be sent again)", "sending": " (being sent again)"}.get(letter.state, "")
+    out.print(words((message.key, "bold"), state), soft_wrap=True)
+    out.print(
+        f"  {visible(message.sink)}, by {visible(message.rule)}, for {visible(of, 100)}", soft_wrap=True
+    )
+    when = show_time(letter.died // 1_000_000 * 1_000_000)
+    tries = count(letter.attempts, "attempt") if letter.attempts else "never tried"
+    out.print(f"  {when}, {tries}: {visible(letter.reason, _LONGEST)}", soft_wrap=True)
+
+
+# --------------------------------------------------------------- resend and drop
+
+
+@outbox.command("resend", short_help="Have dead letters sent again.")
+@_folder
+@click.argument("keys", metavar="[KEY]…", nargs=-1)
+@_sink
+@_all
+@_as_json
+def resend(folder: str, keys: tuple[str, ...], sink: str | None, every: bool, as_json: bool) -> int:
+    """Have dead letters sent again, under the keys that they had.
+
+    \b
+    Example:
+      quell outbox resend quell-data 5f3c…-1042-0-9ab3c01d
+      quell outbox resend quell-data --sink mod-queue
+    """
+    done = _change(folder, keys, sink, every, lambda letters, which: letters.resend(which, sink))
+    if as_json:
+        print_json({"again": done})
+    else:
+        one = "is to be sent again: a running server does so within a second, another when it starts"
+        say(f"{count(done, 'dead letter')} {one if done == 1 else one.replace('is', 'are', 1)}")
+    return _status(done, keys)
+
+
+@outbox.command("drop", short_help="Let go of dead letters.")
+@_folder
+@click.argument("keys", metavar="[KEY]…", nargs=-1)
+@_sink
+@_all
+@_as_json
+def drop(folder: str, keys: tuple[str, ...], sink: str | None, every: bool, as_json: bool) -> int:
+    """Let go of dead letters, for good."""
+    done = _change(folder, keys, sink, every, lambda letters, which: letters.drop(which, sink))
+    if as_json:
+        print_json({"dropped": done})
+    else:
+        say(f"{count(done, 'dead letter')} dropped")
+    return _status(done, keys)
+
+
+def _change(
+    folder: str,
+    keys: tuple[str, ...],
+    sink: str | None,
+    every: bool,
+    change: Callable[[Letters, tuple[str, ...] | None], int],
+) -> Any:
+    if bool(keys) + every + (sink is not None and not keys and not every) != 1:
+        raise click.UsageError("name keys, or a sink with --sink, or all with --all")
+    with _told():
+        return change(_letters(folder), keys or None)
+
+
+def _status(done: int, keys: tuple[str, ...]) -> int:
+    missing = len(set(keys)) - done
+    if missing > 0:
+        say_error(f"{count(missing, 'key')} with no such dead letter", "`quell outbox dead` shows them")
+        return FINDINGS
+    return OK
