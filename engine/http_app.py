@@ -26,9 +26,14 @@ from quell.engine.http_docs import pages
 from quell.engine.http_operations import operations
 from quell.engine.http_parts import Parts
 from quell.engine.http_paths import know_parameters
-from quell.engine.http_problem import HttpError, details
+from quell.engine.http_problem import CLOSE, HttpError, details
 from quell.engine.http_stream import StreamApp
 from quell.engine.keys import Needed
+
+MAX_PATH = 4_000
+"""Characters; Python reads no number of more than 4,300 digits."""
+MAX_QUERY = 16_000
+"""Bytes."""
 
 Allowed = Callable[[Request], Response | None]
 
@@ -60,7 +65,7 @@ class App:
             "/v1/decide/many": ManyApp(service, access, pressure),
             "/v1/decide/stream": StreamApp(service, access, pressure),
         }
-        self._rest = _starlette(parts)
+        self._rest = _bounded(_starlette(parts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or look after the start and the end."""
@@ -91,6 +96,20 @@ def _starlette(parts: Parts) -> Starlette:
     )
     made.router.redirect_slashes = False
     return made
+
+
+def _bounded(app: ASGIApp) -> ASGIApp:
+    """An application that is asked under addresses of bounded length only: what reads numbers out of them
+    takes no more digits than Python does."""
+
+    async def bounded(scope: Scope, receive: Receive, send: Send) -> None:
+        if len(scope["path"]) > MAX_PATH or len(scope["query_string"]) > MAX_QUERY:
+            response = response_of(details("too-long-address"), [CLOSE])
+            await response(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return bounded
 
 
 async def _refused(request: Request, error: Exception) -> Response:

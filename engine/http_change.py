@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any, Literal
 
@@ -119,4 +120,4 @@ async def resend(call: Call) -> Resent:
     call.known()
     said: ResendRequest = await call.body(ResendRequest)
     assert call.parts.outbox is not None
-    return Resent(call.parts.outbox.resend(said.keys))
+    return Resent(await asyncio.to_thread(call.parts.outbox.resend, said.keys))

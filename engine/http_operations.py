@@ -224,7 +224,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "admin",
         "What could not be delivered",
         dead_letters,
-        parameters=(Parameter("sink", {"type": "string"}, "of this sink only"),),
+        parameters=(
+            Parameter("sink", {"type": "string"}, "of this sink only"),
+            Parameter("limit", {"type": "integer", "minimum": 1, "maximum": 1000}, "letters to give"),
+            Parameter("after", {"type": "string"}, "the key of the last one that is known"),
+        ),
         answer=list[dict[str, Any]],
         needs=lambda parts: parts.outbox is not None,
         group="outbox",

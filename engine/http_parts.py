@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 class DeadLetters(Protocol):
     """What could not be delivered: the outbox's half of the HTTP API."""
 
-    def dead(self, sink: str | None = None) -> Sequence[Any]:
-        """The dead letters, of one sink or of all."""
+    def dead(self, sink: str | None, most: int, after: str) -> Sequence[Any]:
+        """The dead letters, of one sink or of all, the oldest first: at most so many, from the one after a
+        key on. Called in a thread."""
         ...
 
     def resend(self, keys: Sequence[str]) -> int:
-        """Try these again; gives how many there were."""
+        """Try these again; gives how many there were. Called in a thread."""
         ...
 
 

@@ -53,6 +53,9 @@ HTTP_KINDS: dict[str, KindOfProblem] = {
     ),
     "slow-body": KindOfProblem(408, "the body came too slowly", "the body was not there in time"),
     "too-many-headers": KindOfProblem(431, "too many headers", "a request has at most 100 headers"),
+    "too-long-address": KindOfProblem(
+        414, "the address is too long", "an address has at most 4,000 characters, a query 16,000"
+    ),
     "bad-header": KindOfProblem(
         400, "a header is wrong", "a header cannot be read, or stands there more than once"
     ),

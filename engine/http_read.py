@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -200,9 +201,11 @@ async def versions(call: Call) -> Versions:
 
 async def dead_letters(call: Call) -> list[Any]:
     """GET /v1/outbox/dead."""
-    call.known("sink")
+    call.known("sink", "limit", "after")
     assert call.parts.outbox is not None
-    return list(call.parts.outbox.dead(call.text("sink")))
+    sink, after = call.text("sink"), call.text("after") or ""
+    limit = call.whole("limit", 100, 1, MOST_ENTRIES)
+    return list(await asyncio.to_thread(call.parts.outbox.dead, sink, limit, after))
 
 
 async def metrics(call: Call) -> Answer:

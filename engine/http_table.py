@@ -54,7 +54,7 @@ class Operation(NamedTuple):
 
     def statuses(self) -> list[int]:
         """The statuses of the problems that may be the answer."""
-        found = {400, 431, 500, *self.errors}
+        found = {400, 414, 431, 500, *self.errors}
         if self.scope is not None:
             found |= {401, 403}
         if self.body is not None:

@@ -39,6 +39,7 @@ _STATUS = {
     405: "not with this method",
     408: "the body came too slowly",
     413: "too large",
+    414: "the address is too long",
     415: "the body is of another type, or compressed",
     422: "what was sent cannot be taken: the problem says what and where",
     431: "too many headers",

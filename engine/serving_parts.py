@@ -99,8 +99,8 @@ class _Letters:
     def __init__(self, running: Serving) -> None:
         self._outbox = running.outbox
 
-    def dead(self, sink: str | None = None) -> Any:
-        return self._outbox.dead(sink)
+    def dead(self, sink: str | None, most: int, after: str) -> Any:
+        return self._outbox.dead(sink, most, after)
 
     def resend(self, keys: Any) -> int:
         return self._outbox.resend(keys)

@@ -93,7 +93,7 @@ class Letters:
     def __init__(self) -> None:
         self.resent: list[str] = []
 
-    def dead(self, sink: str | None = None) -> list[Any]:
+    def dead(self, sink: str | None, most: int, after: str) -> list[Any]:
         """One letter, to `queue`."""
         return [{"key": "j-1-0", "sink": "queue"}] if sink in (None, "queue") else []
 

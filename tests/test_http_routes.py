@@ -12,6 +12,7 @@ from quell.engine.http_operations import OPERATIONS, operations
 from quell.engine.http_read import MOST_EXPLAINING
 from quell.engine.openapi import shown_path
 from quell.engine.service_types import Finding, ReloadOutcome
+from quell.engine.versions import VersionError
 from tests.http_support import Letters, client, keyring, lines, message, parts_of
 
 ORDER = ("decide", "read", "admin")
@@ -158,23 +159,24 @@ def test_a_bundle_that_is_refused_is_a_problem_with_its_findings() -> None:
     assert answer.json()["outcome"]["findings"][0]["line"] == 3
 
 
-class Told(Exception):
-    """As the parts of the service tell what cannot be."""
+class Unknown(Exception):
+    """What some library raises."""
 
-    message, hint = "there is no version 9", "the last is 3"
+    message = "secret"
 
 
 def test_what_a_part_says_itself_is_told_and_a_defect_is_not(caplog: pytest.LogCaptureFixture) -> None:
     async def told(number: int, by: str) -> ReloadOutcome:
-        raise Told if number == 9 else RuntimeError("secret")
+        raise VersionError("there is no version 9", "the last is 3") if number == 9 else Unknown
 
     asked = client(parts_of(put_back=told))
     said = asked.post("/v1/versions/9/put-back")
-    assert (said.status_code, said.json()["detail"], said.json()["hint"]) == (400, Told.message, Told.hint)
+    assert (said.status_code, said.json()["detail"]) == (400, "there is no version 9")
+    assert said.json()["hint"] == "the last is 3"
     defect = asked.post("/v1/versions/8/put-back")
     assert (defect.status_code, defect.json()["kind"]) == (500, "internal")
     assert "secret" not in defect.text
-    assert "secret" in caplog.text
+    assert "Unknown" in caplog.text
 
 
 def test_dead_letters_are_listed_and_sent_again() -> None:
@@ -221,6 +223,14 @@ def test_only_an_address_that_is_written_out_is_one(path: str) -> None:
     assert answer.status_code == 404, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/decisions/" + "9" * 5_000, "/v1/labels/User/" + "x" * 50_000, "/v1/lists?x=" + "x" * 20_000]
+)
+def test_an_address_has_its_bounds(path: str) -> None:
+    answer = client().get(path)
+    assert (answer.status_code, answer.json()["kind"]) == (414, "too-long-address")
 
 
 def test_another_method_is_told_which_there_are() -> None:

@@ -99,7 +99,7 @@ async def answers(app: Any, pieces: list[bytes], turns: list[int], number: int) 
     wire = Wire()
     protocol.connection_made(wire)
     for piece, turn in zip(pieces, turns, strict=True):
-        while not wire.reading:
+        while not wire.reading and not wire.closed:
             await asyncio.sleep(0)
         if wire.closed:
             break
