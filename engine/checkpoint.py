@@ -153,6 +153,17 @@ def prune(data: Data, keep: int = KEEP) -> int:
     return there[:keep][-1].number if there else 0
 
 
+def greatest_version(data: Data) -> int:
+    """The greatest number of a version that snapshots and journal tell of, 0 where there are none. Raises
+    JournalError for a journal that cannot be read."""
+    newest = next(iter(snapshots(data)), None)
+    found = newest.version if newest is not None else 0
+    if not any(data.journal.glob("*-*.*")):
+        return found
+    after = newest.number if newest is not None else 0
+    return max((entry.version for entry in read(data.journal, after)), default=found)
+
+
 def drop_fills(data: Data, first: int) -> None:
     """Remove what counters were filled with before the journal's first number."""
     for path in data.fills.glob("fill-*.quell*") if data.fills.is_dir() else ():

@@ -31,6 +31,7 @@ from quell.engine.checkpoint import (
     Recovered,
     builds_of,
     drop_fills,
+    greatest_version,
     number_of,
     recover,
     snapshots,
@@ -228,6 +229,8 @@ async def serving(policies: str | Path, data: str | Path, setup: Setup = Setup()
 
 async def _opened(policies: Path, data: Data, setup: Setup) -> Serving:
     versions = Versions.open(data.versions)
+    if versions.repaired or not versions.history():  # else the history of versions says it
+        versions.used = greatest_version(data)
     usable = lambda build: _answerable(build, setup)  # noqa: E731
     started = await start(policies, versions, usable=usable)
     journal = Journal.open(
@@ -283,7 +286,7 @@ def _recovered(data: Data, journal: Journal, started: Started, setup: Setup) -> 
     service.forget_sends()  # the outbox finds them in the journal
     if not journal.flush():
         raise RemakeError(f"the journal cannot be written: {journal.problem}")
-    told = [t for t in (journal.repaired, *found.told) if t]
+    told = [t for t in (journal.repaired, *found.told, *found.remaker.told) if t]
     remaker = found.remaker
     return service, Restart(
         found.began,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from quell.engine.checkpoint import Data, snapshots
+from quell.engine.checkpoint import Data, greatest_version, snapshots
 from quell.engine.journal import Journal, read
 from quell.engine.redecide import redecide
 from quell.engine.remake import RemakeError
@@ -92,3 +92,14 @@ def test_a_journal_alone_does_not_say_what_decided(served: Path, tmp_path: Path)
     done = CliRunner().invoke(main, ["journal", "verify", str(tmp_path / "journal"), "--decisions"])
     assert done.exit_code == 2
     assert "lies in no data folder" in done.output
+
+
+def test_numbers_of_versions_are_not_given_again(served: Path, tmp_path: Path) -> None:
+    """Where the history of versions is lost, the journal still says which numbers were given."""
+    data = tmp_path / "data"
+    shutil.copytree(served, data)
+    (data / "versions" / "history.jsonl").unlink()
+    assert greatest_version(Data(data)) == 2
+    shutil.rmtree(data / "journal")
+    assert greatest_version(Data(data)) == 2
+    assert greatest_version(Data(tmp_path)) == 0
