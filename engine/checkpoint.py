@@ -14,6 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -196,8 +197,8 @@ def recover(data: Data, builds: Builds, upto: int | None = None) -> Recovered:
     that cannot be made again, JournalError for one that cannot be read."""
     found = begin(data, builds, upto)
     began = time.perf_counter()
-    with uncollected():
-        for entry in read(data.journal, found.began):
+    with uncollected(), closing(read(data.journal, found.began)) as entries:
+        for entry in entries:
             if upto is not None and number_of(entry) > upto:
                 break
             found.remaker.take(entry)
@@ -248,7 +249,8 @@ def checkpoint(data: Data) -> Checkpoint:
     sync_journal(data)
     data.states.mkdir(exist_ok=True)
     size = write_snapshot(remaker.stepper, checkpoint_of(data, last, remaker.number))
-    oldest = next(read(data.journal))
+    with closing(read(data.journal)) as entries:
+        oldest = next(entries)
     return Checkpoint(
         last,
         remaker.made,

@@ -47,6 +47,11 @@ def keys() -> None:
       decide   send events
       read     look at status, decisions, labels, lists, versions, metrics and the live page
       admin    both, and label by hand, reload, put versions back, send dead letters again
+
+    \b
+    Example:
+      quell keys add gateway --scope decide --expires 90d
+      quell keys list
     """
 
 

@@ -100,13 +100,17 @@ def _settings(
 
     from quell.engine.service_settings import FILE, SettingsError, read_settings
 
+    file = Path(data) / FILE if config is None else Path(config)
     try:
-        file = Path(data) / FILE if config is None else Path(config)
         settings = read_settings(file, must=config is not None)
     except SettingsError as error:
-        for wrong in error.wrong[:-1]:
-            say_error(wrong.message, wrong.hint or None)
-        raise Unreadable(error.wrong[-1].message, error.wrong[-1].hint or None) from error
+        told = [
+            (w.message if f"`{file}`" in w.message else f"{file}: {w.message}", w.hint or None)
+            for w in error.wrong
+        ]
+        for message, hint in told[:-1]:
+            say_error(message, hint)
+        raise Unreadable(*told[-1]) from error
     listen, journal, log = settings.listen, settings.journal, settings.log
     if host is not None:
         listen = replace(listen, host=host)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -39,8 +40,8 @@ def explain_past(data: Data, seq: int) -> Explanation | Acted | Refused:
     def look(decoded: Decoded, hits: list[Hit]) -> None:
         taken.append(Explainer(remaker.stepper).account(decoded, hits))
 
-    with uncollected():
-        for entry in read(data.journal, found.began):
+    with uncollected(), closing(read(data.journal, found.began)) as entries:
+        for entry in entries:
             if first and not found.began and entry.kind != "version":
                 raise NotThere("what came before it is not kept any more, so it cannot be made again")
             first = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import sys
 
@@ -14,10 +13,10 @@ import msgspec
 from quell.engine.checkpoint import Data
 from quell.engine.children import NICENESS
 from quell.engine.fill import Done, Order, Ready
+from quell.engine.logs import tell
 from quell.engine.service import Service
 from quell.engine.snapshot import SnapshotError, read_sections
 
-LOG = logging.getLogger("quell.filling")
 LONGEST = 3_600.0
 """Seconds that going through the journal may take; counters stay cold after that."""
 HELD = 10.0
@@ -77,6 +76,7 @@ class Filling:
         try:
             async with asyncio.timeout(LONGEST):
                 self.figures = await self._filled(Order(self._service.number, cold))
+                tell("counters.filled", counters=self.figures.counters, held=round(self.figures.held, 3))
                 return
         except TimeoutError:
             problem = f"going through the journal takes longer than {LONGEST:g} seconds"
@@ -85,7 +85,7 @@ class Filling:
         finally:
             if self.figures.busy:
                 self.figures = FillFigures(problem=problem)
-        LOG.warning("counters stay cold: %s", problem)
+        tell("counters.cold", problem=problem)
 
     def cold(self) -> tuple[str, ...]:
         """The identities of the counters that have not watched their longest window whole."""

@@ -9,7 +9,7 @@ that is still being written, and finds the Parquet file of a segment that was pa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,12 +24,12 @@ _TRIES = 100
 """Times that a segment may vanish between being listed and being opened."""
 
 
-def read(folder: str | Path, after: int = 0, *, tell: Tell | None = None) -> Iterator[Entry]:
+def read(folder: str | Path, after: int = 0, *, tell: Tell | None = None) -> Generator[Entry]:
     """The entries of a journal whose number is greater than `after`, in order, up to the last that is whole.
     An entry's number is `decided`, or `seq` where nothing was decided.
 
     `tell` hears of each damaged place, and reading goes on behind it; without it the first raises
-    JournalError, as does a folder that cannot be read.
+    JournalError, as does a folder that cannot be read. Whoever may leave before the end closes it.
     """
     reader = JournalReader(folder, after, tell=tell)
     try:

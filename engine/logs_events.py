@@ -73,6 +73,12 @@ EVENTS: dict[str, Event] = {
             "version {version} decides now ({why}, by {by})",
             "version digest by why seconds held changed cold dropped",
         ),
+        _info(
+            "counters.filled",
+            "counters of the version were filled from the journal: {counters}",
+            "counters held",
+        ),
+        _warning("counters.cold", "counters of the version stay cold: {problem}", "problem"),
         _debug("reload.unchanged", "nothing changed ({why}, by {by})", "version digest by why seconds"),
         _warning(
             "reload.refused",

@@ -46,7 +46,7 @@ class LogWatch:
         if outcome.result == "live":
             changed = version.changed if version is not None else ()
             state = outcome.state
-            kept = {} if state is None else {"cold": state.cold, "dropped": state.dropped}
+            kept = {} if state is None else {"cold": (*state.cold, *state.longer), "dropped": state.dropped}
             tell("reload.live", held=outcome.held, changed=changed, **kept, **what)
         elif outcome.result == "unchanged":
             tell("reload.unchanged", **what)

@@ -5,6 +5,7 @@ with what remote models answered then. Whether the same came out is the proof th
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 
 import msgspec
 
@@ -32,7 +33,8 @@ def redecide(data: Data, tell: Callable[[int], None] = lambda number: None) -> R
     """Decide all again that can be: from the beginning of the journal, or, where that is gone, from the
     oldest snapshot. `tell` is told how far it has come. Raises RemakeError and JournalError."""
     builds = builds_of(data)
-    first = next(read(data.journal), None)
+    with closing(read(data.journal)) as entries:
+        first = next(entries, None)
     if first is None:
         return Redecided(0, 0)
     upto = 0
@@ -42,8 +44,8 @@ def redecide(data: Data, tell: Callable[[int], None] = lambda number: None) -> R
             raise RemakeError("what came before the journal's first entry is gone, and there is no snapshot")
         upto = snapshot.number
     found = begin(data, builds, upto)
-    with uncollected():
-        for place, entry in enumerate(read(data.journal, found.began)):
+    with uncollected(), closing(read(data.journal, found.began)) as entries:
+        for place, entry in enumerate(entries):
             found.remaker.take(entry)
             if place % _STEP == 0:
                 tell(number_of(entry))

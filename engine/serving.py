@@ -327,13 +327,14 @@ def _restored(data: Data, outbox: Outbox) -> int:
 
 def _sends(data: Data, after: int, last: int | None) -> Iterator[tuple[int, Decision, int]]:
     """The decisions in the journal that send something, each with its number and when it was written."""
-    for entry in read(data.journal, after):
-        if last is not None and number_of(entry) > last:
-            return
-        if b'"sends":' in entry.reply and entry.kind in ("event", "decided"):
-            decision = _decision(entry)
-            if decision is not None and decision.sends:
-                yield decision.decided, decision, entry.wall
+    with contextlib.closing(read(data.journal, after)) as entries:
+        for entry in entries:
+            if last is not None and number_of(entry) > last:
+                return
+            if b'"sends":' in entry.reply and entry.kind in ("event", "decided"):
+                decision = _decision(entry)
+                if decision is not None and decision.sends:
+                    yield decision.decided, decision, entry.wall
 
 
 def _decision(entry: Entry) -> Decision | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -81,15 +82,16 @@ def status_of(running: Serving) -> ServingStatus:
 def find(running: Serving, seq: int) -> PastDecision | None:
     """What the journal has of the event that was admitted with a number; takes long for old ones."""
     event, version = b"", 0
-    for looked, entry in enumerate(read(running.data.journal, seq - 1)):
-        if looked > FAR or (number_of(entry) > seq and not event):
-            break
-        if entry.seq != seq or entry.kind in ("version", "filled"):
-            continue
-        event, version = entry.event or event, version or entry.version
-        if entry.kind != "admitted":
-            raw, reply = msgspec.Raw(event), msgspec.Raw(entry.reply)
-            return PastDecision(seq, entry.decided, version, entry.wall, raw, reply)
+    with closing(read(running.data.journal, seq - 1)) as entries:
+        for looked, entry in enumerate(entries):
+            if looked > FAR or (number_of(entry) > seq and not event):
+                break
+            if entry.seq != seq or entry.kind in ("version", "filled"):
+                continue
+            event, version = entry.event or event, version or entry.version
+            if entry.kind != "admitted":
+                raw, reply = msgspec.Raw(event), msgspec.Raw(entry.reply)
+                return PastDecision(seq, entry.decided, version, entry.wall, raw, reply)
     return None
 
 

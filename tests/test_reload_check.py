@@ -18,11 +18,12 @@ from quell.engine.service_types import Finding
 from tests.reload_given import RULES, bundle
 
 ENDLESS = """
-test "it never ends"
+test "it takes long"
   given message { author: "u1", content: "x" }
-    repeat 1000000 every 1s
+    repeat 100000 every 1s
   expect not block
 """
+ENDLESS += "".join(ENDLESS.replace("long", f"long, {n}") for n in range(30))
 
 
 @pytest.fixture
