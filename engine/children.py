@@ -18,11 +18,16 @@ class ChildError(Exception):
     """A process that did not do its work, and how that showed, in one line."""
 
 
+class NothingFound(ChildError):
+    """A process that did its work, and found why there is nothing to tell."""
+
+
 async def run_module(module: str, arguments: Sequence[str], within: float) -> bytes:
     """What `python -m module` says on its standard output, at low priority. Raises ChildError if it ends
     badly or takes longer than so many seconds; it is gone then, and if this is cancelled."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
+        "-P",  # what lies where the server was started is no module of ours
         "-m",
         module,
         *arguments,

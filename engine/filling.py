@@ -101,7 +101,7 @@ class Filling:
     async def _filled(self, order: Order) -> FillFigures:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "quell.engine.fill", str(self._data.root)),
+            *("-P", "-m", "quell.engine.fill", str(self._data.root)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
-from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,26 +25,13 @@ from quell.engine.http_decide import PATH, DecideApp
 from quell.engine.http_docs import pages
 from quell.engine.http_operations import operations
 from quell.engine.http_parts import Parts
+from quell.engine.http_paths import know_parameters
 from quell.engine.http_problem import CLOSE, HttpError, details
 from quell.engine.http_stream import StreamApp
 from quell.engine.keys import Needed
 
-
-class _Any(Convertor[str]):
-    """Any text as a parameter of an address: an id may hold slashes and ends of lines."""
-
-    regex = r"[\s\S]*"
-
-    def convert(self, value: str) -> str:
-        return value
-
-    def to_string(self, value: str) -> str:
-        return value
-
-
-register_url_convertor("any", _Any())
 MAX_PATH = 4_000
-"""Characters; Python reads no number of more than 4,300 digits."""
+"""Characters."""
 MAX_QUERY = 16_000
 """Bytes."""
 
@@ -98,6 +84,7 @@ def make_app(parts: Parts) -> ASGIApp:
 
 
 def _starlette(parts: Parts) -> Starlette:
+    know_parameters()
     routes: list[BaseRoute] = [
         Route(row.path, Endpoint(parts, row), methods=[row.method], name=row.name)
         for row in operations(parts)
@@ -112,8 +99,7 @@ def _starlette(parts: Parts) -> Starlette:
 
 
 def _bounded(app: ASGIApp) -> ASGIApp:
-    """An application that is asked under addresses of bounded length only: what reads numbers out of them
-    takes no more digits than Python does."""
+    """An application that is asked under addresses of bounded length only."""
 
     async def bounded(scope: Scope, receive: Receive, send: Send) -> None:
         if len(scope["path"]) > MAX_PATH or len(scope["query_string"]) > MAX_QUERY:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from quell.engine.http_answer import encode
@@ -40,7 +41,29 @@ class Guarded(HttpToolsProtocol):
                 self._refuse(details("too-many-headers", "the head of the request is too long"))
                 return
         if not self.transport.is_closing():
-            super().data_received(data)
+            self._unset_keepalive_if_required()
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                self._stay()
+            except HttpParserError:
+                self.send_400_response("")
+                return
+            else:
+                return
+
+    def _stay(self) -> None:
+        """Go on with a request that asks for another protocol as if it did not, as HTTP has it: some clients
+        ask with every request. The parser leaves the body of such a one unread; another one reads it."""
+        framing = (b"content-length", b"transfer-encoding")
+        lines = [b"%b: %b\r\n" % pair for pair in self.headers if pair[0] in framing]
+        self.parser = HttpRequestParser(_Later(self))
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(lines))
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -48,10 +71,20 @@ class Guarded(HttpToolsProtocol):
         self._head = 0
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header. What follows a body in chunks is none: nothing that was looked at may change then."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """The head is there."""
         self._in_head = False
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is there, unless it asks for another protocol: then its body is still to be read."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -83,6 +116,10 @@ class Guarded(HttpToolsProtocol):
         """Answer with a problem and close, where no request is being answered."""
         if self.transport.is_closing():
             return
+        cycle: Any = self.cycle
+        if self._answering() and not cycle.more_body:  # that request is whole and gets its answer
+            cycle.keep_alive = False
+            return
         if not self._answering():
             body = encode(problem)
             always = [
@@ -94,6 +131,32 @@ class Guarded(HttpToolsProtocol):
             head = b"HTTP/1.1 %d %s\r\n" % (problem.status, problem.title.encode())
             self.transport.write(b"".join([head, *lines, b"\r\n", body]))
         self.transport.close()
+
+
+class _Later:
+    """Passes on what a parser tells, but for the head of the first request."""
+
+    def __init__(self, told: Guarded) -> None:
+        self._told, self._first = told, True
+        self.on_body = told.on_body
+        self.on_message_complete = told.on_message_complete
+
+    def on_message_begin(self) -> None:
+        if not self._first:
+            self._told.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if not self._first:
+            self._told.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._first:
+            self._told.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if not self._first:
+            self._told.on_headers_complete()
+        self._first = False
 
 
 def guarded(most: int) -> type[Guarded]:

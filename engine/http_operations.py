@@ -100,7 +100,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "decision",
         "GET",
-        "/v1/decisions/{seq:int}",
+        "/v1/decisions/{seq:number}",
         "read",
         "A past decision, with its event",
         decision,
@@ -113,7 +113,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "explanation",
         "GET",
-        "/v1/decisions/{seq:int}/explanation",
+        "/v1/decisions/{seq:number}/explanation",
         "read",
         "Why a past decision was made",
         explanation,
@@ -207,7 +207,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "putBack",
         "POST",
-        "/v1/versions/{number:int}/put-back",
+        "/v1/versions/{number:number}/put-back",
         "admin",
         "Put a former version back in place",
         put_back,

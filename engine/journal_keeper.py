@@ -114,7 +114,7 @@ class Keeper:
         return len(settled) < len(plain)
 
     def _pack_some(self, segments: list[Segment]) -> None:
-        command = [sys.executable, "-m", "quell.engine.journal_pack", *(str(s.path) for s in segments)]
+        command = [sys.executable, "-P", "-m", "quell.engine.journal_pack", *(str(s.path) for s in segments)]
         with subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

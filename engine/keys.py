@@ -105,11 +105,15 @@ class Keys:
 
     def refresh(self) -> bool:
         """Read the file again if it has changed; gives whether other keys hold now. What cannot be read
-        leaves the keys as they were, and `problem` says why. Never raises."""
+        leaves the keys as they were, and `problem` says why; so does a file that went away or was emptied:
+        a service that asks for keys must not open its door of a sudden. Never raises."""
         try:
             if self._stamp() == self._seen:
                 return False
-            self._take(*self._read())
+            said, stamp = self._read()
+            if self.keys and not said.keys:
+                raise KeysError(f"`{self.file}` has no keys any more; those that it had hold until a restart")
+            self._take(said, stamp)
         except KeysError as error:
             self.problem = error.message
             return False
@@ -162,7 +166,7 @@ class Keys:
     def _changing(self) -> Iterator[list[Key]]:
         """The keys to change, as they are now; what is made of them is written. One process at a time."""
         try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
+            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(self.file.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise KeysError(f"`{self.file.parent}` cannot be written: {_reason(error)}") from error

@@ -34,6 +34,7 @@ from starlette.routing import Route
 
 from quell.engine.decision import Acted, Decision
 from quell.engine.hand import HAND
+from quell.engine.http_paths import know_parameters
 from quell.engine.live import MOST_FOUND, Live
 from quell.engine.live_events import shown
 from quell.engine.live_search import read_query
@@ -115,16 +116,17 @@ def live_routes(live: Live, status: Status, allowed: Allowed, past: Past = nothi
     """The routes of the page, for a Starlette application. `allowed` must ask for the scope `read` wherever
     the service has keys: what stands beneath `/v1/live` is made of events. `past` finds what is not kept any
     more."""
+    know_parameters()
     asked = _Asked(live, status, past)
     paths: dict[str, Callable[[Request], Any]] = {
         "/v1/live": asked.now,
         "/v1/live/rules": asked.rules,
         "/v1/live/rules/{name:path}": asked.rule,
         "/v1/live/search": asked.search,
-        "/v1/live/decisions/{number:int}": asked.decision,
-        "/v1/live/decisions/{number:int}/event": asked.event,
-        "/v1/live/refusals/{number:int}": asked.refusal,
-        "/v1/live/refusals/{number:int}/event": asked.refused_event,
+        "/v1/live/decisions/{number:number}": asked.decision,
+        "/v1/live/decisions/{number:number}/event": asked.event,
+        "/v1/live/refusals/{number:number}": asked.refusal,
+        "/v1/live/refusals/{number:number}/event": asked.refused_event,
         "/v1/live/status": asked.status_now,
     }
     made = [Route(path, _guarded(tell, allowed)) for path, tell in paths.items()]

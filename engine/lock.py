@@ -23,7 +23,7 @@ def held(folder: Path) -> Iterator[None]:
     process that holds it. It goes with the process, however that ends."""
     path = folder / "lock"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what people wrote lies in it
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         reason = (error.strerror or "it fails").lower()

@@ -112,8 +112,8 @@ def _schema(said: Any, known: dict[str, Json]) -> Json:
 
 
 def shown_path(path: str) -> str:
-    """An address as OpenAPI has it: `{seq}` for Starlette's `{seq:int}`."""
-    for convertor in (":int}", ":any}"):
+    """An address as OpenAPI has it: `{seq}` for Starlette's `{seq:number}`."""
+    for convertor in (":number}", ":any}"):
         path = path.replace(convertor, "}")
     return path
 

@@ -36,7 +36,7 @@ from quell.engine.checkpoint import (
     recover,
     snapshots,
 )
-from quell.engine.children import ChildError, run_module
+from quell.engine.children import NothingFound, run_module
 from quell.engine.decision import Decision
 from quell.engine.engine import IN_FLIGHT
 from quell.engine.filling import Filling
@@ -161,7 +161,7 @@ class Serving:
         async with self._explaining:
             out = await run_module("quell.engine.explain_past", [str(self.data.root), str(seq)], EXPLAINING)
         if out.startswith(b'{"problem":'):
-            raise ChildError(msgspec.json.decode(out)["problem"])
+            raise NothingFound(msgspec.json.decode(out)["problem"])
         return out.rstrip()
 
     def keep(self, number: int, made: Checkpoint) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from quell.engine.checkpoint import number_of
-from quell.engine.children import ChildError
+from quell.engine.children import ChildError, NothingFound
 from quell.engine.filling import FillFigures
 from quell.engine.http_access import Access
 from quell.engine.http_app import allowed
@@ -117,10 +117,14 @@ def parts_of(running: Serving, access: Access, limits: Limits, metrics: Any = No
         return await asyncio.to_thread(find, running, seq)
 
     async def explain(seq: int) -> Any:
+        if seq > running.service.engine.stepper.seq:
+            return None  # no process is started for what was never decided
         try:
             return msgspec.Raw(await running.explain(seq))
-        except ChildError as error:
+        except NothingFound as error:
             raise refuse("not-found", f"decision {seq} cannot be explained: {error}") from error
+        except ChildError as error:
+            raise refuse("internal", f"decision {seq} cannot be explained: {error}") from error
 
     def status() -> Mapping[str, Any]:
         told: Mapping[str, Any] = msgspec.to_builtins(status_of(running))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -14,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from quell.engine.children import ChildError, run_module
+from quell.engine.lock import held
 
+ROOT = Path(__file__).parent.parent
 PARENT = """
 import asyncio
 from quell.engine.children import run_module
@@ -22,9 +25,16 @@ asyncio.run(run_module("tests.test_children", ["wait", {told!r}], 60.0))
 """
 
 
+@pytest.fixture
+def this_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a process find this file: it does not look in the working folder."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+@pytest.mark.usefixtures("this_is_found")
 def test_a_process_ends_with_the_one_that_started_it_however_that_ends(tmp_path: Path) -> None:
     told = tmp_path / "pid"
-    parent = subprocess.Popen([sys.executable, "-c", PARENT.format(told=str(told))], cwd=Path.cwd())
+    parent = subprocess.Popen([sys.executable, "-c", PARENT.format(told=str(told))])
     until = time.monotonic() + 60
     while not (told.exists() and told.read_text()):
         assert time.monotonic() < until
@@ -39,6 +49,7 @@ def test_a_process_ends_with_the_one_that_started_it_however_that_ends(tmp_path:
             time.sleep(0.01)
 
 
+@pytest.mark.usefixtures("this_is_found")
 def test_what_a_process_says_is_given_and_what_goes_wrong_is_told(tmp_path: Path) -> None:
     async def main() -> None:
         assert await run_module("tests.test_children", ["say"], 60.0) == b"a word\n"
@@ -48,6 +59,26 @@ def test_what_a_process_says_is_given_and_what_goes_wrong_is_told(tmp_path: Path
             await run_module("tests.test_children", ["wait", str(tmp_path / "pid")], 0.05)
 
     asyncio.run(main())
+
+
+def test_what_lies_in_the_working_folder_is_no_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "msgspec.py").write_text("raise SystemExit('taken from the working folder')\n")
+    monkeypatch.chdir(tmp_path)
+    try:
+        said = asyncio.run(
+            run_module("quell.engine.explain_past", [str(tmp_path / "data"), "1"], 60)
+        ).decode()
+    except ChildError as error:
+        said = str(error)
+    assert said
+    assert "taken" not in said
+
+
+def test_a_data_folder_that_is_made_is_for_nobody_else(tmp_path: Path) -> None:
+    with held(tmp_path / "data"):
+        assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
 
 
 if __name__ == "__main__":

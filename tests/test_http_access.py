@@ -97,10 +97,27 @@ def test_a_file_of_keys_that_breaks_leaves_the_keys_as_they_were(
     assert client(parts).get("/v1/status", headers=ring.headers("read")).status_code == 200
     assert client(parts).get("/v1/status").status_code == 401
     assert len([r for r in caplog.records if r.levelno == logging.ERROR]) == 1
-    (tmp_path / "keys.json").unlink()
-    parts.access.each_second()
+
+
+@pytest.mark.parametrize("left", [None, "{}", '{"keys": []}'])
+def test_a_file_of_keys_that_goes_away_opens_no_door(tmp_path: Path, left: str | None) -> None:
+    ring, file = keyring(tmp_path), tmp_path / "keys.json"
+    parts = parts_of(keys=Keys(file))
     assert parts.access.keys is not None
+    file.unlink()
+    if left is not None:
+        file.write_text(left)
+        file.chmod(0o600)
+    parts.access.each_second()
+    assert client(parts).get("/v1/status").status_code == 401
+    assert client(parts).get("/v1/status", headers=ring.headers("read")).status_code == 200
+    assert "has no keys any more" in parts.access.keys.problem
+    file.unlink(missing_ok=True)
+    _, text = Keys(file).add("new", ("read",))
+    parts.access.each_second()
     assert not parts.access.keys.problem
+    assert client(parts).get("/v1/status", headers={"Authorization": f"Bearer {text}"}).status_code == 200
+    assert client(parts).get("/v1/status", headers=ring.headers("read")).status_code == 401
 
 
 def test_wrong_keys_are_told_thinly_and_never_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -170,7 +170,7 @@ PATHS = [
 def test_paths_lead_nowhere_else(server: Running, path: bytes) -> None:
     before = seq(server)
     said = server.ask(with_length(EVENT).replace(b"/v1/decide", path, 1))
-    assert said.split(b" ")[1] in (b"400", b"404", b"405"), said[:300]
+    assert said.split(b" ")[1] in (b"400", b"404", b"405", b"414"), said[:300]
     assert b"root:" not in said
     assert seq(server) == before
 
@@ -341,3 +341,42 @@ def test_a_port_that_is_taken_is_told() -> None:
 def test_a_certificate_that_is_none_is_told() -> None:
     with pytest.raises(ListenError, match="cannot be used"):
         check_tls(Listen(tls_cert=__file__, tls_key=__file__))
+
+
+def test_a_number_of_thousands_of_digits_is_no_address(server: Running) -> None:
+    for path in (b"/v1/decisions/%b", b"/v1/decisions/%b/explanation", b"/v1/live/decisions/%b"):
+        said = server.ask(
+            b"GET " + path % (b"9" * 5_000) + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
+        assert said.split(b" ")[1] == b"404", said
+
+
+@pytest.mark.parametrize("moved", [b"Host: localhost", b"Content-Type: application/json"])
+def test_what_follows_the_body_is_no_header(server: Running, moved: bytes) -> None:
+    before = seq(server)
+    head = GOOD.replace(moved + b"\r\n", b"") + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    said = server.ask(head + b"%x\r\n%b\r\n0\r\n%b\r\n\r\n" % (len(EVENT), EVENT, moved))
+    assert said.split(b" ")[1] in (b"403", b"415"), said
+    assert seq(server) == before
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_who_asks_for_another_protocol_is_answered_in_this_one(
+    server: Running, protocol: bytes, chunked: bool
+) -> None:
+    before = seq(server)
+    head = GOOD + b"Connection: Upgrade\r\nUpgrade: " + protocol + b"\r\n"
+    if chunked:
+        one = head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(EVENT), EVENT)
+    else:
+        one = head + b"Content-Length: %d\r\n\r\n" % len(EVENT) + EVENT
+    look = b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    said = server.ask(one + look + one + with_length(EVENT))
+    assert said.count(b"HTTP/1.1 200") == 4
+    assert seq(server) == before + 3
+
+
+def test_nonsense_after_a_request_takes_its_answer_from_nobody(server: Running) -> None:
+    said = server.ask(GOOD + b"Content-Length: 3\r\n\r\n" + b'{"}\x00\x01nonsense')
+    assert said.split(b" ")[1] == b"422", said

@@ -86,6 +86,8 @@ def test_it_decides_reloads_and_ends_with_all_written(policies: Path, tmp_path: 
         assert asked.get(f"/v1/decisions/{seq}").json()["reply"]["verdict"] == "block"
         explained = asked.get(f"/v1/decisions/{seq}/explanation", timeout=60).json()
         assert explained["decision"]["verdict"] == "block"
+        never = asked.get(f"/v1/decisions/{seq + 9_000}/explanation")
+        assert (never.status_code, never.json()["kind"]) == (404, "not-decided-here")
         assert "Quell" in asked.get("/").text
 
         (policies / "lists" / "bad_words.txt").write_text("grobbler\nhello\n")

@@ -65,6 +65,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.http_direct": "asyncio",
     "engine.http_change": "asyncio",  # dead letters are on disk, and read in a thread
     "engine.http_read": "asyncio",
+    "engine.http_guard": "httptools",  # reads on after a request that asks for another protocol
     "engine.http_pressure": "asyncio",  # how late the event loop is
     "engine.http_run": "asyncio socket",
     "engine.http_server": "asyncio socket ssl",  # listens

@@ -190,7 +190,7 @@ def test_every_path_asks_who_it_is(kept: Told) -> None:
     assert len(paths) == len(PATHS) + 1
     for path in paths:
         filled = (
-            path.replace("{number:int}", "1").replace("{name:path}", "shouting").replace("{seq:int}", "1")
+            path.replace("{number:number}", "1").replace("{name:path}", "shouting").replace("{seq:int}", "1")
         )
         assert client.get(filled).status_code == 401, path
     assert client.get("/").status_code == 200
