@@ -92,6 +92,7 @@ def _tell(folder: str, written: list[str]) -> None:
         (f"quell test {named}", "run the tests beside the rules"),
         (f"quell explain {named} --source", "see the function that the rules become"),
         (f"quell decide {named} --events FILE", "decide events of yours"),
+        (f"quell serve {named}", "decide over HTTP, and take what is saved"),
     )
     wide = max(len(command) for command, _ in steps)
     for command, why in steps:

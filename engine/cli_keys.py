@@ -75,7 +75,7 @@ def add(name: str, scopes: tuple[str, ...], expires: str | None, data: str, as_j
     if as_json:
         print_json({"key": text, **_as_data(made)})
         return OK
-    say(f"the key `{made.name}` for {', '.join(made.scopes)}, which is shown only now:")
+    say(f"the key `{made.name}` for {', '.join(made.scopes)} at {visible(data)}, which is shown only now:")
     click.echo(text)
     return OK
 

@@ -178,10 +178,10 @@ def resend(folder: str, keys: tuple[str, ...], sink: str | None, every: bool, as
     done = _change(folder, keys, sink, every, lambda letters, which: letters.resend(which, sink))
     if as_json:
         print_json({"again": done})
-    else:
+    elif done or keys or every:
         one = "is to be sent again: a running server does so within a second, another when it starts"
         say(f"{count(done, 'dead letter')} {one if done == 1 else one.replace('is', 'are', 1)}")
-    return _status(done, keys)
+    return _status(done, keys, sink)
 
 
 @outbox.command("drop", short_help="Let go of dead letters.")
@@ -195,9 +195,9 @@ def drop(folder: str, keys: tuple[str, ...], sink: str | None, every: bool, as_j
     done = _change(folder, keys, sink, every, lambda letters, which: letters.drop(which, sink))
     if as_json:
         print_json({"dropped": done})
-    else:
+    elif done or keys or every:
         say(f"{count(done, 'dead letter')} dropped")
-    return _status(done, keys)
+    return _status(done, keys, sink)
 
 
 def _change(
@@ -213,7 +213,10 @@ def _change(
         return change(_letters(folder), keys or None)
 
 
-def _status(done: int, keys: tuple[str, ...]) -> int:
+def _status(done: int, keys: tuple[str, ...], sink: str | None) -> int:
+    if not done and sink is not None and not keys:
+        say_error(f"the sink `{visible(sink)}` has no dead letters", "`quell outbox dead` shows all")
+        return FINDINGS
     missing = len(set(keys)) - done
     if missing > 0:
         say_error(f"{count(missing, 'key')} with no such dead letter", "`quell outbox dead` shows them")

@@ -31,6 +31,10 @@ class Wrong(Unreadable):
     exit_code = FINDINGS
 
 
+_MOST_FINDINGS = 20
+"""Of what is wrong with policies at the start, how much the terminal shows."""
+
+
 @click.command("serve", short_help="Decide events over HTTP.")
 @click.argument("policies", metavar="POLICIES")
 @click.option(
@@ -238,6 +242,10 @@ def _say_started(running: Serving, door: Door, log: LogSettings) -> None:
         return
     for warning in running.started.warnings:
         say_error(warning)
+    last = running.reloader.status.last
+    for found in last.findings[:_MOST_FINDINGS] if last is not None else ():
+        where = f"{found.file}:{found.line}: " if found.file else ""
+        say_error(where + found.message, found.hint or None)
     say(f"serving {name}, version {service.number}: {count(len(symbols.rules), 'rule')}")
     if restart.snapshot or restart.made:
         say(f"went on from number {service.engine.stepper.seq:,}, {restart.made:,} of them made again")

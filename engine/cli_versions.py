@@ -145,8 +145,8 @@ def show(number: int | None, data: str, as_json: bool) -> int:
 def _print_outcome(outcome: ReloadOutcome) -> None:
     out = console()
     version = outcome.version
-    head = f"version {version.number}" if version is not None else "no version"
-    told = words((head, "bold"), " ", (outcome.result, _STYLES[outcome.result]))
+    head = f"version {version.number} " if version is not None else ""
+    told = words((head, "bold"), (outcome.result, _STYLES[outcome.result]))
     out.print(told, words((f" {_when(outcome.at)}, {outcome.why}, by {visible(outcome.by)}", "dim")))
     if version is not None:
         out.print(words((f"digest {version.digest}, taken in {seconds(outcome.seconds)}", "dim")))
@@ -161,7 +161,8 @@ def _print_outcome(outcome: ReloadOutcome) -> None:
         out.print(f"  and {outcome.errors - len(outcome.findings):,} more")
     if outcome.state is not None:
         state = outcome.state
-        for name, what in (("cold", state.cold), ("cold in part", state.longer), ("dropped", state.dropped)):
+        part = "cold in part until filled"
+        for name, what in (("cold", state.cold), (part, state.longer), ("dropped", state.dropped)):
             for line in what:
                 out.print(words((f"  {name}: ", "yellow"), visible(line)), soft_wrap=True)
 

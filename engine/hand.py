@@ -171,7 +171,7 @@ def span_of(name: str, value: object) -> int:
             return span(value)
     except Unfit:
         pass
-    raise LabelError(f"`{name}` must be a timedelta, microseconds, or text such as 30d")
+    raise LabelError(f"`{name}` must be text such as 30d, microseconds, or a timedelta")
 
 
 def check(symbols: Symbols, entity: str, label: str | None) -> None:

@@ -110,7 +110,7 @@ class BulkApp(ABC):
         """The answers as JSON: decisions as they are, refusals as problems."""
         return [
             encode(problem_of(self.service, event, reply, number if numbered else 0))
-            if reply.__class__ is Refused
+            if type(reply) is Refused
             else encoded
             for (number, event), (reply, encoded) in zip(lines, made, strict=True)
         ]

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from quell.engine.decision import Refused
 from quell.engine.http_decide import BEGUN, PATH
 from quell.engine.http_guard import Guarded
+from quell.engine.http_problem import ProblemDetails
 
 if TYPE_CHECKING:
     from quell.engine.http_decide import DecideApp
@@ -57,7 +58,7 @@ class Direct(Guarded):
 
     def on_headers_complete(self) -> None:
         """The head is there."""
-        parser = self.parser
+        parser: Any = self.parser
         cycle: Any = self.cycle  # None before the first that goes the ordinary way
         self._in_head = False
         if (
@@ -141,10 +142,10 @@ class Direct(Guarded):
             cls._start = headers, b"".join((_START, *lines, _REST))
         return cls._start[1]
 
-    def _refuse(self, *arguments: Any) -> None:
+    def _refuse(self, problem: ProblemDetails, *headers: tuple[bytes, bytes]) -> None:
         if self._due:
             self.decide.end_turn()
-        super()._refuse(*arguments)
+        super()._refuse(problem, *headers)
 
     def shutdown(self) -> None:
         """The server ends."""

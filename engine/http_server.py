@@ -60,7 +60,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for opened in made:
             opened.close()
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = (error.strerror or type(error).__name__).partition(" (while")[0].lower()
         hint = "is it served already? --port names another" if "in use" in reason else ""
         raise ListenError(f"cannot listen at {host} port {port}: {reason}", hint) from error
     return made

@@ -123,7 +123,8 @@ class JournalReader:
 
     def _next(self) -> Segment | None:
         """The segment after the one that is read, or was read last."""
-        at, seen = self._at, None
+        at = self._at
+        seen: Segment | None = None
         while True:
             found = self._chain.beyond(self.after) if at is None else self._chain.later(at)
             if not found:
@@ -136,6 +137,7 @@ class JournalReader:
             seen = found[0]  # something is missing before it: once more, as files come and go
         listed = [segment.ordinal for segment in self._chain.listed()]
         if at.ordinal in listed:  # else it was dropped for its age, and so was what is missing
+            assert seen is not None
             self._tell(Damage(str(seen.path), 0, 0, "the segment before it is missing"))
         return seen
 

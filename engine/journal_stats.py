@@ -148,13 +148,16 @@ def counts(file: PackedFile) -> Iterator[Some | None]:
             continue
 
         def tally(name: str, table: Any = table) -> dict[Any, int]:
-            return {v["values"]: v["counts"] for v in pc.value_counts(table.column(name)).to_pylist()}
+            counted = pc.call_function("value_counts", [table.column(name)])
+            return {v["values"]: v["counts"] for v in counted.to_pylist()}
 
         def ends(column: Any) -> tuple[int, int] | None:
-            found = pc.min_max(column.cast(pa.int64())).as_py()
+            found = pc.call_function("min_max", [column.cast(pa.int64())]).as_py()
             return None if found["min"] is None else (found["min"], found["max"])
 
-        timed = pc.is_in(table.column("kind"), value_set=pa.array(_TIMED))
+        timed = pc.call_function(
+            "is_in", [table.column("kind")], pc.SetLookupOptions(value_set=pa.array(_TIMED))
+        )
         numbers, clock = ends(table.column("number")), ends(table.column("wall"))
         if numbers is not None and clock is not None:
             times = ends(table.column("at").filter(timed))

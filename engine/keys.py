@@ -144,7 +144,7 @@ class Keys:
                 pass
             secret = _letters(32)
             hashed = hashlib.sha256(secret.encode()).hexdigest()
-            ordered = tuple(s for s in SCOPES if s in scopes)
+            ordered: tuple[Scope, ...] = tuple(s for s in SCOPES if s in scopes)
             key = Key(id, name, ordered, hashed, today, None if lasts is None else today + lasts)
             keys.append(key)
         return key, f"qk_{id}_{secret}"

@@ -206,7 +206,7 @@ class Live:
 
     def _latency(self) -> Latency | None:
         newest = islice(reversed(self._notes), TIMED)
-        took = sorted(note.seconds for note in newest if note.reply.__class__ is Decision)
+        took = sorted(note.seconds for note in newest if type(note.reply) is Decision)
         if not took:
             return None
         p50, p95, p99 = (took[min(len(took) - 1, int(len(took) * share))] for share in (0.5, 0.95, 0.99))
@@ -373,7 +373,7 @@ class _Tally:
     def add(self, replies: Sequence[Reply]) -> None:
         """Count replies; most are decisions with nothing to be said of but their verdict."""
         verdicts, events, fired, shadow, held, refused, others = self.counts
-        decisions = [r for r in replies if r.__class__ is Decision]
+        decisions = [r for r in replies if type(r) is Decision]
         verdicts.update(map(_VERDICT, decisions))
         events.update(map(_TYPE, decisions))
         for reply in [r for r in decisions if r.fired or r.shadow or r.held]:

@@ -118,7 +118,7 @@ class Matcher:
     def _may_hold(self, note: Note, raw: bytes, lower: bool = False) -> bool:
         """Whether a text may stand in an event: without an escape in it, JSON holds ids as they are."""
         event = note.event
-        if b"\\" in event or note.reply.__class__ is not Decision or note.reply.event in self._fixed:
+        if b"\\" in event or type(note.reply) is not Decision or note.reply.event in self._fixed:
             return True
         return raw in (event.lower() if lower else event)
 

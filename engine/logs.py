@@ -85,9 +85,9 @@ class Logs:
 
     def __init__(self, settings: LogSettings | None = None, stream: TextIO | None = None) -> None:
         settings = settings or LogSettings()
-        stream = stream if stream is not None else sys.stderr
-        self._handler = _Stream(stream, Thin())
-        self._handler.setFormatter(_formatter(settings, stream))
+        to: TextIO = stream if stream is not None else sys.stderr
+        self._handler = _Stream(to, Thin())
+        self._handler.setFormatter(_formatter(settings, to))
         root = logging.getLogger()
         self._before = [(root, list(root.handlers), root.level, root.propagate)]
         for name in ("quell", *_SERVERS):

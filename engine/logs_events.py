@@ -102,7 +102,7 @@ EVENTS: dict[str, Event] = {
         _info("sink.well", "`{sink}` takes sends again, after {seconds} s", "sink seconds", apart="sink"),
         _warning(
             "sink.unknown",
-            "nobody has set up `{sink}`: sends are dead letters",
+            "nobody has set up `{sink}`: sends are dead letters until [sinks.{sink}] stands in service.toml",
             "sink dead",
             apart="sink",
         ),

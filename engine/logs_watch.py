@@ -54,7 +54,7 @@ class LogWatch:
             tell("reload.refused", errors=outcome.errors, **what)
             for found in outcome.findings[:MOST_FINDINGS]:
                 where = {"file": found.file, "line": found.line, "finding": found.message}
-                tell("reload.finding", code=found.code, hint=found.hint, **where)
+                tell("reload.finding", code=found.code or None, hint=found.hint or None, **where)
 
     # ------------------------------------------------------- each second
 

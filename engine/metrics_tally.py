@@ -116,7 +116,7 @@ class Tally:
         decisions: list[Decision] = []
         seconds: list[float] = []
         for _, took, _, _, reply in notes:
-            if reply.__class__ is Decision:
+            if type(reply) is Decision:
                 decisions.append(reply)
                 seconds.append(took)
             else:

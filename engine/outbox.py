@@ -18,6 +18,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from quell.engine.decision import Decision
 from quell.engine.outbox_dead import MOST_BYTES
@@ -284,7 +285,8 @@ class Outbox:
         self._closing = True
         await asyncio.gather(*(worker.close(grace) for worker in self._workers.values()))
         closing = [self._store.settle(self._lanes, self._progress(), self._offload)]
-        closing += [sink.close() for sink in self._sinks.values() if hasattr(sink, "close")]
+        ways: list[Any] = [getattr(sink, "close", None) for sink in self._sinks.values()]
+        closing += [close() for close in ways if close is not None]
         done = (asyncio.wait_for(one, max(grace, PATIENCE)) for one in closing)  # a disk may hang
         await asyncio.gather(*done, return_exceptions=True)
         self._ended.set()

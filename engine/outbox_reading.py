@@ -87,7 +87,7 @@ class Resuming:
             self._to = (self._last, self._sends)
             self._reading = iter(self._reader(self.first, self._to[0]))
         try:
-            found = [_with_time(*one) for one in islice(self._reading, PIECE)]
+            found = [_with_time(one) for one in islice(self._reading, PIECE)]
         except BaseException:
             self._reading = None
             raise
@@ -102,8 +102,8 @@ class Resuming:
         return Piece(found, next)
 
 
-def _with_time(number: int, decision: Decision, taken: int | None = None) -> Taken:
-    return (number, decision, taken)
+def _with_time(one: tuple[int, Decision] | tuple[int, Decision, int]) -> Taken:
+    return (one[0], one[1], one[2] if len(one) == 3 else None)
 
 
 def read_again(reader: Reader, wanted: Wanted) -> Found:

@@ -267,4 +267,8 @@ class Store:
         files."""
         await self.sync(lanes, seen, offload, True)
         async with self._writing:
-            self._log.close()
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the files as they are."""
+        self._log.close()

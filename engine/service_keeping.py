@@ -201,9 +201,9 @@ class Keeping:
     def decided(self, event: Event, reply: Reply) -> None:
         """Put a decision, or a label by hand, in the journal's buffer: the engine tells of it."""
         self._encoded = encoded = encode(reply)
-        if reply.__class__ is Decision:
+        if type(reply) is Decision:
             if self.journal is not None:  # as `_append` does, without the calls
-                plain = event if event.__class__ is bytes else as_json(event)
+                plain = event if type(event) is bytes else as_json(event)
                 self.journal.append(
                     "event", reply.seq, reply.decided, reply.at, self.number, self.wall, plain, encoded
                 )

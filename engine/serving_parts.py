@@ -55,7 +55,8 @@ def status_of(running: Serving) -> ServingStatus:
         warnings.append(f"the outbox cannot be written: {outbox.problem}")
     for name, sink in outbox.sinks.items():
         if not sink.configured:
-            warnings.append(f"there is no sink `{name}`: what is sent to it becomes dead letters")
+            until = f"until [sinks.{name}] stands in service.toml"
+            warnings.append(f"there is no sink `{name}`: what is sent to it becomes dead letters {until}")
         elif sink.trouble:
             warnings.append(f"the sink `{name}` takes nothing: {sink.trouble}")
     if snapshots.problem:

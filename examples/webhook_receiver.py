@@ -66,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = 30
-    server: Receiver
+    server: Receiver  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def do_POST(self) -> None:
         """Anything below 300 is delivered; 5xx and 429 come again, other errors become dead letters."""

@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from prometheus_client.parser import text_string_to_metric_families
 
-from quell.engine.decision import Decision, Reply
+from quell.engine.decision import Decision, Refused, Reply
 from quell.engine.http_pressure import HttpFigures
 from quell.engine.journal import JournalFigures
 from quell.engine.metrics import Metrics
@@ -139,6 +139,6 @@ def counted(notes: Iterable[Note]) -> dict[str, Counter[Any]]:
                 out["incomplete"].update((counter, why) for counter in counters)
             out["problems"].update((reply.event, problem.field) for problem in reply.problems)
             out["sends"].update(sent.sink for sent in reply.sends)
-        elif hasattr(reply, "kind"):
+        elif isinstance(reply, Refused):
             out["refusals"][reply.event or "", reply.kind] += 1
     return out

@@ -159,7 +159,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("unlabel", {"until": [NOON]}, f"`until` {TIMES}"),
     ("unlabel", {"until": NOON}, "`until` lies before the action itself"),
     ("label", {"for_": 0}, "`for` must be longer than nothing"),
-    ("label", {"for_": "soon"}, "`for_` must be a timedelta, microseconds, or text such as 30d"),
+    ("label", {"for_": "soon"}, "`for_` must be text such as 30d, microseconds, or a timedelta"),
     ("label", {"for_": "1d", "until": NOON + 1}, "say until when or for how long, not both"),
 ]
 

@@ -61,12 +61,14 @@ REACH_NETWORK: dict[str, str] = {
     "engine.health": "asyncio",  # looks once a second at what turned
     "engine.http_body": "asyncio",  # a slow body is cancelled
     "engine.http_bulk": "asyncio",
+    "engine.http_change": "asyncio",  # dead letters are on disk, and read in a thread
     "engine.http_decide": "asyncio",
     "engine.http_direct": "asyncio",
     "engine.http_change": "asyncio",  # dead letters are on disk, and read in a thread
     "engine.http_read": "asyncio",
     "engine.http_guard": "httptools",  # reads on after a request that asks for another protocol
     "engine.http_pressure": "asyncio",  # how late the event loop is
+    "engine.http_read": "asyncio",
     "engine.http_run": "asyncio socket",
     "engine.http_server": "asyncio socket ssl",  # listens
     "engine.http_stream": "asyncio",

@@ -170,7 +170,8 @@ def test_segments_are_dropped_for_their_age_and_for_room(tmp_path: Path) -> None
     paths = sorted(tmp_path.glob("*.qj"))
     day = 24 * 3600
     for path, days in zip(paths, (9, 8, 7, 3), strict=False):
-        os.utime(path, (time.time() - days * day,) * 2)
+        then = time.time() - days * day
+        os.utime(path, (then, then))
     keeper(journal, keep_age=int(7.5 * day * 1e6)).tidy()
     assert sorted(tmp_path.glob("*.qj")) == paths[2:]
     sizes = [0, 0, *(path.stat().st_size for path in paths[2:])]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from quell.engine.live_routes import ASSETS, POLICY
+from quell.engine.live_search import KEYS, STATES
 from quell.engine.live_types import Detail, EventText, Found, LiveStatus, LiveUpdate, Rules, RuleText
 from tests.live_support import HISTORY, KEY, LABEL, Client, Told, application, message, past, told
 
@@ -166,6 +168,17 @@ def test_figures_that_are_too_large_or_small_do_no_harm(client: Client) -> None:
     assert client.get("/v1/live?since=9223372036854775807").json()["told"] == 4
     assert len(client.get("/v1/live/search?limit=0").json()["decisions"]) == 1
     assert len(client.get("/v1/live/search?limit=99999999").json()["decisions"]) == 4
+
+
+def test_the_page_and_the_reference_say_how_to_search(client: Client) -> None:
+    """Every key of the search language, and every state, stands in both; and nothing that is neither."""
+    reference = (Path(__file__).parent / "language" / "15-service.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+):\S+` \|(.*)\|$", reference, re.M)
+    assert sorted(key for key, _ in rows) == sorted(KEYS)
+    assert set(re.findall(r"`(\w+)`", dict(rows)["is"])) == STATES
+    help_ = dict(re.findall(r"<dt>(\w+):\S+</dt><dd>(.*?)</dd>", client.get("/").text))
+    assert sorted(help_) == sorted(KEYS)
+    assert set(re.findall(r"\w+", help_["is"])) - {"or"} | {"shadow"} == STATES
 
 
 def test_only_reading_is_possible(client: Client) -> None:

@@ -22,13 +22,13 @@ PROCESS = frozenset(
     f"process_{name}"
     for name in ("cpu_seconds_total", "resident_memory_bytes", "virtual_memory_bytes", "open_fds", "max_fds")
 )
-SCRAPED = frozenset(("instance", "job"))
+SCRAPED: frozenset[str] = frozenset(("instance", "job"))
 """Labels that Prometheus adds."""
 
 
 def exposed() -> dict[str, frozenset[str]]:
     """Every name that stands in the text of the metrics, with its labels."""
-    out = dict.fromkeys(PROCESS, SCRAPED)
+    out: dict[str, frozenset[str]] = dict.fromkeys(PROCESS, SCRAPED)
     for row in ROWS.values():
         labels = frozenset(row.labels) | SCRAPED
         if row.kind == "counter":

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from quell.engine.decision import Decision, Sent
 from quell.engine.outbox import Outbox
-from quell.engine.outbox_lane import Lane, item_of
+from quell.engine.outbox_lane import Item, Lane, item_of
 from quell.engine.outbox_types import Dead, Message, Retry, key_of, tag_of
 from tests.outbox_support import START, Journal, Recorder, decision, made, running, settled
 from tests.virtual_time import run
@@ -90,11 +90,11 @@ def test_in_order_with_many_under_way_of_an_ordered_sink(tmp_path: Path) -> None
         async def behave(message: Message) -> None:
             up = asyncio.get_running_loop().time() >= down_until
             written.extend([message.number] * up)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01 * (1 + message.number * 7 % 5))
             if not up:
                 raise Retry("no space left on device", all=True)
 
-        sink = Recorder(behave, concurrency=8, ordered=True)
+        sink = Recorder(behave, concurrency=8, ordered=True, base=0.001, most=0.002)
         async with running(tmp_path / "outbox", {"file": sink}) as outbox:
             for number in range(1, 101):
                 outbox.take(number, decision(number, "file"))
@@ -196,6 +196,19 @@ def test_one_message_that_always_fails_keeps_out_no_other(tmp_path: Path) -> Non
             assert len(sink.got) == 196
 
     run(main())
+
+
+def test_in_trouble_neither_what_is_new_nor_what_failed_keeps_out_the_other() -> None:
+    lane = Lane("mods", Recorder(base=1e-9), 100, random.Random(1))
+    for number in range(1, 51):
+        lane.take(item_of(number, 0, decision(number, "mods"), 0))
+    tried = []
+    for minute in range(1, 41):
+        item = lane.next(minute * 301.0)
+        assert isinstance(item, Item)
+        tried.append(item.number)
+        lane.stumbled(item, Retry("down", all=True), minute * 301.0, 0)
+    assert 15 <= len(set(tried)) <= 25
 
 
 # ------------------------------------------------------------------ trying again

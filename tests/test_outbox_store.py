@@ -149,6 +149,27 @@ def test_each_octet_of_a_log_that_is_torn(tmp_path: Path) -> None:
     assert before == 12
 
 
+def test_what_is_void_does_not_come_back_from_the_log_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quell.engine.outbox_acks.LARGE", 500)
+
+    async def main() -> None:
+        async with running(tmp_path / "outbox", {"mods": Recorder()}) as outbox:
+            for number in range(1, 101):
+                outbox.take(number, decision(number, "mods"))
+            await settled(outbox, 100)
+
+    run(main())
+    assert (tmp_path / "outbox" / f"{NAME}.1").exists()
+    assert made(tmp_path / "outbox", {}, last=50).done_upto == 50
+    content = (tmp_path / "outbox" / NAME).read_bytes()
+    (tmp_path / "outbox" / NAME).write_bytes(b"x" + content[1:])
+    log = AckLog(tmp_path / "outbox", "j")
+    assert log.settled.upto <= 50
+    log.close()
+
+
 def test_a_log_of_the_future_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(line(["quell-outbox", 2, "j"]) + b"whatever")
     with pytest.raises(OutboxError, match="another version of Quell"):
@@ -322,6 +343,9 @@ def test_a_send_is_not_settled_before_its_dead_letter_is_on_disk(
             figures = outbox.figures()
             assert (figures.done_upto, figures.sinks["nowhere"].waiting) == (0, 10)
             assert figures.problem == "`dead.sqlite` cannot be used: database or disk is full"
+            log = AckLog(tmp_path / "outbox", "j")  # as after a kill
+            assert (log.settled.upto, log.settled.acks) == (0, {})
+            log.close()
             full = False
             await settled(outbox, 10)
             assert len(outbox.dead()) == 10

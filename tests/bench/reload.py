@@ -105,7 +105,7 @@ async def measured(files: dict[str, bytes], turn: float) -> tuple[Cost, Cost]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rules", type=int, default=300)
     asked = parser.parse_args()
     table = Table(title="compiling beside the event loop, milliseconds")

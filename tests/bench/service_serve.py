@@ -2,7 +2,8 @@
 own: `python -m tests.bench.service_serve SERVER APPLICATION PORT`.
 
 The applications decode JSON and encode it again: `raw` as a plain ASGI application, `starlette` as a bare
-endpoint. Both are what one would write with care: the same codec, no more headers than needed.
+endpoint. Both are what one would write with care: the same codec, no more headers than needed. Servers that
+are no dependency of Quell are imported by name.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
+from importlib import import_module
 from typing import Any, cast
 
 import msgspec
@@ -88,39 +90,30 @@ def serve_uvicorn(app: Application, port: int, http: Any = "httptools", loop: st
 
 def serve_hypercorn(app: Application, port: int) -> None:
     """Serve by hypercorn in this process."""
-    from hypercorn.asyncio import serve
-    from hypercorn.config import Config
-
-    config = Config()
+    config = import_module("hypercorn.config").Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.accesslog = None
     config.keep_alive_max_requests = 1_000_000_000  # it closes a connection after a thousand
     config.include_server_header = False
-    uvloop.run(serve(app, config))  # type: ignore[arg-type]  # as above
+    uvloop.run(import_module("hypercorn.asyncio").serve(app, config))
 
 
-def serve_granian(app: Application, port: int, threads: int = 1) -> None:
+def serve_granian(app: Application, port: int) -> None:
     """Serve by granian in this process, through its embedded server."""
-    from granian.constants import Interfaces
-    from granian.server.embed import Server
-
-    server = Server(app, port=port, interface=Interfaces.ASGI, runtime_threads=threads, websockets=False)
-    uvloop.run(server.serve())
+    asgi = import_module("granian.constants").Interfaces.ASGI
+    server = import_module("granian.server.embed").Server
+    uvloop.run(server(app, port=port, interface=asgi, websockets=False).serve())
 
 
 def granian_process(name: str, port: int) -> None:
     """Serve by granian as its command does: a process that watches, and a worker."""
-    from granian import Granian
-    from granian.constants import HTTPModes, Interfaces, Loops
-
-    served = Granian(
+    constants = import_module("granian.constants")
+    served = import_module("granian").Granian(
         f"tests.bench.service_serve:{name}",
         port=port,
-        interface=Interfaces.ASGI,
-        workers=1,
-        runtime_threads=1,
-        http=HTTPModes.http1,
-        loop=Loops.uvloop,
+        interface=constants.Interfaces.ASGI,
+        http=constants.HTTPModes.http1,
+        loop=constants.Loops.uvloop,
         websockets=False,
         factory=name == "starlette",
     )
