@@ -64,8 +64,6 @@ REACH_NETWORK: dict[str, str] = {
     "engine.http_change": "asyncio",  # dead letters are on disk, and read in a thread
     "engine.http_decide": "asyncio",
     "engine.http_direct": "asyncio",
-    "engine.http_change": "asyncio",  # dead letters are on disk, and read in a thread
-    "engine.http_read": "asyncio",
     "engine.http_guard": "httptools",  # reads on after a request that asks for another protocol
     "engine.http_pressure": "asyncio",  # how late the event loop is
     "engine.http_read": "asyncio",
