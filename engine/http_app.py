@@ -31,7 +31,7 @@ from quell.engine.http_stream import StreamApp
 from quell.engine.keys import Needed
 
 MAX_PATH = 4_000
-"""Characters; Python reads no number of more than 4,300 digits."""
+"""Characters."""
 MAX_QUERY = 16_000
 """Bytes."""
 
@@ -99,8 +99,7 @@ def _starlette(parts: Parts) -> Starlette:
 
 
 def _bounded(app: ASGIApp) -> ASGIApp:
-    """An application that is asked under addresses of bounded length only: what reads numbers out of them
-    takes no more digits than Python does."""
+    """An application that is asked under addresses of bounded length only."""
 
     async def bounded(scope: Scope, receive: Receive, send: Send) -> None:
         if len(scope["path"]) > MAX_PATH or len(scope["query_string"]) > MAX_QUERY:
