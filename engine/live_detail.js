@@ -1,7 +1,7 @@
 // A decision opened: who, what, why, and what came of it; then its explanation, which is fetched when wanted.
 
 import { ask, wantsKey } from "/live/live_ask.js";
-import { button, bytes, chip, clock, count, data, iso, lines, make, moment, named, one, prose, quoted, set, took, visible, when } from "/live/live_dom.js";
+import { button, bytes, chip, count, data, iso, lines, make, moment, named, prose, quoted, set, took, visible, when } from "/live/live_dom.js";
 import { explained, fetched } from "/live/live_explanation.js";
 
 const LONG = 130_000;
