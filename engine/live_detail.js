@@ -1,11 +1,10 @@
 // A decision opened: who, what, why, and what came of it; then its explanation, which is fetched when wanted.
 
 import { ask, wantsKey } from "/live/live_ask.js";
-import { button, bytes, chip, clock, count, data, iso, lines, make, moment, named, one, prose, set, took, visible, when } from "/live/live_dom.js";
+import { button, bytes, chip, count, data, iso, lines, make, moment, named, prose, quoted, set, took, visible, when } from "/live/live_dom.js";
 import { explained, fetched } from "/live/live_explanation.js";
 
 const LONG = 130_000;
-const quoted = (text) => (/^[^\s"\\]+$/.test(text) ? text : JSON.stringify(text));
 
 function part(title, ...inside) {
   const filled = inside.flat(Infinity).filter(Boolean);

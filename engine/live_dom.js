@@ -70,6 +70,9 @@ export function prose(text, longest = 600) {
   return parts.length % 2 ? parts.map((part, i) => (i % 2 ? make("code", "", part) : part)) : [visible(text, longest)];
 }
 
+/** A value as a search has it. */
+export const quoted = (text) => (/^[^\s"\\]+$/.test(text) ? text : JSON.stringify(text));
+
 // -------------------------------------------------------------------------------------------------- numbers
 
 export const count = (n) => Math.round(n).toLocaleString("en");

@@ -55,10 +55,10 @@ function rowOf(s) {
 }
 
 export class List {
-  /** `open` is called with a summary, or null to close; `state` is the page's. */
-  constructor(host, state, open) {
-    this.state = state;
-    this.open = open;
+  /** `open` is called with a summary, or null to close; `state` is the page's; `guard` asks for a key where one is
+   *  wanted. */
+  constructor(host, state, { open, guard }) {
+    Object.assign(this, { state, open, guard });
     this.rows = new Map();
     this.waiting = null;
     this.hovered = false;
@@ -140,9 +140,9 @@ export class List {
       const newest = this.current && this.query === "" ? (this.current[0] || { number: 0 }).number : 0;
       const joined = newest && oldest <= newest + 1 ? [...update.decisions, ...this.current.filter((s) => s.number < oldest)] : update.decisions;
       this.offer(query, joined.slice(0, SHOWN), null);
-    } else if (!this.held || this.query !== query) {
+    } else if (this.query !== query || (!this.held && update.told !== this.seen)) {
       await this.search(query);
-    } else if (update.told !== this.seen) {
+    } else {
       this.tell();
     }
   }
@@ -228,7 +228,7 @@ export class List {
     this.keyed = false;
     this.hovered = false;
     this.open(null);
-    if (this.query) await this.search(this.query);
+    if (this.query) await this.guard(this.search(this.query)).catch(() => {});
     this.flow(true);
     scrollTo({ top: Math.min(scrollY, this.list.getBoundingClientRect().top + scrollY - 120), behavior: "instant" });
   }
@@ -239,8 +239,8 @@ export class List {
     const query = this.query || "";
     this.paged = true;
     const before = this.found && this.found.before ? this.found.before : last.summary.number;
-    const found = await ask(`/v1/live/search?limit=${PAGE}&before=${before}&q=${encodeURIComponent(query)}`);
-    if (query !== (this.query || "")) return;
+    const found = await this.guard(ask(`/v1/live/search?limit=${PAGE}&before=${before}&q=${encodeURIComponent(query)}`)).catch((error) => { this.note.textContent = error.message; });
+    if (!found || query !== (this.query || "")) return;
     const known = rows.map((row) => row.summary);
     this.draw([...known, ...found.decisions.filter((s) => !this.rows.has(s.number))], found);
     this.tell();

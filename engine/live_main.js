@@ -4,7 +4,7 @@ import { ask, askForKey, wantsKey } from "/live/live_ask.js";
 import { Chart } from "/live/live_chart.js";
 import { Counts, RANGES, total } from "/live/live_counts.js";
 import { DetailView } from "/live/live_detail.js";
-import { all, brief, button, chip, count, make, one, perSecond, prose, root, set, share, took, visible } from "/live/live_dom.js";
+import { all, brief, button, chip, count, make, one, perSecond, prose, quoted, root, set, share, took, visible } from "/live/live_dom.js";
 import { List, refOf } from "/live/live_list.js";
 import { RuleTable } from "/live/live_rules.js";
 import { StatusView, troubles } from "/live/live_status.js";
@@ -62,7 +62,7 @@ const guard = async (promise) => {
 const look = (query) => { go({ text: query, only: "", tab: "decisions", opened: narrow() ? null : undefined }); list.focus(); };
 const narrow = () => innerWidth < 900;
 const detail = new DetailView(one("#detail"), { look, rule: (name) => { go({ tab: "rules", opened: narrow() ? null : undefined }); showRule(name); }, close: () => close(), guard });
-const list = new List(one("#panel-decisions"), state, (summary) => (summary ? go({ opened: refOf(summary) }) : close()));
+const list = new List(one("#panel-decisions"), state, { open: (summary) => (summary ? go({ opened: refOf(summary) }) : close()), guard });
 const rules = new RuleTable(one("#panel-rules"), { look, counts, opened: () => {} });
 const bundle = new StatusView(one("#panel-bundle"));
 
@@ -157,8 +157,9 @@ function filters(update) {
   const others = counts.recent("others", "minutes", 60);
   const grave = ladder.filter((r) => r.level > 0).map((r) => r.verdict);
   const wanted = [
-    ["", "All", null], [`verdict:${grave.join(",")}`, "Acted on", total(new Map([...sums].filter(([v]) => grave.includes(v))))],
-    ...[...ladder].reverse().map((r) => [`verdict:${r.verdict}`, r, sums.get(r.verdict) || 0]),
+    ["", "All", null],
+    ...(grave.length ? [[`verdict:${quoted(grave.join(","))}`, "Acted on", total(new Map([...sums].filter(([v]) => grave.includes(v))))]] : []),
+    ...[...ladder].reverse().map((r) => [`verdict:${quoted(r.verdict)}`, r, sums.get(r.verdict) || 0]),
     ["is:refused", "refused", others.get("refused") || 0], ["is:hand", "by hand", others.get("by hand") || 0],
   ];
   const host = list.filters;
@@ -247,7 +248,7 @@ async function askStatus() {
 }
 
 function suggest(known) {
-  const words = [...known.map((r) => `rule:${/\s/.test(r.name) ? JSON.stringify(r.name) : r.name}`), ...[...new Set(known.flatMap((r) => r.events))].map((e) => `event:${e}`), ...ladder.map((r) => `verdict:${r.verdict}`), "is:shadow", "is:held", "is:labelled", "is:sent", "is:noted"];
+  const words = [...known.map((r) => `rule:${quoted(r.name)}`), ...[...new Set(known.flatMap((r) => r.events))].map((e) => `event:${e}`), ...ladder.map((r) => `verdict:${r.verdict}`), "is:shadow", "is:held", "is:labelled", "is:sent", "is:noted"];
   const host = one("#suggestions");
   if (host.said === words.join("\n")) return;
   host.said = words.join("\n");

@@ -1,7 +1,7 @@
 // The rules: what each does, how often it fired, who changed it last. Sorted, filtered, and opened to their text.
 
 import { ask } from "/live/live_ask.js";
-import { ago, brief, button, chip, count, data, draw, iso, lines, make, named, one, prose, set, share, visible } from "/live/live_dom.js";
+import { ago, brief, button, chip, count, data, draw, iso, lines, make, named, one, prose, quoted, set, share, visible } from "/live/live_dom.js";
 
 const COLUMNS = [
   ["name", "Rule", "", (r) => r.name],
@@ -176,7 +176,7 @@ export class RuleTable {
       ["held back in the last hour", rule.held ? count(rule.held) : ""],
       ["last edit", rule.edited && !rule.edited.change ? `none since version ${rule.edited.version}, the first that is known` : rule.edited ? [`version ${rule.edited.version}, ${iso(rule.edited.at).slice(0, 16).replace("T", " ")} UTC, by `, data(rule.edited.by), ": ", ...prose(rule.edited.change)] : ""],
     ].filter(([, value]) => value && value.length);
-    const press = button("Show its decisions", () => this.look(`rule:${/^[^\s"\\]+$/.test(rule.name) ? rule.name : JSON.stringify(rule.name)}`), "chief");
+    const press = button("Show its decisions", () => this.look(`rule:${quoted(rule.name)}`), "chief");
     box.append(text, make("dl", "pairs", facts.map(([k, v]) => [make("dt", "", k), make("dd", "", v)])), make("p", "", press));
     if (rule.gone) text.append(make("p", "none", "This rule fired since the server started, and is no longer in the bundle."));
     else this.source(rule, text);
