@@ -93,7 +93,7 @@ class Outbox:
         self._lanes: dict[str, Lane] = {}
         self._workers: dict[str, Worker] = {}
         for name, sink in sinks.items():
-            lane = self._lanes[name] = Lane(name, sink, most_waiting, self._chance)
+            lane = self._lanes[name] = Lane(name, sink, most_waiting, self._chance, wall())
             self._workers[name] = Worker(lane, sink, self._store, journal_id, wall)
 
     @property
@@ -131,7 +131,7 @@ class Outbox:
             self._store.wake()
 
     def _unrouted(self, name: str) -> Lane:
-        lane = self._lanes[name] = Lane(name, None, self._most, self._chance)
+        lane = self._lanes[name] = Lane(name, None, self._most, self._chance, self._wall())
         return lane
 
     def restore(self, number: int, decision: Decision, wall: int | None = None) -> None:

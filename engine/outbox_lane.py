@@ -40,6 +40,8 @@ MOST_WEIGHT = 32 << 20
 """Bytes of memory for the messages of one sink, about."""
 MOST_AFTER = 3_600.0
 """Seconds that a sink can ask not to be tried for, at most."""
+LEAST = 3_600.0
+"""Seconds that messages get after a start, though they be old: the service may have been down for long."""
 _LOOK = 10
 """Seconds between two looks whether messages that failed have become too old."""
 _MICROS = 1_000_000
@@ -100,13 +102,16 @@ def message_of(item: Item, journal_id: str) -> Message:
 class Lane:
     """One sink's messages; `sink` is None where none of the name is configured, and all are given up."""
 
-    def __init__(self, name: str, sink: Sink | None, most_waiting: int, chance: random.Random) -> None:
+    def __init__(
+        self, name: str, sink: Sink | None, most_waiting: int, chance: random.Random, wall: int
+    ) -> None:
         self.name = name
         self.sink = sink
         self.delivery: Delivery = getattr(sink, "delivery", Delivery())
         self.ordered = self.delivery.ordered or self.delivery.concurrency == 1
         self._most = most_waiting
         self._chance = chance
+        self._began = wall
         self._orders = 0
         self.queue: deque[Item] = deque()
         self.retries: list[Any] = []
@@ -231,7 +236,8 @@ class Lane:
         return found
 
     def _old(self, item: Item, wall: int) -> bool:
-        return wall - item.taken > self.delivery.age * _MICROS
+        age = self.delivery.age
+        return wall - item.taken > age * _MICROS and wall - self._began > min(age, LEAST) * _MICROS
 
     # ------------------------------------------------------------------ what came of it
 

@@ -127,7 +127,8 @@ class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     At most `concurrency` messages are under way at once, each for at most `timeout`. With `ordered` (always
     so where one is under way at a time) a message that fails holds up those after it. A message is tried
     again after a random time below `base` doubled with every attempt, at most `most`, and given up once it
-    has been tried `attempts` times (None: no matter how often) or is older than `age`.
+    has been tried `attempts` times (None: no matter how often) or is older than `age`; what is old already
+    when the service starts gets another hour.
     """
 
     concurrency: int = 4

@@ -199,7 +199,7 @@ def test_one_message_that_always_fails_keeps_out_no_other(tmp_path: Path) -> Non
 
 
 def test_in_trouble_neither_what_is_new_nor_what_failed_keeps_out_the_other() -> None:
-    lane = Lane("mods", Recorder(base=1e-9), 100, random.Random(1))
+    lane = Lane("mods", Recorder(base=1e-9), 100, random.Random(1), 0)
     for number in range(1, 51):
         lane.take(item_of(number, 0, decision(number, "mods"), 0))
     tried = []
@@ -215,7 +215,7 @@ def test_in_trouble_neither_what_is_new_nor_what_failed_keeps_out_the_other() ->
 
 
 def test_pauses_double_with_full_jitter_up_to_the_longest() -> None:
-    lane = Lane("mods", Recorder(base=2.0, most=64.0, age=1e9), 10, random.Random(1))
+    lane = Lane("mods", Recorder(base=2.0, most=64.0, age=1e9), 10, random.Random(1), 0)
     item = item_of(1, 0, decision(1, "mods"), 0)
     pauses = []
     for attempt in range(2_000):
@@ -239,6 +239,21 @@ def test_a_sink_says_when_to_come_again(tmp_path: Path) -> None:
             assert len(sink.tried) == 1  # it holds for all
             await settled(outbox, 1)
             assert min(sink.times[1:]) >= 1_120
+
+    run(main())
+
+
+def test_a_sink_may_say_so_of_one_message_only(tmp_path: Path) -> None:
+    async def main() -> None:
+        sink = Recorder(lambda m: failing_once(m) if m.number == 1 else None)
+        failing_once = failing(1, Retry("answered 500", 120.0))
+        async with running(tmp_path / "outbox", {"mods": sink}) as outbox:
+            for number in range(1, 11):
+                outbox.take(number, decision(number, "mods"))
+            await asyncio.sleep(1)
+            assert sorted(sink.numbers) == list(range(2, 11))
+            await settled(outbox, 10)
+            assert sink.times[-1] >= 1_120
 
     run(main())
 
@@ -499,6 +514,33 @@ def test_attempts_and_age_count_on_after_a_restart(tmp_path: Path) -> None:
         (letter,) = outbox.dead()
         assert 4 <= tried < 7 == len(sink.tried) == letter.attempts
         assert letter.first_tried == START
+        await outbox.close()
+        await task
+
+    run(main())
+
+
+def test_what_is_old_when_the_service_starts_gets_another_hour(tmp_path: Path) -> None:
+    async def main() -> None:
+        down = True
+
+        def behave(message: Message) -> None:
+            if down:
+                raise Retry("down", all=True)
+
+        sink = Recorder(behave)
+        outbox = made(tmp_path / "outbox", {"mods": sink})
+        for number in range(1, 101):
+            outbox.restore(number, decision(number, "mods"), START - 3 * 86_400_000_000)
+        task = asyncio.create_task(outbox.run())
+        await asyncio.sleep(3_000)
+        assert outbox.dead() == []
+        outbox.take(101, decision(101, "mods"))
+        await asyncio.sleep(1_200)
+        assert {letter.message.number for letter in outbox.dead()} == set(range(1, 101))
+        down = False
+        await settled(outbox, 101)
+        assert sink.numbers == [101]
         await outbox.close()
         await task
 
