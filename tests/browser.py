@@ -21,6 +21,13 @@ from typing import Any, Self
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PATIENCE = 60.0
 """Seconds to wait for an answer: a browser that hangs must not hang the tests."""
+LEFT = (
+    "Inspected target navigated or closed",
+    "Cannot find context",
+    "Execution context was destroyed",
+    "Promise was collected",
+)
+"""How the browser says that the page a script ran in is being replaced by another."""
 _FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -41,6 +48,10 @@ def found() -> str | None:
     """The browser on this machine, if there is one; QUELL_BROWSER names another."""
     named = os.environ.get("QUELL_BROWSER")
     return named or next((path for name in NAMES if (path := shutil.which(name)) is not None), None)
+
+
+class Navigated(AssertionError):
+    """The page went elsewhere, or was loaded anew, while it was asked something."""
 
 
 class Browser:
@@ -74,7 +85,9 @@ class Browser:
         for heard in self._messages(end):
             if heard.get("id") == number:
                 if "error" in heard:
-                    raise AssertionError(f"{method}: {heard['error']['message']}")
+                    told = heard["error"]["message"]
+                    kind = Navigated if told.startswith(LEFT) else AssertionError
+                    raise kind(f"{method}: {told}")
                 result: dict[str, Any] = heard["result"]
                 return result
             self.events.append(heard)
@@ -163,12 +176,16 @@ class Tab:
         return answer["result"].get("value")
 
     def until(self, script: str) -> Any:
-        """The value of a script as soon as there is one that is true."""
+        """The value of a script as soon as there is one that is true, on whatever page is there by then."""
         end = time.monotonic() + PATIENCE
-        while not (value := self.run(script)):
+        while True:
+            try:
+                if value := self.run(script):
+                    return value
+            except Navigated:
+                pass
             assert time.monotonic() < end, f"the page never came to: {script}"
             time.sleep(0.01)
-        return value
 
     def key(self, name: str, code: int, text: str = "") -> None:
         """Press a key and let go."""
