@@ -27,7 +27,7 @@ from quell.engine.reload import Status as ReloadStatus
 from quell.engine.serving import Restart, Serving
 from quell.engine.snapshots import SnapshotFigures
 
-RECALLING = 60.0
+RECALLING = 120.0
 """Seconds that reading the journal for the live page may take."""
 FAR = 200_000
 """Entries of the journal that are looked through for the decision of an event that waited."""
