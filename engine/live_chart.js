@@ -159,7 +159,7 @@ export class Chart {
       const item = known.get(s.name) || this.entry(s.name);
       const [press, number] = item.children;
       press.className = `key ${s.style}`;
-      set(press, { "aria-pressed": String(!this.hidden.has(s.name)), title: `${share(sums[i], whole)} of all here` });
+      set(press, { "aria-pressed": String(!this.hidden.has(s.name)), title: `${share(sums[i], whole)} of all here; press to ${this.hidden.has(s.name) ? "show" : "hide"} it` });
       number.textContent = brief(sums[i]);
       item.classList.toggle("zero", !sums[i]);
       return item;

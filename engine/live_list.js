@@ -227,7 +227,7 @@ export class List {
     const newer = still && behind && !this.state.paused ? (this.query ? "Show the newest" : `Show ${count(behind)} newer`) : "";
     const press = this.press.firstChild;
     if (newer && press) press.textContent = newer;
-    else this.press.replaceChildren(newer ? button(newer, () => this.release(), "newer") : "");
+    else this.press.replaceChildren(...(newer ? [button(newer, () => this.release(), "newer")] : []));
     this.showReach();
   }
 
