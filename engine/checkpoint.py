@@ -25,6 +25,7 @@ from quell.engine.bundle import read_bundle
 from quell.engine.children import end_with_parent
 from quell.engine.compile import Build, analyse, build
 from quell.engine.journal import JournalError, read
+from quell.engine.journal_format import number_of
 from quell.engine.reload_freeze import BUNDLE
 from quell.engine.remake import Builds, RemakeError, Remaker, quiet_numbers
 from quell.engine.service_types import Entry
@@ -198,17 +199,26 @@ def recover(data: Data, builds: Builds, upto: int | None = None) -> Recovered:
     found = begin(data, builds, upto)
     began = time.perf_counter()
     with uncollected(), closing(read(data.journal, found.began)) as entries:
-        for entry in entries:
+        for place, entry in enumerate(entries):
             if upto is not None and number_of(entry) > upto:
                 break
+            if not place:
+                _check_first(found, entry)
             found.remaker.take(entry)
     found.seconds = time.perf_counter() - began
     return found
 
 
-def number_of(entry: Entry) -> int:
-    """The number of an entry: when it took effect."""
-    return entry.decided or entry.seq
+def _check_first(found: Recovered, entry: Entry) -> None:
+    """See whether an entry may be the first one after a snapshot, or the first of all; what is missing before
+    it is told. Raises RemakeError where nothing says what was remembered then."""
+    if not found.remaker.begun:
+        if entry.kind != "version":
+            told = "what came before the journal's first entry is gone, and there is no whole snapshot"
+            hint = "put a snapshot back from a copy, or move the data folder away to begin without a memory"
+            raise RemakeError("; ".join((*found.told, told)), hint)
+    elif (missing := number_of(entry) - found.began - 1) > 0:
+        found.told.append(f"{missing:,} numbers after the snapshot of {found.began:,} are not in the journal")
 
 
 class uncollected:

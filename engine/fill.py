@@ -24,11 +24,12 @@ from typing import IO, Any
 
 import msgspec
 
-from quell.engine.checkpoint import Data, begin, builds_of, number_of, uncollected
+from quell.engine.checkpoint import Data, begin, builds_of, uncollected
 from quell.engine.compile import Build
 from quell.engine.decision import Decision
 from quell.engine.events import Decoded
 from quell.engine.journal import JournalError, JournalReader, read
+from quell.engine.journal_format import number_of
 from quell.engine.recorded import recorded
 from quell.engine.remake import RemakeError, Remaker, asked_of
 from quell.engine.service_types import Entry, Filled

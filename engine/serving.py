@@ -32,7 +32,6 @@ from quell.engine.checkpoint import (
     builds_of,
     drop_fills,
     greatest_version,
-    number_of,
     recover,
     snapshots,
 )
@@ -41,6 +40,7 @@ from quell.engine.decision import Decision
 from quell.engine.engine import IN_FLIGHT
 from quell.engine.filling import Filling
 from quell.engine.journal import SEGMENT_BYTES, Durability, Journal, read
+from quell.engine.journal_format import number_of
 from quell.engine.lock import held
 from quell.engine.outbox import Outbox
 from quell.engine.outbox_types import Sink

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from quell.engine.checkpoint import KEEP, Checkpoint, Data, checkpoint_of, prune, snapshots
+from quell.engine.checkpoint import KEEP, Checkpoint, Data, checkpoint_of, prune, snapshots, sync_journal
 from quell.engine.children import ChildError, run_module
 from quell.engine.service import Service
 from quell.engine.snapshot import SnapshotError, write_snapshot
@@ -116,6 +116,7 @@ class Snapshots:
         if not stepper.seq or stepper.seq <= self.figures.number or self._service.engine.waiting:
             return
         try:
+            sync_journal(self._data)
             self._data.states.mkdir(exist_ok=True)
         except OSError as error:
             raise SnapshotError(f"the state cannot be written to `{self._data.states}`: {error}") from error
