@@ -2,7 +2,7 @@
 
 A journal of a million events and a snapshot are made (minutes; `--folder` keeps them for the next time), and
 then the service is opened in a process of its own, as after a kill. Twice: with a snapshot of all of it, and
-with as many entries behind the snapshot as there are at most while a service runs (engine/snapshots.py).
+with as many entries behind the snapshot as there are before the next one is made (engine/snapshots.py).
 The seconds of each part are told, and the ratio of all to a bare read of the snapshot: its file read and its
 sections decoded, and nothing made of them. The process's own beginning is told apart: it is Python's.
 """
@@ -83,15 +83,19 @@ BUNDLES: dict[str, Callable[[Path, int], Iterator[bytes]]] = {"30 rules": rules,
 
 
 async def fill(folder: Path, bundle: str, number: int) -> None:
-    """A data folder with a journal, killed at its end, a snapshot of all of it, and one `TAIL` entries before
-    that."""
+    """A data folder with a journal, killed at its end, a snapshot of all of it, and one of so much that the
+    rest takes as long to make again as it may before the next one is made."""
     events = BUNDLES[bundle](folder / "policies", number)
     setup = serving.Setup(durability="off", ahead=None, snapshots_every=1 << 40)
     async with serving.serving(folder / "policies", folder / "data", setup) as running:
-        service = running.service
+        service, spent, tail = running.service, 0.0, 0
         for place, event in enumerate(events, 1):
+            began = time.perf_counter()
             service.begin(event)
-            if place in (number - TAIL, number):
+            spent += time.perf_counter() - began
+            if place == number // 2:
+                tail = min(place, int(snapshots.AGAIN / (spent / place)))
+            if place in (number - tail, number):
                 running.journal.flush()
                 _leave(running)
             if place % 500 == 0:
@@ -187,10 +191,6 @@ def in_process(folder: Path, behind: bool) -> tuple[Times, float]:
         times = msgspec.json.decode(said, type=Times)
         found.append((times, time.perf_counter() - began - times.whole - times.bare))
     return min(found, key=lambda one: one[0].whole)
-
-
-TAIL = int(snapshots.AGAIN / snapshots.COST)
-"""So many entries are behind a snapshot before the next one is made. There must be more events than that."""
 
 
 def filled(folder: Path, bundle: str, events: int) -> Path:
