@@ -81,8 +81,9 @@ class Snapshot(msgspec.Struct, frozen=True):
 class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     """What came of making a snapshot: the last `number` it remembers (0 if there was nothing new), how many
     decisions were `made` again on the way, how many of them came out `differing` and the first of those, how
-    many bytes it takes, how long it took in `seconds`, and making the decisions again in `making` of them.
-    `first` is the number of the journal's oldest entry, and `version` what decided then."""
+    many bytes it takes, how long it took in `seconds`, and for how many seconds of the processor decisions
+    were `making`, which other programs on the machine do not lengthen. `first` is the number of the journal's
+    oldest entry, and `version` what decided then."""
 
     number: int = 0
     made: int = 0
@@ -99,7 +100,8 @@ class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
 @dataclass(slots=True)
 class Recovered:
     """A memory that was found again: the `remaker` with the stepper, the number of the snapshot it began from
-    (0 for none), how many `seconds` the journal took, and what is to be told of it, a sentence each."""
+    (0 for none), how many `seconds` of the processor the journal took, and what is to be told of it, a
+    sentence each."""
 
     remaker: Remaker
     began: int = 0
@@ -197,7 +199,7 @@ def recover(data: Data, builds: Builds, upto: int | None = None) -> Recovered:
     """The memory after the last entry of the journal, or after a number. Raises RemakeError for a journal
     that cannot be made again, JournalError for one that cannot be read."""
     found = begin(data, builds, upto)
-    began = time.perf_counter()
+    began = time.process_time()
     with uncollected(), closing(read(data.journal, found.began)) as entries:
         for place, entry in enumerate(entries):
             if upto is not None and number_of(entry) > upto:
@@ -205,7 +207,7 @@ def recover(data: Data, builds: Builds, upto: int | None = None) -> Recovered:
             if not place:
                 _check_first(found, entry)
             found.remaker.take(entry)
-    found.seconds = time.perf_counter() - began
+    found.seconds = time.process_time() - began
     return found
 
 
