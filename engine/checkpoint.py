@@ -261,7 +261,7 @@ def checkpoint(data: Data) -> Checkpoint:
     sync_journal(data)
     data.states.mkdir(exist_ok=True)
     size = write_snapshot(remaker.stepper, checkpoint_of(data, last, remaker.number))
-    with closing(read(data.journal)) as entries:
+    with closing(read(data.journal, missing=lambda error: None)) as entries:
         oldest = next(entries)
     return Checkpoint(
         last,
