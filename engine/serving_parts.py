@@ -62,6 +62,8 @@ def status_of(running: Serving) -> ServingStatus:
             warnings.append(f"the sink `{name}` takes nothing: {sink.trouble}")
     if snapshots.problem:
         warnings.append(f"no snapshot can be made: {snapshots.problem}")
+    if running.filling.figures.problem:
+        warnings.append(f"counters of this version stay cold: {running.filling.figures.problem}")
     if snapshots.differing or running.restart.differing:
         number = snapshots.differing + running.restart.differing
         warnings.append(f"{number:,} decisions came out otherwise when they were made again")
