@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from quell.engine.checkpoint import number_of
 from quell.engine.children import ChildError, NothingFound
 from quell.engine.filling import FillFigures
 from quell.engine.http_access import Access
@@ -19,6 +18,7 @@ from quell.engine.http_pressure import Limits, Pressure
 from quell.engine.http_problem import refuse
 from quell.engine.http_read import PastDecision
 from quell.engine.journal import JournalFigures, read
+from quell.engine.journal_format import number_of
 from quell.engine.live import Live
 from quell.engine.live_routes import live_routes
 from quell.engine.outbox_types import OutboxFigures
@@ -62,6 +62,8 @@ def status_of(running: Serving) -> ServingStatus:
             warnings.append(f"the sink `{name}` takes nothing: {sink.trouble}")
     if snapshots.problem:
         warnings.append(f"no snapshot can be made: {snapshots.problem}")
+    if running.filling.figures.problem:
+        warnings.append(f"counters of this version stay cold: {running.filling.figures.problem}")
     if snapshots.differing or running.restart.differing:
         number = snapshots.differing + running.restart.differing
         warnings.append(f"{number:,} decisions came out otherwise when they were made again")
