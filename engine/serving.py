@@ -49,6 +49,7 @@ from quell.engine.reload_start import Started, start
 from quell.engine.remake import RemakeError
 from quell.engine.service import AHEAD, Service
 from quell.engine.service_types import Entry, ReloadOutcome
+from quell.engine.sinks_named import sinks_named
 from quell.engine.snapshot import SnapshotError
 from quell.engine.snapshots import Snapshots
 from quell.engine.stepper import Stepper
@@ -153,6 +154,7 @@ class Serving:
         """What came of a reload: counters that it brought are filled from the journal."""
         if outcome.result == "live":
             self.filling.want()
+            self.outbox.named = sinks_named(self.service.bundle.analysis)
         self.setup.tell(outcome)
 
     async def explain(self, seq: int) -> bytes:
@@ -249,6 +251,7 @@ async def _opened(policies: Path, data: Data, setup: Setup) -> Serving:
         journal.close()
         raise
     service.taker = outbox.take
+    outbox.named = sinks_named(service.bundle.analysis)
     running = Serving(policies, data, setup, service, journal, outbox, versions, started, restart)
     gc.collect()
     gc.freeze()  # what is here now stays: it need not be looked at again and again

@@ -24,6 +24,7 @@ from quell.engine.live_routes import live_routes
 from quell.engine.outbox_types import OutboxFigures
 from quell.engine.reload import Status as ReloadStatus
 from quell.engine.serving import Restart, Serving
+from quell.engine.sinks_named import unset
 from quell.engine.snapshots import SnapshotFigures
 
 FAR = 200_000
@@ -55,10 +56,10 @@ def status_of(running: Serving) -> ServingStatus:
     if outbox.problem:
         warnings.append(f"the outbox cannot be written: {outbox.problem}")
     for name, sink in outbox.sinks.items():
-        if not sink.configured:
-            until = f"until [sinks.{name}] stands in service.toml"
-            warnings.append(f"there is no sink `{name}`: what is sent to it becomes dead letters {until}")
-        elif sink.trouble:
+        if sink.unset:
+            (told,) = unset({name: sink.rules or ()}, ())
+            warnings.append(f"{told.message} ({told.hint})")
+        elif sink.configured and sink.trouble:
             warnings.append(f"the sink `{name}` takes nothing: {sink.trouble}")
     if snapshots.problem:
         warnings.append(f"no snapshot can be made: {snapshots.problem}")
