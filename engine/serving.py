@@ -36,7 +36,7 @@ from quell.engine.checkpoint import (
     recover,
     snapshots,
 )
-from quell.engine.children import NothingFound, run_module
+from quell.engine.children import NoSuchDecision, NothingFound, run_module
 from quell.engine.decision import Decision
 from quell.engine.engine import IN_FLIGHT
 from quell.engine.filling import Filling
@@ -159,9 +159,11 @@ class Serving:
 
     async def explain(self, seq: int) -> bytes:
         """Why the event of a number was decided as it was, as JSON: an Explanation, Acted or Refused. Raises
-        ChildError, which says why there is none."""
+        ChildError, which says why there is none; NoSuchDecision where the journal does not hold it."""
         async with self._explaining:
             out = await run_module("quell.engine.explain_past", [str(self.data.root), str(seq)], EXPLAINING)
+        if out.startswith(b'{"absent":'):
+            raise NoSuchDecision(msgspec.json.decode(out)["absent"])
         if out.startswith(b'{"problem":'):
             raise NothingFound(msgspec.json.decode(out)["problem"])
         return out.rstrip()

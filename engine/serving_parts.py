@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from quell.engine.checkpoint import number_of
-from quell.engine.children import ChildError, NothingFound
+from quell.engine.children import ChildError, NoSuchDecision, NothingFound
 from quell.engine.filling import FillFigures
 from quell.engine.http_access import Access
 from quell.engine.http_app import allowed
@@ -125,6 +125,8 @@ def parts_of(running: Serving, access: Access, limits: Limits, metrics: Any = No
             return None  # no process is started for what was never decided
         try:
             return msgspec.Raw(await running.explain(seq))
+        except NoSuchDecision:
+            return None
         except NothingFound as error:
             raise refuse("not-found", f"decision {seq} cannot be explained: {error}") from error
         except ChildError as error:

@@ -69,6 +69,4 @@ def section(sink: str) -> str:
 
 def to_write(sink: str) -> str:
     """What to write into service.toml for a sink."""
-    return (
-        f'write {section(sink)} into service.toml, below it url = "https://…" or file = "…", and start again'
-    )
+    return f"write {section(sink)} into service.toml, with a `url` or a `file` below it, and start again"
