@@ -204,7 +204,7 @@ def told_os_error(error: OSError) -> str:
 
 def _say_usage(error: click.UsageError) -> None:
     """A wrong command: what is wrong, how it is meant, where to read more."""
-    message = error.format_message()
+    message = " ".join(error.format_message().split())  # click lists choices in lines of their own
     say_error(message[:1].lower() + message[1:].rstrip("."))
     if error.ctx is not None:
         click.echo(error.ctx.get_usage(), err=True)

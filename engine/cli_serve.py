@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quell.engine.cli_data import DATA
 from quell.engine.cli_group import FINDINGS, OK, USAGE, Unreadable, say_error, say_warning
-from quell.engine.cli_keys import DATA, KEYS_FILE
+from quell.engine.cli_keys import KEYS_FILE
 from quell.engine.cli_output import count, say, stderr, visible
 
 if TYPE_CHECKING:

@@ -68,8 +68,8 @@ def _is_of(entry: Entry, seq: int) -> bool:
 
 
 def main(arguments: Iterable[str]) -> int:
-    """Print the explanation, or why there is none: as `{"absent": …}` where there is no such decision, else as
-    `{"problem": …}`."""
+    """Print the explanation, or why there is none: as `{"absent": …}` where there is no such decision, else
+    as `{"problem": …}`."""
     folder, number = arguments
     try:
         told: object = explain_past(Data(Path(folder)), int(number))
