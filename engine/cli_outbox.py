@@ -76,7 +76,8 @@ def _letters(folder: str) -> Letters:
 @data_folder()
 @_as_json
 def list_sinks(data: str, as_json: bool) -> int:
-    """By sink: how much waits, since when, what it met with, and how much was given up."""
+    """By sink: how much waits, since when, what it met with, how much was given up, and how much of that is
+    being sent again."""
     import msgspec
 
     from quell.engine.outbox_look import look
@@ -103,11 +104,12 @@ def _print_seen(seen: Seen) -> None:
                 show_time(sink.oldest // 1_000_000 * 1_000_000) if sink.oldest is not None else "",
                 f"{sink.tried:,}",
                 f"{sink.dead:,}",
+                f"{sink.again:,}",
                 visible(sink.first_error, _LONGEST),
             )
             for name, sink in seen.sinks.items()
         ]
-        columns = ("sink~", "waiting>", "since", "tried>", "dead>", "met with~")
+        columns = ("sink~", "waiting>", "since", "tried>", "dead>", "again>", "met with~")
         console().print(table(columns, rows))
     if seen.unread:
         say_error(f"what waits is not known: {seen.unread}")
@@ -160,6 +162,8 @@ def _print_letter(letter: DeadLetter) -> None:
     when = show_time(letter.died // 1_000_000 * 1_000_000)
     tries = count(letter.attempts, "attempt") if letter.attempts else "never tried"
     out.print(f"  {when}, {tries}: {visible(letter.reason, _LONGEST)}", soft_wrap=True)
+    if letter.state != "dead" and letter.last_error and letter.last_error not in letter.reason:
+        out.print(f"  since then: {visible(letter.last_error, _LONGEST)}", soft_wrap=True)
 
 
 # --------------------------------------------------------------- resend and drop

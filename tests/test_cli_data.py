@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,7 +84,7 @@ def test_without_a_name_it_is_the_usual_folder_below_the_present_one(
         assert DATA in run(group, name).stderr, group
     assert run("keys", "revoke", DATA, "gate").exit_code == 0
     assert "revoked" in run("keys", "list").stdout
-    assert os.listdir(tmp_path) == [DATA]
+    assert [file.name for file in tmp_path.iterdir()] == [DATA]
 
 
 def test_the_key_of_a_dead_letter_is_no_folder() -> None:
