@@ -46,11 +46,13 @@ class ServingStatus(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...]
 
 
-def status_of(running: Serving) -> ServingStatus:
-    """How the parts of a service stand."""
+def status_of(running: Serving, access: Access | None = None) -> ServingStatus:
+    """How the parts of a service stand, and the file of its keys."""
     journal, outbox = running.journal.figures(), running.outbox.figures()
     snapshots, reload = running.snapshots.figures, running.reloader.status
     warnings = list(running.started.warnings) if reload.last is None else []
+    if access is not None and access.keys is not None and access.keys.problem:
+        warnings.append(f"the API keys are as they were: {access.keys.problem}")
     if journal.problem:
         warnings.append(f"the journal cannot be written: {journal.problem}")
     if outbox.problem:
@@ -133,7 +135,7 @@ def parts_of(running: Serving, access: Access, limits: Limits, metrics: Any = No
             raise refuse("internal", f"decision {seq} cannot be explained: {error}") from error
 
     def status() -> Mapping[str, Any]:
-        told: Mapping[str, Any] = msgspec.to_builtins(status_of(running))
+        told: Mapping[str, Any] = msgspec.to_builtins(status_of(running, access))
         return told
 
     return Parts(
