@@ -133,7 +133,7 @@ async def explanation(call: Call) -> Any:
         raise refuse("overload", f"{MOST_EXPLAINING} explanations are being made already")
     parts.explaining += 1
     try:
-        return _found(await parts.explain(_number(call)), _number(call))
+        return _found(await parts.pressure.unless_closing(parts.explain(_number(call))), _number(call))
     finally:
         parts.explaining -= 1
 
