@@ -23,6 +23,10 @@ class NothingFound(ChildError):
     """A process that did its work, and found why there is nothing to tell."""
 
 
+class NoSuchDecision(NothingFound):
+    """A process that looked for a decision that the journal does not hold."""
+
+
 async def run_module(module: str, arguments: Sequence[str], within: float) -> bytes:
     """What `python -m module` says on its standard output, at low priority. Raises ChildError if it ends
     badly or takes longer than so many seconds; it is gone then, and if this is cancelled."""

@@ -31,6 +31,10 @@ class NotThere(LookupError):
     """There is no such decision, or what came before it is not known any more."""
 
 
+class NoDecision(NotThere):
+    """No event or label by hand has that number."""
+
+
 def explain_past(data: Data, seq: int) -> Explanation | Acted | Refused:
     """Why the event that was admitted as number `seq` was decided as it was. Raises NotThere, RemakeError,
     and JournalError for a journal that cannot be read."""
@@ -56,7 +60,7 @@ def explain_past(data: Data, seq: int) -> Explanation | Acted | Refused:
                 break
     if seq in remaker.waiting:
         raise NotThere(f"event {seq} still waits for remote answers")
-    raise NotThere(f"there is no decision for number {seq}")
+    raise NoDecision(f"the journal does not hold decision {seq:,}")
 
 
 def _is_of(entry: Entry, seq: int) -> bool:
@@ -65,10 +69,13 @@ def _is_of(entry: Entry, seq: int) -> bool:
 
 
 def main(arguments: Iterable[str]) -> int:
-    """Print the explanation, or as `{"problem": …}` why there is none."""
+    """Print the explanation, or why there is none: as `{"absent": …}` where there is no such decision, else
+    as `{"problem": …}`."""
     folder, number = arguments
     try:
         told: object = explain_past(Data(Path(folder)), int(number))
+    except NoDecision as error:
+        told = {"absent": str(error)}
     except (NotThere, RemakeError, JournalError, OSError) as error:
         told = {"problem": str(error)}
     sys.stdout.write(msgspec.json.encode(told).decode() + "\n")

@@ -35,7 +35,7 @@ from quell.engine.checkpoint import (
     recover,
     snapshots,
 )
-from quell.engine.children import NothingFound, run_module
+from quell.engine.children import NoSuchDecision, NothingFound, run_module
 from quell.engine.engine import IN_FLIGHT
 from quell.engine.filling import Filling
 from quell.engine.journal import SEGMENT_BYTES, Durability, Journal
@@ -49,6 +49,7 @@ from quell.engine.reload_start import Started, start
 from quell.engine.remake import RemakeError
 from quell.engine.service import AHEAD, Service
 from quell.engine.service_types import ReloadOutcome
+from quell.engine.sinks_named import sinks_named
 from quell.engine.snapshot import SnapshotError
 from quell.engine.snapshots import Snapshots
 from quell.engine.stepper import Stepper
@@ -153,13 +154,16 @@ class Serving:
         """What came of a reload: counters that it brought are filled from the journal."""
         if outcome.result == "live":
             self.filling.want()
+            self.outbox.named = sinks_named(self.service.bundle.analysis)
         self.setup.tell(outcome)
 
     async def explain(self, seq: int) -> bytes:
         """Why the event of a number was decided as it was, as JSON: an Explanation, Acted or Refused. Raises
-        ChildError, which says why there is none."""
+        ChildError, which says why there is none; NoSuchDecision where the journal does not hold it."""
         async with self._explaining:
             out = await run_module("quell.engine.explain_past", [str(self.data.root), str(seq)], EXPLAINING)
+        if out.startswith(b'{"absent":'):
+            raise NoSuchDecision(msgspec.json.decode(out)["absent"])
         if out.startswith(b'{"problem":'):
             raise NothingFound(msgspec.json.decode(out)["problem"])
         return out.rstrip()
@@ -250,6 +254,7 @@ async def _opened(policies: Path, data: Data, setup: Setup) -> Serving:
         journal.close()
         raise
     service.taker = outbox.take
+    outbox.named = sinks_named(service.bundle.analysis)
     running = Serving(policies, data, setup, service, journal, outbox, versions, started, restart)
     gc.collect()
     gc.freeze()  # what is here now stays: it need not be looked at again and again
