@@ -24,6 +24,7 @@ from quell.engine.serving_parts import status_of
 from quell.engine.snapshot import read_sections, write_sections
 from quell.engine.stepper import Stepper
 from tests import virtual_time
+from tests.service_here import unwatched
 from tests.test_remake import ACTS, BUILDS, FIRST, SECOND, World, Written, event, live, memory, service
 
 NEW = "texts"
@@ -126,8 +127,11 @@ def bundle_with(text: str) -> Any:
     return bundle(FIRST + text)
 
 
-def test_what_a_reload_brings_is_filled_while_events_go_on(tmp_path: Path) -> None:
+def test_what_a_reload_brings_is_filled_while_events_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With real files, processes and reloads."""
+    unwatched(monkeypatch)
     policies = tmp_path / "policies"
     policies.mkdir()
     first, second = (local(text) for text in (FIRST, SECOND))
