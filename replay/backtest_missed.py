@@ -52,9 +52,8 @@ class _Gap:
 
 def nearest(explanation: Explanation) -> tuple[Near, ...]:
     """The rules that came nearest to catching an event, of those that ask for a verdict: first what matched
-    and was held back or is in shadow, then by how far the parts that do not hold are from it. A part that
-    compares a number with a number written there is as far as the two are apart, any other that does not
-    hold a whole 1. What is a whole part away and holds nothing is not near."""
+    and was held back or is in shadow, then by how far the parts that do not hold are from it: two numbers as
+    far as they are apart, anything else a whole part. What is that far and holds nothing is not near."""
     asking = [r for r in explanation.rules if any(does.startswith("verdict ") for does in r.does)]
     found = [(-1.0, 0, _held(r)) for r in asking if r.outcome in _HELD]
     for rule in asking:
@@ -91,10 +90,10 @@ def _gap(part: Part) -> _Gap:
 
 
 def _far(part: Part) -> float:
-    """How far a comparison of two numbers or two durations is from being true, as a share of the larger; 1
-    for anything else."""
+    """How far two numbers or durations are from standing in the order that a part asks for, as a share of the
+    larger; 1 for any other part."""
     written = parse_expression(part.text) if part.kind == "compare" else None
-    if not isinstance(written, tree.Compare) or len(written.rest) != 1 or written.rest[0][0] == "!=":
+    if not isinstance(written, tree.Compare) or len(written.rest) != 1 or written.rest[0][0] in ("==", "!="):
         return 1.0
     sides = [_number(written.first), _number(written.rest[0][1])]
     sides = [side for side in sides if side is not None]
