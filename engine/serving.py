@@ -15,7 +15,7 @@ import contextlib
 import gc
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -148,7 +148,11 @@ class Serving:
         self.service.start()
         self.filling.want()
         for work in (self.outbox.run(), self.reloader.watch(), self.snapshots.run(), self.filling.run()):
-            self._tasks.append(asyncio.ensure_future(_watched(work)))
+            self.beside(work)
+
+    def beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have something done beside deciding; it is given up when the service closes."""
+        self._tasks.append(asyncio.ensure_future(_watched(work)))
 
     def told(self, outcome: ReloadOutcome) -> None:
         """What came of a reload: counters that it brought are filled from the journal."""
