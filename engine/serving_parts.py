@@ -9,8 +9,7 @@ from typing import Any
 
 import msgspec
 
-from quell.engine.checkpoint import number_of
-from quell.engine.children import ChildError, NothingFound, run_module
+from quell.engine.children import ChildError, NoSuchDecision, NothingFound, run_module
 from quell.engine.filling import FillFigures
 from quell.engine.http_access import Access
 from quell.engine.http_app import allowed
@@ -19,12 +18,14 @@ from quell.engine.http_pressure import Limits, Pressure
 from quell.engine.http_problem import refuse
 from quell.engine.http_read import PastDecision
 from quell.engine.journal import JournalFigures, read
+from quell.engine.journal_format import number_of
 from quell.engine.live import Live
 from quell.engine.live_recall import Recalled
 from quell.engine.live_routes import live_routes
 from quell.engine.outbox_types import OutboxFigures
 from quell.engine.reload import Status as ReloadStatus
 from quell.engine.serving import Restart, Serving
+from quell.engine.sinks_named import unset
 from quell.engine.snapshots import SnapshotFigures
 
 RECALLING = 120.0
@@ -48,23 +49,27 @@ class ServingStatus(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...]
 
 
-def status_of(running: Serving) -> ServingStatus:
-    """How the parts of a service stand."""
+def status_of(running: Serving, access: Access | None = None) -> ServingStatus:
+    """How the parts of a service stand, and the file of its keys."""
     journal, outbox = running.journal.figures(), running.outbox.figures()
     snapshots, reload = running.snapshots.figures, running.reloader.status
     warnings = list(running.started.warnings) if reload.last is None else []
+    if access is not None and access.keys is not None and access.keys.problem:
+        warnings.append(f"the API keys are as they were: {access.keys.problem}")
     if journal.problem:
         warnings.append(f"the journal cannot be written: {journal.problem}")
     if outbox.problem:
         warnings.append(f"the outbox cannot be written: {outbox.problem}")
     for name, sink in outbox.sinks.items():
-        if not sink.configured:
-            until = f"until [sinks.{name}] stands in service.toml"
-            warnings.append(f"there is no sink `{name}`: what is sent to it becomes dead letters {until}")
-        elif sink.trouble:
+        if sink.unset:
+            (told,) = unset({name: sink.rules or ()}, ())
+            warnings.append(f"{told.message} ({told.hint})")
+        elif sink.configured and sink.trouble:
             warnings.append(f"the sink `{name}` takes nothing: {sink.trouble}")
     if snapshots.problem:
         warnings.append(f"no snapshot can be made: {snapshots.problem}")
+    if running.filling.figures.problem:
+        warnings.append(f"counters of this version stay cold: {running.filling.figures.problem}")
     if snapshots.differing or running.restart.differing:
         number = snapshots.differing + running.restart.differing
         warnings.append(f"{number:,} decisions came out otherwise when they were made again")
@@ -153,13 +158,15 @@ def parts_of(running: Serving, access: Access, limits: Limits, metrics: Any = No
             return None  # no process is started for what was never decided
         try:
             return msgspec.Raw(await running.explain(seq))
+        except NoSuchDecision:
+            return None
         except NothingFound as error:
             raise refuse("not-found", f"decision {seq} cannot be explained: {error}") from error
         except ChildError as error:
             raise refuse("internal", f"decision {seq} cannot be explained: {error}") from error
 
     def status() -> Mapping[str, Any]:
-        told: Mapping[str, Any] = msgspec.to_builtins(status_of(running))
+        told: Mapping[str, Any] = msgspec.to_builtins(status_of(running, access))
         return told
 
     return Parts(
