@@ -21,7 +21,7 @@ They may be views, and their rows come in no order but by `n`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -134,10 +134,6 @@ class History:
             f"SELECT n, file, row FROM {self.table(name)} WHERE {among(ns)}" for name in ("all", "hands")
         )
         return {n: (file, row) for n, file, row in self.db.rows(query)}
-
-    def origin(self, n: int) -> tuple[int, int]:
-        """The file and the record in it of one event. Raises KeyError where there is none."""
-        return self.origins([n])[n]
 
     def told(self, ns: Sequence[int]) -> dict[int, str]:
         """Where events stand in the files, as the sources say it: `events.jsonl:12`."""
@@ -321,9 +317,7 @@ class _Ingest:
         columns = ("tag", "kind", "path", "message")
         arrays = [pa.array(c, pa.string()) for c in zip(*said, strict=True)]
         self.db.con.register("_said", pa.Table.from_arrays(arrays, names=list(columns)))
-        place = " || ".join(
-            "CAST(r._row AS VARCHAR)" if part is None else text_literal(part) for part in _parts(shape)
-        )
+        place = f"{text_literal(shape.format(''))} || CAST(r._row AS VARCHAR)"  # a row's number stands last
         rows = scan.select(f"_row, CAST({scan.tag} AS VARCHAR) AS tag", f"_code = {UNMATCHED}")
         self.db.con.execute(
             f"INSERT INTO {self.history.table('refused')} SELECT {number}, r._row, NULL, s.kind, s.path, "
@@ -384,12 +378,6 @@ def _shape(opened: Opened) -> tuple[str, int]:
     if isinstance(opened.source, Rows):
         return name + " row {}", 0
     return (name + "[{}]", -1) if isinstance(opened.source, JsonElements) else (name + ":{}", 0)
-
-
-def _parts(shape: str) -> Iterator[str | None]:
-    """A format as what stands before the number, None for the number."""
-    yield shape.removesuffix("{}").replace("{{", "{").replace("}}", "}")
-    yield None
 
 
 def _size(path: str) -> int:

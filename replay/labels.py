@@ -135,7 +135,7 @@ class PathLabels(Labels):
         )
         said = [(value, self.label.said(msgspec.json.decode(value))) for (value,) in values]
         if not any(label is not None for _, label in said):
-            raise self._nothing(history)
+            raise self._nothing()
         columns = {
             "value": pa.array([v for v, _ in said]),
             "label": pa.array([x for _, x in said], pa.bool_()),
@@ -152,7 +152,7 @@ class PathLabels(Labels):
             raise LabelsError(f"the label `{self.text}` is true of no event", f"the values there are {seen}")
         return found
 
-    def _nothing(self, history: History) -> LabelsError:
+    def _nothing(self) -> LabelsError:
         if self.label.unclear:
             seen = ", ".join(f"`{value}`" for value in sorted(self.label.unclear)[:5])
             hint = f"compare it, such as {self.text} == {sorted(self.label.unclear)[0]}"
