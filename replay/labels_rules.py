@@ -17,7 +17,8 @@ from quell.engine.lowered import LoweredRule, Store
 from quell.engine.order import order
 from quell.grammar import tree
 from quell.grammar.diagnostics import Report
-from quell.replay.history import History, ingest
+from quell.replay.history import History
+from quell.replay.history_ingest import ingest
 from quell.replay.labels import Labels, LabelsError, Truth, truth_of
 from quell.replay.named_values import NotAValue, lowered
 from quell.replay.train_labels import ValueLabel

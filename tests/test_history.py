@@ -25,8 +25,9 @@ from quell.engine.sources import SourceError, decoded, open_source, read_record
 from quell.engine.stepper import Stepper
 from quell.grammar.diagnostics import Report
 from quell.replay.database import Database
-from quell.replay.history import History, check_usable, ingest
+from quell.replay.history import History
 from quell.replay.history_coverage import source_of
+from quell.replay.history_ingest import check_usable, ingest
 from quell.replay.stepping import entries
 from tests.bundles import sound
 from tests.history_oracle import Tables, expected, found_in, records
