@@ -1,9 +1,9 @@
 """A history as columns: every event that a bundle takes, in the order in which it is replayed.
 
 `history_ingest` reads files of events into tables of a DuckDB schema. Each row is what the bundle's own
-decoder makes of a record, so what online refuses is refused here, with the same words. Tables (Parquet, DuckDB) are
-read by SQL where that is sure to be the same, and may stay where they are; all else goes through the decoder
-itself.
+decoder makes of a record, so what online refuses is refused here, with the same words. Tables (Parquet,
+DuckDB) are read by SQL where that is sure to be the same, and may stay where they are; all else goes through
+the decoder itself.
 
 ========== ==========================================================================================
 `all`      n, event, at, id, file, row, entity, and the extras: every admitted event (`n` counts from 1 in
