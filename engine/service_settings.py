@@ -23,7 +23,6 @@ from quell.grammar.literals import MICROS, LiteralError, duration, spell_duratio
 FILE = "service.toml"
 MAX_FILE = 1 << 18
 PORT = 8600
-DURABILITIES = ("each", "batch", "off")
 _DURATION = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,6})?(?:us|ms|s|m|h|d|w))+")
 _SIZE = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,6}))? ?(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)", re.IGNORECASE)
 _UNITS = {

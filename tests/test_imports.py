@@ -204,8 +204,8 @@ REACH: dict[str, str] = {
     "replay.database": "shutil tempfile",  # a replay works in a folder of its own
     "replay.demo": "time",  # says how long the day took
     "replay.demo_change": "pathlib",  # the day's first events, to replay
-    "replay.history": "pathlib",  # names files
     "replay.history_files": "glob pathlib",  # finds them
+    "replay.history_ingest": "pathlib",  # asks how large files are
     "replay.history_journal": "pathlib",  # names it
     "replay.history_reading": "eval",  # what makes a row of an event is generated
     "replay.history_sources": "pathlib",  # opens them
