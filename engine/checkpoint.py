@@ -14,7 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -153,8 +153,16 @@ def prune(data: Data, keep: int = KEEP) -> int:
     """Remove old snapshots but for the newest; gives the number of the oldest that is left, 0 for none."""
     there = snapshots(data)
     for old in there[keep:]:
-        old.path.unlink(missing_ok=True)
+        with suppress(OSError):  # it is left, as where somebody put a folder in its place
+            old.path.unlink(missing_ok=True)
     return there[:keep][-1].number if there else 0
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what processes that were killed had begun to write in a folder. Nobody may be writing there."""
+    for path in folder.glob(".*.part") if folder.is_dir() else ():
+        with suppress(OSError):
+            path.unlink()
 
 
 def greatest_version(data: Data) -> int:
