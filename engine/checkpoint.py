@@ -208,18 +208,25 @@ def recover(data: Data, builds: Builds, upto: int | None = None) -> Recovered:
     that cannot be made again, JournalError for one that cannot be read."""
     found = begin(data, builds, upto)
     began = time.process_time()
-    with uncollected(), closing(read(data.journal, found.began)) as entries:
+    missing = partial(_refuse, data)
+    with uncollected(), closing(read(data.journal, found.began, missing=missing)) as entries:
         for place, entry in enumerate(entries):
             if upto is not None and number_of(entry) > upto:
                 break
             if not place:
-                _check_first(found, entry)
+                check_first(found, entry)
             found.remaker.take(entry)
     found.seconds = time.process_time() - began
     return found
 
 
-def _check_first(found: Recovered, entry: Entry) -> None:
+def _refuse(data: Data, error: JournalError) -> None:
+    """The memory needs what is lost."""
+    hint = f"put the file back from a copy; or `quell journal mend {data.root}` goes on without what is lost"
+    raise JournalError(error.message, hint)
+
+
+def check_first(found: Recovered, entry: Entry) -> None:
     """See whether an entry may be the first one after a snapshot, or the first of all; what is missing before
     it is told. Raises RemakeError where nothing says what was remembered then."""
     if not found.remaker.begun:
