@@ -33,6 +33,7 @@ from quell.engine.checkpoint import (
     drop_fills,
     greatest_version,
     recover,
+    remove_parts,
     snapshots,
 )
 from quell.engine.children import NoSuchDecision, NothingFound, run_module
@@ -236,6 +237,8 @@ async def serving(policies: str | Path, data: str | Path, setup: Setup = Setup()
 
 
 async def _opened(policies: Path, data: Data, setup: Setup) -> Serving:
+    for folder in (data.states, data.fills):
+        remove_parts(folder)
     versions = Versions.open(data.versions)
     if versions.repaired or not versions.history():  # else the history of versions says it
         versions.used = greatest_version(data)
