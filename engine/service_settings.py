@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple, cast
 import msgspec
 
 from quell.engine.http_pressure import Limits
+from quell.engine.reload_process import TIME
 from quell.grammar.diagnostics import did_you_mean
 from quell.grammar.literals import MICROS, LiteralError, duration, spell_duration
 
@@ -93,6 +94,12 @@ class EventSettings(msgspec.Struct, frozen=True):
     in_flight: int = 10_000
 
 
+class ReloadSettings(msgspec.Struct, frozen=True):
+    """Reloads: how many seconds checking the policies and running their tests may take."""
+
+    check: float = TIME
+
+
 class LogSettings(msgspec.Struct, frozen=True):
     """The log: as text or JSON (`auto`: text on a terminal), from which level on, and whether it may hold
     what is in events."""
@@ -110,6 +117,7 @@ class ServiceSettings(msgspec.Struct, frozen=True):
     journal: JournalSettings = JournalSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     events: EventSettings = EventSettings()
+    reload: ReloadSettings = ReloadSettings()
     log: LogSettings = LogSettings()
     sinks: Mapping[str, Any] = {}
 
@@ -164,6 +172,7 @@ def settings_of(said: Mapping[str, Any], wrong: list[Wrong]) -> ServiceSettings:
         JournalSettings(**sections["journal"]),
         SnapshotSettings(**sections["snapshots"]),
         EventSettings(**sections["events"]),
+        ReloadSettings(**sections["reload"]),
         LogSettings(**sections["log"]),
         sinks,
     )
@@ -332,6 +341,7 @@ _SECTIONS: dict[str, dict[str, Read]] = {
         "deadline": _seconds(_MS, 600 * _S, "500ms"),
         "in_flight": _whole(1, 1_000_000, 10_000),
     },
+    "reload": {"check": _seconds(_S, 86_400 * _S, "2m")},
     "log": {
         "format": _one_of("auto", "text", "json"),
         "level": _one_of("info", "debug", "warning", "error"),

@@ -228,7 +228,7 @@ def test_reloads_by_result() -> None:
     for result in ("live", "refused", "refused"):
         metrics.reloaded(outcome(result, errors=2 if result == "refused" else 0))
     found = samples(metrics)
-    assert of(found, "quell_reloads_total", "result") == {"live": 1, "refused": 2, "unchanged": 0}
+    assert of(found, "quell_reloads_total", "result") == {"live": 1, "refused": 2, "unchanged": 0, "failed": 0}
     assert of(found, "quell_reload_refused") == {(): 1}
     assert of(found, "quell_reload_findings") == {(): 2}
     metrics.reloaded(outcome("unchanged"))
