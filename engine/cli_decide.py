@@ -28,7 +28,11 @@ _STEP = 256
 @click.command("decide", short_help="Decide a file of events.")
 @click.argument("policies", metavar="POLICIES")
 @click.option(
-    "--events", "events", required=True, metavar="FILE|-", help="The events, in order; - is standard input."
+    "--events",
+    "events",
+    required=True,
+    metavar="FILE|-",
+    help="The events, in order: a file, a journal's folder, or - for standard input.",
 )
 @click.option(
     "--out",
@@ -156,7 +160,7 @@ def _run(
     try:
         with (
             open_source(
-                events, format=format_, columns=decoder.columns(), max_bytes=decoder.max_bytes
+                events, format=format_, columns=decoder.columns(), max_bytes=decoder.max_bytes, journals=True
             ) as source,
             Watch("deciding", _total(source, limit)) as watch,
         ):

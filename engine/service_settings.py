@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple, cast
 import msgspec
 
 from quell.engine.http_pressure import Limits
+from quell.engine.plain_files import stream_plain
 from quell.engine.reload_process import TIME
 from quell.grammar.diagnostics import did_you_mean
 from quell.grammar.literals import MICROS, LiteralError, duration, spell_duration
@@ -128,9 +129,7 @@ def read_settings(file: Path, must: bool = False) -> ServiceSettings:
     try:
         if not must and not (file.exists() or file.is_symlink()):
             return ServiceSettings()
-        if file.exists() and not file.is_file():
-            raise ValueError("it is no plain file")
-        with file.open("rb") as opened:
+        with stream_plain(file) as opened:
             data = opened.read(MAX_FILE + 1)
         if len(data) > MAX_FILE:
             raise ValueError(f"it is larger than {MAX_FILE >> 10} KB")

@@ -152,7 +152,7 @@ def test_a_file_that_cannot_be_read(content: bytes, tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no plain file"):
+    with pytest.raises(SettingsError, match="it is a folder, and no ordinary file"):
         read_settings(tmp_path)
 
 
