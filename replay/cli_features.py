@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quell.engine.cli_bundle import read_sound
+from quell.engine.cli_decide import note_answers
 from quell.engine.cli_files import STDIO, missing_parent, same_file, whole
 from quell.engine.cli_group import DEFECT, OK, UNREADABLE, Unreadable, say_error
 from quell.engine.cli_output import (
@@ -183,6 +184,7 @@ def _run(
             Watch("deciding", source.total if limit is None else limit) as watch,
             whole(Path(out)) as stream,
         ):
+            note_answers(source, tapped.build.analysis)
 
             def tell(done: int) -> None:
                 if done % STEP == 0:

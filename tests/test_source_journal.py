@@ -86,3 +86,26 @@ def test_a_journal_has_no_format_and_a_folder_without_one_is_none(served: Path) 
     assert "is a folder" in empty.stderr
     with pytest.raises(SourceError, match="quell journal export"):
         open_source(served / "data")  # what reads labels, say, wants no journal
+
+
+REMOTE = """
+model judge from remote "judge"
+  author = author
+  when sent >= 1
+  gives likely number
+rule judged on message
+  when judge.likely > 50%
+  then block
+"""
+
+
+def test_answers_of_remote_models_are_not_taken_from_it_and_that_is_said(served: Path) -> None:
+    (served / "policies" / "remote.quell").write_text(REMOTE)
+    (served / "policies" / "quell.toml").write_text('[remote.judge]\nurl = "http://127.0.0.1:9"\n')
+    told = "what remote models answered in service is not taken from the journal"
+    made = cli("decide", served / "policies", "--events", served / "data")
+    assert made.exit_code == 0, made.output
+    assert told in made.stderr
+    out = served / "features.parquet"
+    made = cli("features", served / "policies", "--events", served / "data", "--values", "sent", "--out", out)
+    assert told in made.stderr
