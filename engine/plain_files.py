@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -48,7 +48,7 @@ def open_plain(path: str | Path, flags: int = os.O_RDONLY, mode: int = 0o644) ->
     return fd
 
 
-def stream_plain(path: str | Path) -> IO[bytes]:
+def stream_plain(path: str | Path) -> BufferedReader:
     """The same as a stream that is read."""
     return os.fdopen(open_plain(path), "rb")
 

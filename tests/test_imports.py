@@ -165,7 +165,7 @@ REACH: dict[str, str] = {
     "engine.outbox_look": "pathlib",  # and so does this
     "engine.outbox_reading": "pathlib",  # names the journal
     "engine.outbox_store": "pathlib",
-    "engine.plain_files": "os pathlib",
+    "engine.plain_files": "io os pathlib",
     "engine.reload": "pathlib time",  # how long it took
     "engine.reload_check": "os pathlib sys",  # a process of its own
     "engine.reload_compile": "pathlib sys",  # lets the thread of the event loop have its turns

@@ -87,7 +87,7 @@ def test_a_check_that_failed_is_no_refusal() -> None:
 def test_sinks_that_nobody_set_up_are_told_once_and_again_after_a_reload() -> None:
     heard = Heard()
     look = heard.watch.outbox
-    named = outbox(**{"a b": SinkFigures(False, rules=("flood", "raid"))})
+    named = replace(outbox(), sinks={"a b": SinkFigures(False, rules=("flood", "raid"))})
     (line,) = heard.of(look, named)
     assert (line["event"], line["level"], line["rules"]) == ("sink.unknown", "warning", "`flood` and `raid`")
     assert "the sink `a b` of `flood` and `raid` is not set up" in line["message"]
