@@ -14,13 +14,14 @@ from pathlib import Path
 
 import msgspec
 
-from quell.engine.checkpoint import Data, begin, builds_of, number_of, uncollected
+from quell.engine.checkpoint import Data, begin, builds_of, uncollected
 from quell.engine.children import end_with_parent
 from quell.engine.decision import Acted, Decision, Refused
 from quell.engine.events import Decoded
 from quell.engine.explain import Account, Explainer
 from quell.engine.explanation import Explanation
 from quell.engine.journal import JournalError, read
+from quell.engine.journal_format import number_of
 from quell.engine.remake import RemakeError
 from quell.engine.service_types import Entry
 from quell.engine.settle import Hit

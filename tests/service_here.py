@@ -87,8 +87,13 @@ async def _fill_nothing(filling: Filling) -> None:
 
 
 async def _watch_nothing(reloader: Reloader) -> None:
-    """Reloads are asked for: files that change are not looked at meanwhile."""
     reloader._patience = Patience(quiet=0.0)
+
+
+def unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have services of this test take other policies only when asked: whoever watches the files may be first,
+    and then nothing changes any more for whoever asks."""
+    monkeypatch.setattr(Reloader, "watch", _watch_nothing)
 
 
 def here(monkeypatch: pytest.MonkeyPatch, *, fills: bool = True) -> None:
@@ -98,7 +103,7 @@ def here(monkeypatch: pytest.MonkeyPatch, *, fills: bool = True) -> None:
     monkeypatch.setattr(Filling, "_filled", _fill_here)
     if not fills:
         monkeypatch.setattr(Filling, "run", _fill_nothing)
-    monkeypatch.setattr(Reloader, "watch", _watch_nothing)
+    unwatched(monkeypatch)
     monkeypatch.setattr("quell.engine.serving.Checker", lambda seconds: CheckedHere())
     monkeypatch.setattr("quell.engine.snapshots.run_module", run_here)
     monkeypatch.setattr("quell.engine.serving.run_module", run_here)
@@ -126,11 +131,9 @@ async def kill(running: Serving) -> None:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait until something holds: threads have their own time."""
-    for _ in range(4_000):
-        if holds():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it never comes to hold")
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.005)
 
 
 class Collecting:

@@ -12,7 +12,7 @@ import pytest
 
 from quell.engine.http_pressure import BEAT, Limits, Pressure
 from quell.engine.http_problem import HttpError
-from tests.http_support import LINES, Running, client, lines, message, parts_of, rest_of, running
+from tests.http_support import LINES, PATIENCE, Running, client, lines, message, parts_of, rest_of, running
 
 
 def beats(pressure: Pressure, late: list[float]) -> list[bool]:
@@ -36,7 +36,7 @@ def test_a_loop_that_stays_late_is_overload_until_it_is_not() -> None:
 
 
 def test_events_are_shed_before_they_are_counted() -> None:
-    parts = parts_of()
+    parts = parts_of(limits=Limits())
     parts.pressure.beat(1.0, 10.0)
     assert not parts.pressure.overloaded
     parts.pressure.beat(1.0, 11.0)
@@ -190,7 +190,7 @@ def test_work_that_may_take_long_ends_with_who_waits_for_it() -> None:
 
 
 def test_a_body_that_comes_too_slowly_is_given_up() -> None:
-    parts = parts_of(limits=Limits(body_timeout=0.3))
+    parts = parts_of(limits=Limits(lag=PATIENCE, body_timeout=0.3))
     head = b"POST /v1/decide HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with running(parts) as server, server.connect() as opened:
         opened.sendall(head + b"Content-Length: 100\r\n\r\n{")
@@ -212,11 +212,14 @@ def test_under_more_than_it_can_do_a_service_answers_some_and_turns_the_rest_awa
 
     engine.begin = slowly
     found: Counter[int] = Counter()
+    one_at_a_time = threading.Lock()
 
     def ask(server: Running, number: int) -> None:
         with server.http() as asked:
             for n in range(1, 200):
-                found[asked.post("/v1/decide", json=message(n, author=f"u{number}")).status_code] += 1
+                status = asked.post("/v1/decide", json=message(n, author=f"u{number}")).status_code
+                with one_at_a_time:
+                    found[status] += 1
                 if found[503] > 20:
                     return
 

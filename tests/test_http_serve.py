@@ -40,6 +40,11 @@ class Process:
         self.said += self.process.stderr.read().splitlines()
         return self.process.wait(60)
 
+    def http(self, **more: Any) -> httpx.Client:
+        """A client."""
+        address = self.address.replace("0.0.0.0", "127.0.0.1")
+        return httpx.Client(base_url=address, timeout=60, **more)
+
     def until(self, text: str) -> str:
         """The next line with a text in it."""
         assert self.process.stderr is not None
@@ -65,7 +70,7 @@ def serving(policies: Path, data: Path, *more: str) -> Iterator[Process]:
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(10)
+        process.wait(60)
         assert process.stderr is not None
         process.stderr.close()
 
@@ -76,7 +81,7 @@ def policies(tmp_path: Path) -> Path:
 
 
 def test_it_decides_reloads_and_ends_with_all_written(policies: Path, tmp_path: Path) -> None:
-    with serving(policies, tmp_path / "data") as served, httpx.Client(base_url=served.address) as asked:
+    with serving(policies, tmp_path / "data") as served, served.http() as asked:
         said = asked.post("/v1/decide", json=EVENTS[1]).json()
         status, seq = asked.get("/v1/status").json(), said["seq"]
         assert said["verdict"] == "block"
@@ -84,7 +89,7 @@ def test_it_decides_reloads_and_ends_with_all_written(policies: Path, tmp_path: 
         assert asked.get("/readyz").status_code == 200
         assert "quell_decisions" in asked.get("/metrics").text
         assert asked.get(f"/v1/decisions/{seq}").json()["reply"]["verdict"] == "block"
-        explained = asked.get(f"/v1/decisions/{seq}/explanation", timeout=60).json()
+        explained = asked.get(f"/v1/decisions/{seq}/explanation").json()
         assert explained["decision"]["verdict"] == "block"
         for number in (1, seq + 9_000):  # that of the version, and one that is still to come
             never = asked.get(f"/v1/decisions/{number}")
@@ -94,14 +99,14 @@ def test_it_decides_reloads_and_ends_with_all_written(policies: Path, tmp_path: 
         assert "Quell" in asked.get("/").text
 
         (policies / "lists" / "bad_words.txt").write_text("grobbler\nhello\n")
-        reloaded = asked.post("/v1/reload", timeout=60).json()["result"]
+        reloaded = asked.post("/v1/reload").json()["result"]
         assert reloaded in ("live", "unchanged")  # the watcher may have been first
         assert asked.post("/v1/decide", json=EVENTS[0]).json()["verdict"] == "block"
-        assert asked.post("/v1/versions/1/put-back", timeout=60).json()["version"]["number"] == 3
+        assert asked.post("/v1/versions/1/put-back").json()["version"]["number"] == 3
         last = asked.post("/v1/decide", json=EVENTS[0]).json()
         assert last["verdict"] == "allow"
         assert served.end() == 0
-    with serving(policies, tmp_path / "data") as served, httpx.Client(base_url=served.address) as asked:
+    with serving(policies, tmp_path / "data") as served, served.http() as asked:
         assert asked.get("/v1/status").json()["seq"] >= last["seq"]
         assert asked.get(f"/v1/decisions/{last['seq']}").json()["reply"] == last
         assert served.end(signal.SIGINT) == 0
@@ -109,9 +114,9 @@ def test_it_decides_reloads_and_ends_with_all_written(policies: Path, tmp_path: 
 
 
 def test_a_bundle_that_breaks_is_told_and_the_one_before_decides(policies: Path, tmp_path: Path) -> None:
-    with serving(policies, tmp_path / "data") as served, httpx.Client(base_url=served.address) as asked:
+    with serving(policies, tmp_path / "data") as served, served.http() as asked:
         (policies / "broken.quell").write_text("rule x on message when nothing then block\n")
-        answer = asked.post("/v1/reload", timeout=60)
+        answer = asked.post("/v1/reload")
         assert (answer.status_code, answer.json()["kind"]) == (422, "bundle-refused")
         assert answer.json()["outcome"]["findings"][0]["file"] == "broken.quell"
         assert asked.post("/v1/decide", json=EVENTS[0]).json()["verdict"] == "allow"
@@ -128,7 +133,7 @@ def test_elsewhere_than_on_this_machine_it_needs_a_key(policies: Path, tmp_path:
     assert f"quell keys add NAME --scope decide --data {data}" in refused.stderr
     key = quell("keys", "add", "gate", "--scope", "decide", "--data", data).stdout.strip()
     with serving(policies, data, "--host", "0.0.0.0") as served:
-        with httpx.Client(base_url=served.address.replace("0.0.0.0", "127.0.0.1")) as asked:
+        with served.http() as asked:
             assert asked.post("/v1/decide", json=EVENTS[0]).status_code == 401
             headers = {"Authorization": f"Bearer {key}"}
             assert asked.post("/v1/decide", json=EVENTS[0], headers=headers).status_code == 200
@@ -163,7 +168,7 @@ def test_it_speaks_tls(policies: Path, tmp_path: Path) -> None:
     with serving(policies, tmp_path / "data", "--config", str(config)) as served:
         assert served.address.startswith("https://")
         trusted = ssl.create_default_context(cafile=str(cert))
-        with httpx.Client(base_url=served.address, verify=trusted) as asked:
+        with served.http(verify=trusted) as asked:
             assert asked.post("/v1/decide", json=EVENTS[0]).json()["verdict"] == "allow"
             lines = "".join(json.dumps(event) + "\n" for event in EVENTS)
             headers = {"Content-Type": "application/x-ndjson"}

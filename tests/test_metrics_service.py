@@ -15,6 +15,7 @@ from quell.engine.logs import Logs
 from quell.engine.service_settings import LogSettings
 from quell.engine.serving import Setup, serving
 from tests.metrics_support import POLICY, of, samples
+from tests.service_here import unwatched
 
 
 def event(n: int) -> bytes:
@@ -23,8 +24,9 @@ def event(n: int) -> bytes:
 
 
 @pytest.mark.slow
-def test_a_service_and_its_metrics(tmp_path: Path) -> None:
+def test_a_service_and_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Decided, journalled, reloaded, refused, ended."""
+    unwatched(monkeypatch)
     policies = tmp_path / "policies"
     policies.mkdir()
     (policies / "p.quell").write_text(POLICY, encoding="utf-8")
