@@ -26,6 +26,7 @@ from quell.engine.children import end_with_parent
 from quell.engine.compile import Build, analyse, build
 from quell.engine.journal import JournalError, read
 from quell.engine.journal_format import number_of
+from quell.engine.plain_files import open_plain
 from quell.engine.reload_freeze import BUNDLE
 from quell.engine.remake import Builds, RemakeError, Remaker, quiet_numbers
 from quell.engine.service_types import Entry
@@ -255,7 +256,7 @@ def sync_journal(data: Data) -> None:
     Raises OSError."""
     for path in sorted(data.journal.glob("*.qj")):
         try:
-            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            handle = open_plain(path)
         except FileNotFoundError:  # packed since
             continue
         try:

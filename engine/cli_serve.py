@@ -186,6 +186,7 @@ def _setup(data: str, settings: ServiceSettings) -> Setup:
         ahead=events.ahead,
         deadline=events.deadline,
         in_flight=events.in_flight,
+        checking=settings.reload.check,
         sinks=sinks,
     )
 

@@ -17,6 +17,8 @@ from typing import Any, Literal, NamedTuple, cast
 import msgspec
 
 from quell.engine.http_pressure import Limits
+from quell.engine.plain_files import stream_plain
+from quell.engine.reload_process import TIME
 from quell.grammar.diagnostics import did_you_mean
 from quell.grammar.literals import MICROS, LiteralError, duration, spell_duration
 
@@ -92,6 +94,12 @@ class EventSettings(msgspec.Struct, frozen=True):
     in_flight: int = 10_000
 
 
+class ReloadSettings(msgspec.Struct, frozen=True):
+    """Reloads: how many seconds checking the policies and running their tests may take."""
+
+    check: float = TIME
+
+
 class LogSettings(msgspec.Struct, frozen=True):
     """The log: as text or JSON (`auto`: text on a terminal), from which level on, and whether it may hold
     what is in events."""
@@ -109,6 +117,7 @@ class ServiceSettings(msgspec.Struct, frozen=True):
     journal: JournalSettings = JournalSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     events: EventSettings = EventSettings()
+    reload: ReloadSettings = ReloadSettings()
     log: LogSettings = LogSettings()
     sinks: Mapping[str, Any] = {}
 
@@ -119,9 +128,7 @@ def read_settings(file: Path, must: bool = False) -> ServiceSettings:
     try:
         if not must and not (file.exists() or file.is_symlink()):
             return ServiceSettings()
-        if file.exists() and not file.is_file():
-            raise ValueError("it is no plain file")
-        with file.open("rb") as opened:
+        with stream_plain(file) as opened:
             data = opened.read(MAX_FILE + 1)
         if len(data) > MAX_FILE:
             raise ValueError(f"it is larger than {MAX_FILE >> 10} KB")
@@ -163,6 +170,7 @@ def settings_of(said: Mapping[str, Any], wrong: list[Wrong]) -> ServiceSettings:
         JournalSettings(**sections["journal"]),
         SnapshotSettings(**sections["snapshots"]),
         EventSettings(**sections["events"]),
+        ReloadSettings(**sections["reload"]),
         LogSettings(**sections["log"]),
         sinks,
     )
@@ -331,6 +339,7 @@ _SECTIONS: dict[str, dict[str, Read]] = {
         "deadline": _seconds(_MS, 600 * _S, "500ms"),
         "in_flight": _whole(1, 1_000_000, 10_000),
     },
+    "reload": {"check": _seconds(_S, 86_400 * _S, "2m")},
     "log": {
         "format": _one_of("auto", "text", "json"),
         "level": _one_of("info", "debug", "warning", "error"),

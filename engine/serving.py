@@ -46,6 +46,7 @@ from quell.engine.outbox import Outbox
 from quell.engine.outbox_reading import decisions_of
 from quell.engine.outbox_types import Sink
 from quell.engine.reload import Reloader
+from quell.engine.reload_process import TIME, Checker
 from quell.engine.reload_start import Started, start
 from quell.engine.remake import RemakeError
 from quell.engine.service import AHEAD, Service
@@ -75,7 +76,8 @@ AT_ONCE = 2
 class Setup:
     """How a service is to be kept. `sinks` by name; `functions` and `environ` as `Engine.load` takes them;
     `keep_age` (microseconds) and `keep_bytes` bound the journal, `snapshots_every` is in numbers of the
-    journal (None: as often as a restart stays quick). `tell` hears of every reload."""
+    journal (None: as often as a restart stays quick), `checking` is how many seconds checking the policies
+    and running their tests may take. `tell` hears of every reload."""
 
     durability: Durability = "batch"
     segment_bytes: int = SEGMENT_BYTES
@@ -85,6 +87,7 @@ class Setup:
     snapshots_kept: int = KEEP
     ahead: float | None = AHEAD
     deadline: float | None = None
+    checking: float = TIME
     in_flight: int = IN_FLIGHT
     sinks: Mapping[str, Sink] = field(default_factory=dict)
     functions: Mapping[str, Callable[..., Any]] | None = None
@@ -132,7 +135,9 @@ class Serving:
     ) -> None:
         self.data, self.setup, self.service, self.journal = data, setup, service, journal
         self.outbox, self.versions, self.started, self.restart = outbox, versions, started, restart
-        self.reloader = Reloader(policies, versions, service.swap, self.told, started=started)
+        self.reloader = Reloader(
+            policies, versions, service.swap, self.told, started=started, checker=Checker(setup.checking)
+        )
         self.snapshots = Snapshots(
             data, service, self.keep, every=setup.snapshots_every, keep=setup.snapshots_kept
         )
@@ -243,7 +248,7 @@ async def _opened(policies: Path, data: Data, setup: Setup) -> Serving:
     if versions.repaired or not versions.history():  # else the history of versions says it
         versions.used = greatest_version(data)
     usable = lambda build: _answerable(build, setup)  # noqa: E731
-    started = await start(policies, versions, usable=usable)
+    started = await start(policies, versions, usable=usable, checker=Checker(setup.checking))
     journal = Journal.open(
         data.journal,
         durability=setup.durability,

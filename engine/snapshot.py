@@ -24,6 +24,7 @@ from zlib import crc32
 import msgspec
 
 from quell.engine.carry import Section, SnapshotReport, restore, sections
+from quell.engine.plain_files import stream_plain
 from quell.engine.stepper import Stepper
 
 MAGIC = b"QUELLSNP"
@@ -219,7 +220,7 @@ def _read(file: Path, make: Callable[[], Stepper]) -> tuple[Stepper, SnapshotRep
 
 def _check(path: Path) -> None:
     """See that a file is whole, without holding it. Raises _Damaged, and SnapshotError for a newer format."""
-    with path.open("rb") as file:
+    with stream_plain(path) as file:
         for _ in _frames(file, keep=False):
             pass
 
@@ -227,7 +228,7 @@ def _check(path: Path) -> None:
 def _sections(path: Path) -> Iterator[Section]:
     decoder = msgspec.msgpack.Decoder(tuple[str, str, Any])
     count = 0
-    with path.open("rb") as file:
+    with stream_plain(path) as file:
         for content in _frames(file, keep=True):
             kind, name, what = decoder.decode(content)
             if kind == "end":

@@ -120,10 +120,10 @@ def test_a_file_that_others_may_write_is_not_believed(tmp_path: Path) -> None:
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "keys.json").mkdir()
-    with pytest.raises(KeysError, match="no plain file"):
+    with pytest.raises(KeysError, match="it is a folder, and no ordinary file"):
         Keys(tmp_path / "keys.json")
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(KeysError, match="no plain file"):
+    with pytest.raises(KeysError, match="it is a named pipe, and no"):
         Keys(tmp_path / "pipe")
 
 
