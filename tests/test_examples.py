@@ -320,7 +320,7 @@ def in_virtual_time(work: Coroutine[Any, Any, list[Reply]]) -> list[Reply]:
 def test_the_example_says_what_came_of_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ask_models.asyncio, "run", in_virtual_time)
+    monkeypatch.setattr("asyncio.run", in_virtual_time)
     ask_models.main()
     said = capsys.readouterr().out
     assert said.startswith("500 messages in ")
