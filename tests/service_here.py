@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from quell.engine.checkpoint import Data, checkpoint
-from quell.engine.explain_past import NotThere, explain_past
+from quell.engine.explain_past import NoDecision, NotThere, explain_past
 from quell.engine.fill import Done, Filler, Order, Ready, _last
 from quell.engine.filling import TRIES, FillFigures, Filling
 from quell.engine.journal_format import JournalError
@@ -44,6 +44,8 @@ def _run(module: str, arguments: list[str]) -> bytes:
         if module == "quell.engine.checkpoint":
             return msgspec.json.encode(checkpoint(data))
         return msgspec.json.encode(explain_past(data, int(arguments[1])))
+    except NoDecision as error:
+        return msgspec.json.encode({"absent": str(error)})
     except (NotThere, RemakeError, JournalError, SnapshotError, OSError) as error:
         return msgspec.json.encode({"problem": str(error)})
 

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
 import pytest
 
 from tests.service_clients import Changing, Connection, Hook, Told
 from tests.service_disk import Disk, disk
-from tests.service_fork import PATIENCE, Forks, Served, Wanted
-from tests.service_trial import Trial
+from tests.service_fork import PATIENCE, Forks, Wanted
+from tests.service_trial import Crowded
 from tests.service_world import Events, Follower, digest, place_of, texts_of, write_bundle
 
 
@@ -146,48 +145,6 @@ def test_a_start_while_the_disk_is_full_tells_so_in_one_line(
         await platform.end()
 
     asyncio.run(main())
-
-
-class Crowded(Trial):
-    """A trial on a disk that is full every now and then, also while the service is away."""
-
-    def __init__(self, folder: Path, forks: Forks, seed: int, full: Disk) -> None:
-        super().__init__(folder, forks, seed, remote=True)
-        self.disk = full
-        self.refused_starts: list[str] = []
-
-    def wanted(self) -> Wanted:
-        """How it is to come back."""
-        return msgspec.structs.replace(super().wanted(), full=not self.disk.real)
-
-    def come_back(self) -> Served:
-        """Let it come back, once there is room."""
-        wanted = self.wanted()
-        ready = self.forks.begin(wanted)
-        if ready.problem:
-            self.refused_starts.append(ready.problem)
-            self.disk.free()
-            ready = self.forks.begin(wanted)
-        assert not ready.problem, ready.problem
-        return self.forks.served[-1]
-
-    async def meanwhile(self) -> None:
-        """Fill the disk, and let there be room again."""
-        for _ in range(self.chance.randrange(5)):
-            await asyncio.sleep(self.chance.random() * 0.1)
-            self.disk.fill(self.chance.choice([0, 0, 4096, 20_000, 300_000]))
-            await asyncio.sleep(self.chance.random() * 0.1)
-            if self.chance.random() < 0.8:
-                self.disk.free()
-        while not self.met():
-            self.disk.fill()
-            await asyncio.sleep(0.05)
-            self.disk.free()
-            await asyncio.sleep(0.05)
-
-    def met(self) -> bool:
-        """Something was decided, and something was not for want of room."""
-        return super().met() and self.told.refused["503 unwritten"] > 0
 
 
 def test_a_disk_that_is_full_at_times_costs_no_promise(tmp_path: Path, forks: Forks, full: Disk) -> None:

@@ -124,6 +124,72 @@ def test_a_service_that_closes_takes_no_events() -> None:
     assert client(parts).get("/healthz").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/reload"),
+        ("POST", "/v1/versions/1/put-back"),
+        ("GET", "/v1/decisions/1/explanation"),
+    ],
+)
+def test_a_service_that_closes_does_not_wait_for_what_may_take_long(method: str, path: str) -> None:
+    parts, begun, ended = parts_of(), threading.Event(), threading.Event()
+
+    async def for_ever(*asked: Any) -> Any:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    parts.reload = parts.put_back = parts.explain = for_ever
+    with running(parts) as server, server.http() as asked, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(asked.request, method, path)
+        assert begun.wait(10)
+        server.stop()
+        answer = waiting.result()
+    assert (answer.status_code, answer.json()["kind"]) == (503, "closing")
+    assert ended.is_set()
+
+
+def test_nothing_that_may_take_long_is_begun_while_a_service_closes() -> None:
+    begun: list[str] = []
+
+    async def work() -> None:
+        begun.append("begun")
+
+    async def closing() -> None:
+        pressure = Pressure(Limits())
+        pressure.close()
+        with pytest.raises(HttpError, match="does not wait"):
+            await pressure.unless_closing(work())
+
+    asyncio.run(closing())
+    assert not begun
+
+
+def test_work_that_may_take_long_ends_with_who_waits_for_it() -> None:
+    ended: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("ended")
+
+    async def cancelled() -> None:
+        waiting = asyncio.ensure_future(Pressure(Limits()).unless_closing(work()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await asyncio.sleep(0)
+
+    asyncio.run(cancelled())
+    assert ended == ["ended"]
+
+
 def test_a_body_that_comes_too_slowly_is_given_up() -> None:
     parts = parts_of(limits=Limits(lag=PATIENCE, body_timeout=0.3))
     head = b"POST /v1/decide HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -38,6 +38,7 @@ def test_a_service_and_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             health.follow(running)
             metrics = health.metrics
             metrics._fresh = 0
+            assert of(samples(metrics), "quell_outbox_trouble", "sink") == {"queue": 1}  # before any send
             for n in range(12):
                 await running.service.decide(event(n))
             await running.service.decide(b"{")
@@ -69,5 +70,5 @@ def test_a_service_and_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert names.count("reload.live") == 1
     assert names.count("reload.refused") == 1
     assert "reload.finding" in names
-    assert "sink.unknown" in names
+    assert names.count("sink.unknown") == 2  # at the start, and for the version after
     assert "log.other" not in names, lines
