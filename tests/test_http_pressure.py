@@ -145,7 +145,7 @@ def test_a_service_that_closes_does_not_wait_for_what_may_take_long(method: str,
     parts.reload = parts.put_back = parts.explain = for_ever
     with running(parts) as server, server.http() as asked, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(asked.request, method, path)
-        assert begun.wait(10)
+        assert begun.wait(PATIENCE)
         server.stop()
         answer = waiting.result()
     assert (answer.status_code, answer.json()["kind"]) == (503, "closing")
