@@ -75,7 +75,14 @@ def serve(
       quell serve policies
       curl -s localhost:8600/v1/decide -H 'Content-Type: application/json' -d '{"type": …}'
     """
-    settings = _settings(data, config, host, port, durability, json_log)
+    from quell.engine.interrupts import no_hang_up
+
+    with no_hang_up():  # until it serves, and from when it ends
+        settings = _settings(data, config, host, port, durability, json_log)
+        return _begin(policies, data, settings, check_only)
+
+
+def _begin(policies: str, data: str, settings: ServiceSettings, check_only: bool) -> int:
     if check_only:
         from quell.engine.cli_versions import check_only as check
 

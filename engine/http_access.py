@@ -80,6 +80,12 @@ class Access:
             self._let_in.add(_digest(headers[b"authorization"]))
         return Grant(key.name, key)
 
+    def holds(self, grant: Grant) -> bool:
+        """Whether somebody who was let in before still would be: a stream may go on for days."""
+        if grant.key is None or self.keys is None:
+            return self.open
+        return self.keys.holds(grant.key)
+
     def known(self, headers: Mapping[bytes, bytes]) -> bool:
         """Whether these headers let in whoever sends events, told without a second look at a key that was let
         in within this second. False says nothing: `enter` does. What is compared is a digest of what was

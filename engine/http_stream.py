@@ -1,7 +1,8 @@
 """POST /v1/decide/stream: events in lines, answered in lines while more come in.
 
 A client that stops reading is read from no more, so it must read while it writes. A bad line is one refused
-answer with its number; where the stream itself cannot go on, its last line says why.
+answer with its number; where the stream itself cannot go on, its last line says why: so it ends once its key
+holds no more.
 """
 
 from __future__ import annotations
@@ -105,6 +106,8 @@ class _Stream:
             pressure.done_waiting(task)
         if message["type"] != "http.request":
             raise Gone
+        if not self._app.access.holds(self._grant):
+            raise _Ended("no-key")
         more: bool = message.get("more_body", False)
         self._lines.add(message.get("body", b""), more)
         return more
@@ -123,7 +126,6 @@ class _Stream:
             self._waiting.append((lines, made))
             if len(self._waiting) == 1 and isinstance(made, list):
                 await self._answer_oldest()
-            await asyncio.sleep(0)
 
     async def _answer_oldest(self) -> None:
         lines, made = self._waiting[0]

@@ -1,8 +1,13 @@
-"""One process serves a data folder: it holds the folder's lock as long as it lives."""
+"""One process serves a data folder: it holds the folder's lock as long as it lives.
+
+Two things are locked: the file `lock`, which names the process, and the folder itself, as somebody who takes the
+file for a remnant may remove it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -21,44 +26,53 @@ class LockError(Exception):
 def held(folder: Path) -> Iterator[None]:
     """Hold the lock of a data folder, which is made where it is not there. Raises LockError, which names the
     process that holds it. It goes with the process, however that ends."""
-    path = folder / "lock"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what people wrote lies in it
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        reason = (error.strerror or "it fails").lower()
-        raise LockError(
-            f"the data folder `{folder}` cannot be used: {reason}", "name another with --data"
-        ) from error
-    try:
+    with contextlib.ExitStack() as opened:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what people wrote lies in it
+            place = _open(opened, folder, os.O_RDONLY | os.O_DIRECTORY)
+            handle = _open(opened, folder / "lock", os.O_RDWR | os.O_CREAT)
         except OSError as error:
+            reason = (error.strerror or "it fails").lower()
+            raise LockError(
+                f"the data folder `{folder}` cannot be used: {reason}", "name another with --data"
+            ) from error
+        if not (_lock(place, fcntl.LOCK_EX, sure=False) and _lock(handle, fcntl.LOCK_EX)):
             raise LockError(
                 f"`{folder}` is served already, by process {_holder(handle)}",
                 "stop that one first, or name another folder with --data",
-            ) from error
+            )
         with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
             os.ftruncate(handle, 0)
             os.write(handle, b"%d\n" % os.getpid())
         yield
-    finally:
-        os.close(handle)
 
 
 def is_held(folder: Path) -> bool:
     """Whether a process serves a data folder now."""
+    with contextlib.ExitStack() as opened:
+        try:
+            place = _open(opened, folder, os.O_RDONLY | os.O_DIRECTORY)
+            if not _lock(place, fcntl.LOCK_SH, sure=False):
+                return True
+            return not _lock(_open(opened, folder / "lock", os.O_RDWR), fcntl.LOCK_SH)
+        except OSError:
+            return False
+
+
+def _open(opened: contextlib.ExitStack, path: Path, flags: int) -> int:
+    handle = os.open(path, flags | os.O_CLOEXEC, 0o644)
+    opened.callback(os.close, handle)
+    return handle
+
+
+def _lock(handle: int, how: int, sure: bool = True) -> bool:
+    """Take a lock; False where another process has it. Not every file system locks folders, which are
+    therefore not `sure`."""
     try:
-        handle = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+        fcntl.flock(handle, how | fcntl.LOCK_NB)
+    except OSError as error:
+        return not sure and error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+    return True
 
 
 def _holder(handle: int) -> str:

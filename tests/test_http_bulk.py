@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,20 @@ from hypothesis import strategies as st
 from quell.engine.http_bulk import CHUNK
 from quell.engine.http_lines import Lines
 from quell.engine.http_pressure import Limits
-from tests.http_support import LINES, client, lines, message, parts_of, rest_of, running, send, service, until
+from quell.engine.keys import Keys
+from tests.http_support import (
+    LINES,
+    client,
+    keyring,
+    lines,
+    message,
+    parts_of,
+    rest_of,
+    running,
+    send,
+    service,
+    until,
+)
 from tests.test_http_decide import Full
 
 JSON = {"Content-Type": "application/json"}
@@ -222,6 +236,31 @@ def test_a_stream_that_is_silent_ends_with_its_reason() -> None:
         assert b'"m1"' in said
         assert b'"kind":"slow-body"' in said
         assert b'"line":2' in said
+
+
+@pytest.mark.parametrize("how", ["revoked", "first"])
+def test_a_stream_ends_once_its_key_holds_no_more(how: str, tmp_path: Path) -> None:
+    """Neither a key that is revoked nor the first key of a service that had none leaves in who came before."""
+    file = tmp_path / "keys.json"
+    ring = keyring(tmp_path) if how == "revoked" else None
+    parts = parts_of(keys=Keys(file))
+    header = b"Authorization: %s\r\n\r\n" % (ring.headers("decide")["Authorization"].encode() if ring else b"x")
+    with running(parts) as server, server.connect() as opened:
+        opened.sendall(HEAD.removesuffix(b"\r\n") + header + chunk(lines(message(1))))
+        said = b""
+        while b'"m1"' not in said:
+            said += opened.recv(1 << 16)
+        if ring is not None:
+            ring.keys.revoke("decide")
+        else:
+            Keys(file).add("first", ("decide",))
+        parts.access.each_second()
+        opened.sendall(chunk(lines(message(2))))
+        said += rest_of(opened)
+        assert b'"m2"' not in said
+        assert b'"kind":"no-key"' in said
+        assert b'"line":2' in said
+        assert parts.service.engine.stepper.seq == 1
 
 
 def test_a_stream_under_way_is_ended_when_the_service_ends() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+from quell.engine import cli_serve
 from quell.engine.http_server import bind
 from tests.cli_support import EVENTS, command, make_bundle
 from tests.cli_support import run as quell
@@ -103,6 +104,39 @@ def test_it_decides_reloads_and_ends_with_all_written(policies: Path, tmp_path: 
         assert asked.get(f"/v1/decisions/{last['seq']}").json()["reply"] == last
         assert served.end(signal.SIGINT) == 0
     assert any("went on from number" in line for line in served.said)
+
+
+def test_a_hang_up_ends_nothing_before_it_serves(policies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for a reload by signal does not know how far the start is."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGHUP, lambda number, frame: heard.append(number))
+
+    def begin(*words: object) -> int:
+        signal.raise_signal(signal.SIGHUP)
+        return 0
+
+    try:
+        monkeypatch.setattr(cli_serve, "_begin", begin)
+        assert quell("serve", policies).exit_code == 0
+        assert heard == []
+        signal.raise_signal(signal.SIGHUP)
+        assert heard == [signal.SIGHUP]
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_storm_of_hang_ups_is_taken_and_cuts_no_ending_short(policies: Path, tmp_path: Path) -> None:
+    with serving(policies, tmp_path / "data") as served, httpx.Client(base_url=served.address) as asked:
+        (policies / "broken.quell").write_text("rule x on message when nothing then block\n")
+        for _ in range(300):
+            served.process.send_signal(signal.SIGHUP)
+            asked.get("/healthz")  # it has heard of it then
+        served.until("reload.refused")
+        served.process.send_signal(signal.SIGTERM)
+        for _ in range(20):
+            served.process.send_signal(signal.SIGHUP)
+        assert served.process.wait(60) == 0
+        served.until('"serve.stopped"')
 
 
 def test_a_bundle_that_breaks_is_told_and_the_one_before_decides(policies: Path, tmp_path: Path) -> None:
