@@ -31,6 +31,8 @@ class Wrong(Unreadable):
     exit_code = FINDINGS
 
 
+NO_MEMORY = 71
+"""The exit status where memory ran out, that of an error of the operating system in sysexits.h."""
 _MOST_FINDINGS = 20
 """Of what is wrong with policies at the start, how much the terminal shows."""
 
@@ -227,6 +229,7 @@ async def _serve(policies: str, data: str, setup: Setup, settings: ServiceSettin
 
     health = Health()
     async with serving(policies, data, replace(setup, tell=health.reloaded)) as running:
+        running.service.no_memory = _end_without_memory
         parts = parts_of(running, door.access, settings.limits, health.metrics.text)
         health.follow(running, parts.figures)
         end_traces = trace(parts, os.environ)
@@ -240,6 +243,18 @@ async def _serve(policies: str, data: str, setup: Setup, settings: ServiceSettin
         finally:
             health.close()
             await end_traces()
+
+
+_NO_MEMORY = b"error: memory ran out while an event was decided, so this process ends at once\n\
+  hint: start it again, and what it remembers is made again from the journal; give it more memory\n"
+
+
+def _end_without_memory() -> None:
+    """End at once, as by a kill: what this process remembers may be half changed, and must not be kept."""
+    import os
+
+    os.write(2, _NO_MEMORY)
+    os._exit(NO_MEMORY)
 
 
 def _say_started(running: Serving, door: Door, log: LogSettings) -> None:

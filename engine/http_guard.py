@@ -17,13 +17,13 @@ HEAD_BYTES = 1 << 16
 WRITE_SECONDS = 60.0
 """How long a client may take nothing of what is written to it."""
 PIECE = 1 << 14
-"""Bytes that are parsed at once where they may be many requests. Each takes a hundred times its size until its
-turn comes."""
+"""Bytes that are parsed at once where they may be many requests. Each takes a hundred times its size until
+its turn comes."""
 
 
 class _Flow(FlowControl):
-    """Reading stays paused while requests wait for their turn (`holding`), though the one whose turn it is asks
-    for its body."""
+    """Reading stays paused while requests wait for their turn (`holding`), though the one whose turn it is
+    asks for its body."""
 
     holding = False
 
@@ -39,8 +39,8 @@ class _Flow(FlowControl):
 
 
 class Guarded(HttpToolsProtocol):
-    """What speaks HTTP on one connection, with a bound on how long and how large the head of a request is, and
-    on how many requests a client may send ahead."""
+    """What speaks HTTP on one connection, with a bound on how long and how large the head of a request is,
+    and on how many requests a client may send ahead."""
 
     most = 0
     _flow: _Flow

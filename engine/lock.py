@@ -1,7 +1,7 @@
 """One process serves a data folder: it holds the folder's lock as long as it lives.
 
-Two things are locked: the file `lock`, which names the process, and the folder itself, as somebody who takes the
-file for a remnant may remove it.
+Two things are locked: the file `lock`, which names the process, and the folder itself, as somebody who takes
+the file for a remnant may remove it.
 """
 
 from __future__ import annotations

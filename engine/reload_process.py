@@ -59,7 +59,7 @@ class Checker:
         except TimeoutError:
             return _failed(
                 f"checking the policies and running their tests took longer than {self.seconds:g} seconds",
-                "look for a test that repeats very often, or allow more time",
+                "look for a test that repeats very often, or tests that are very many",
             )
         finally:
             await _end(process)

@@ -240,11 +240,12 @@ def test_a_stream_that_is_silent_ends_with_its_reason() -> None:
 
 @pytest.mark.parametrize("how", ["revoked", "first"])
 def test_a_stream_ends_once_its_key_holds_no_more(how: str, tmp_path: Path) -> None:
-    """Neither a key that is revoked nor the first key of a service that had none leaves in who came before."""
+    """Neither a key that is revoked nor the first key of a service that had none lets those stay who came."""
     file = tmp_path / "keys.json"
     ring = keyring(tmp_path) if how == "revoked" else None
     parts = parts_of(keys=Keys(file))
-    header = b"Authorization: %s\r\n\r\n" % (ring.headers("decide")["Authorization"].encode() if ring else b"x")
+    shown = ring.headers("decide")["Authorization"].encode() if ring is not None else b"x"
+    header = b"Authorization: %s\r\n\r\n" % shown
     with running(parts) as server, server.connect() as opened:
         opened.sendall(HEAD.removesuffix(b"\r\n") + header + chunk(lines(message(1))))
         said = b""

@@ -208,7 +208,9 @@ def test_clients_with_many_events_take_turns() -> None:
         ticking = asyncio.ensure_future(ticks())
         transport = httpx.ASGITransport(make_app(parts))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as asked:
-            await asyncio.gather(*(asked.post("/v1/decide/stream", content=body, headers=LINES) for _ in range(6)))
+            await asyncio.gather(
+                *(asked.post("/v1/decide/stream", content=body, headers=LINES) for _ in range(6))
+            )
         done = True
         await ticking
 

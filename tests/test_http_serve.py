@@ -20,6 +20,7 @@ import pytest
 
 from quell.engine import cli_serve
 from quell.engine.http_server import bind
+from quell.engine.lock import is_held
 from tests.cli_support import EVENTS, command, make_bundle
 from tests.cli_support import run as quell
 
@@ -175,6 +176,10 @@ def test_its_log_can_be_read_by_machines_and_no_other_serves_its_data(policies: 
         second = quell("serve", policies, "--data", tmp_path / "data", "--port", "0")
         assert second.exit_code == 3
         assert "is served already" in second.stderr
+        (tmp_path / "data" / "lock").unlink()  # by somebody who takes it for a remnant
+        third = quell("serve", policies, "--data", tmp_path / "data", "--port", "0")
+        assert "is served already" in third.stderr
+        assert is_held(tmp_path / "data")
         assert served.end() == 0
     said = [json.loads(line) for line in served.said]
     events = [line["event"] for line in said]
