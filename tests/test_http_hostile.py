@@ -427,3 +427,13 @@ def test_a_client_that_goes_while_requests_wait_is_no_defect(caplog: pytest.LogC
                 opened.recv(1)
         still_serves(server)
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_what_was_sent_stands_in_a_problem_as_it_may_stand_in_a_terminal(server: Running) -> None:
+    """A terminal takes U+009B for the beginning of a command."""
+    said = server.ask(
+        b"POST /v1/decide HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: a\x9b31m\r\n"
+        b"Content-Length: 2\r\n\r\n{}"
+    )
+    assert b"a\\\\u009b31m" in said
+    assert b"\xc2\x9b" not in said
