@@ -202,7 +202,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=ReloadOutcome,
         needs=lambda parts: parts.reload is not None,
         group="versions",
-        errors=(415, 422),
+        errors=(415, 422, 503),
     ),
     Operation(
         "putBack",
@@ -215,7 +215,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=ReloadOutcome,
         needs=lambda parts: parts.put_back is not None,
         group="versions",
-        errors=(404, 415, 422),
+        errors=(404, 415, 422, 503),
     ),
     Operation(
         "deadLetters",

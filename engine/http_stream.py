@@ -1,8 +1,7 @@
 """POST /v1/decide/stream: events in lines, answered in lines while more come in.
 
 A client that stops reading is read from no more, so it must read while it writes. A bad line is one refused
-answer with its number; where the stream itself cannot go on, its last line says why: so it ends once its key
-holds no more.
+answer with its number; where the stream itself cannot go on, its last line says why.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from quell.engine.http_answer import encode
 from quell.engine.http_body import LINE_TYPES, Gone, Receive, Send
 from quell.engine.http_bulk import CHUNK, BulkApp
 from quell.engine.http_lines import Line, Lines
-from quell.engine.http_problem import CLOSE, COMMON, details
+from quell.engine.http_problem import CLOSE, COMMON, HttpError, ProblemDetails, details
 from quell.engine.service_keeping import Made
 
 AHEAD = 16
@@ -39,7 +38,11 @@ class StreamApp(BulkApp):
 
 
 class _Ended(Exception):
-    """The stream cannot go on; the kind of problem that ends it."""
+    """The stream cannot go on: the problem that ends it."""
+
+    def __init__(self, problem: ProblemDetails) -> None:
+        super().__init__(problem.kind)
+        self.problem = problem
 
 
 class _Stream:
@@ -65,7 +68,7 @@ class _Stream:
         except _Ended as ended:
             while self._waiting:
                 await self._answer_oldest()
-            problem = details(str(ended))
+            problem = ended.problem
             problem.line = self._lines.number + 1
             last = encode(problem) + b"\n"
         await self._put(last, more=False)
@@ -106,14 +109,16 @@ class _Stream:
             pressure.done_waiting(task)
         if message["type"] != "http.request":
             raise Gone
-        if not self._app.access.holds(self._grant):
-            raise _Ended("no-key")
+        try:
+            self._app.access.check_holds(self._grant.key)
+        except HttpError as error:
+            raise _Ended(error.problem) from None
         more: bool = message.get("more_body", False)
         self._lines.add(message.get("body", b""), more)
         return more
 
     def _ended(self) -> _Ended:
-        return _Ended("closing" if self._app.pressure.closing else "slow-body")
+        return _Ended(details("closing" if self._app.pressure.closing else "slow-body"))
 
     # ------------------------------------------------------------ answering
 
@@ -126,6 +131,7 @@ class _Stream:
             self._waiting.append((lines, made))
             if len(self._waiting) == 1 and isinstance(made, list):
                 await self._answer_oldest()
+            await asyncio.sleep(0)
 
     async def _answer_oldest(self) -> None:
         lines, made = self._waiting[0]

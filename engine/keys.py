@@ -27,6 +27,8 @@ from typing import Literal, get_args
 
 import msgspec
 
+from quell.signals.show import show_time
+
 Scope = Literal["decide", "read", "admin"]
 """`decide`: events. `read`: whatever is to be seen. `admin`: both, and whatever changes something by hand."""
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -39,6 +41,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,98}[A-Za-z0-9._@-]|[A-Za-z0-9
 _TEXT = re.compile(rb"qk_([a-z2-7]{8})_([a-z2-7]{52})")
 _HASH, _ID = re.compile(r"[0-9a-f]{64}"), re.compile(r"[a-z2-7]{8}")
 _NOBODY = bytes(32)
+
+
+_UNTIL = "those that it had hold until the next start: put it back, or make others with `quell keys add`"
+_SECOND = 1_000_000
+"""Microseconds."""
 
 
 class KeysError(Exception):
@@ -95,15 +102,30 @@ class Keys:
 
     def find(self, text: bytes, at: int | None = None) -> Key | None:
         """The key that a text is, if it is known and holds."""
+        key = self.known(text)
+        return key if key is not None and not self.why_not(key, at) else None
+
+    def why_not(self, key: Key, at: int | None = None) -> str:
+        """Why a key that was known does not hold (any more), as "was revoked"; "" while it does."""
+        found = self._by_id.get(key.id.encode())
+        if found is None or found[0].hash != key.hash:
+            return "is in the service's keys no more"
+        kept = found[0]
+        state = kept.state(now() if at is None else at)
+        if state == "live":
+            return ""
+        when = show_time(((kept.expires if state == "expired" else kept.revoked) or 0) // _SECOND * _SECOND)
+        return f"expired at {when}" if state == "expired" else f"was revoked at {when}"
+
+    def known(self, text: bytes) -> Key | None:
+        """The key that a text is, whether it holds or not."""
         match = _TEXT.fullmatch(text)
         if match is None:
             return None
         key, expected = self._by_id.get(match[1], (None, _NOBODY))
         # Compared also where the name is unknown, so that time does not tell which names there are.
         same = hmac.compare_digest(hashlib.sha256(match[2]).digest(), expected)
-        if not same or key is None:
-            return None
-        return key if key.state(now() if at is None else at) == "live" else None
+        return key if same else None
 
     def refresh(self) -> bool:
         """Read the file again if it has changed; gives whether other keys hold now. What cannot be read
@@ -113,24 +135,20 @@ class Keys:
         try:
             found = self._stamp()
             if found == self._seen:
-                self.problem, self._refused = "", None
+                self.problem, self._refused = "", None  # what was put back as it was is no change
                 return False
             if found is not None and found == self._refused:  # it is as wrong as it was
                 return False
             said, stamp = self._read()
             if self.keys and not said.keys:
-                raise KeysError(f"`{self.file}` has no keys any more; those that it had hold until a restart")
+                raise KeysError(f"`{self.file}` {'has no keys any more' if stamp else 'is gone'}", _UNTIL)
             self._take(said, stamp)
         except KeysError as error:
-            self.problem, self._refused = error.message, found
+            self.problem = f"{error.message} ({error.hint})" if error.hint else error.message
+            self._refused = found
             return False
         self.problem, self._refused = "", None
         return True
-
-    def holds(self, key: Key) -> bool:
-        """Whether a key that was found before still holds, for whoever came in with it and is still there."""
-        known = self._by_id.get(key.id.encode())
-        return known is not None and known[0].hash == key.hash and known[0].state(now()) == "live"
 
     # ------------------------------------------------------------ changing
 

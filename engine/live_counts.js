@@ -31,6 +31,8 @@ export class Counts {
       this.started = update.started;
     }
     this.wall = update.wall;
+    this.counted = update.counted;
+    this.past = update.past;
     for (const ring of Object.keys(SIZES)) this.span(ring, update[ring]);
   }
 

@@ -9,7 +9,9 @@ export function troubles(said) {
   const found = (service.warnings || []).filter((w) => !w.startsWith("the policies as they are now were refused"));
   if (last && last.result === "refused") {
     const n = last.errors || (last.findings || []).length;
-    found.unshift(`the policies as they are now were refused (${count(n)} ${n === 1 ? "error" : "errors"}): an earlier version decides`);
+    const [first] = last.findings || [];
+    const where = first && first.file ? `, the first in \`${first.file}${first.line ? `:${first.line}` : ""}\`` : "";
+    found.unshift(`the policies as they are now were refused (${count(n)} ${n === 1 ? "error" : "errors"}${n === 1 ? where.replace(", the first", "") : where}): an earlier version decides`);
   }
   if (pinned) found.push(`version ${pinned.number} was put back by hand: the folder is not used until it changes`);
   const dead = Object.values((service.outbox || {}).sinks || {}).reduce((n, sink) => n + (sink.dead || 0), 0);
@@ -57,7 +59,7 @@ function outcome(reload, wall) {
   if (!last) return reload.busy ? card("Last reload", make("p", "", "One is under way.")) : "";
   const findings = last.findings || [];
   const more = (last.errors || 0) - findings.length;
-  const words = { live: last.why === "start" ? "started" : "taken", unchanged: "unchanged", refused: "refused" }[last.result] || last.result;
+  const words = { live: last.why === "start" ? "started" : "taken", unchanged: last.why === "start" ? "as before" : "unchanged", refused: "refused" }[last.result] || last.result;
   const state = last.state || {};
   const lasted = [last.seconds ? `took ${took(last.seconds)}` : "", last.held ? `events were held up ${took(last.held)}` : ""].filter(Boolean).join(", ");
   return card(last.why === "start" ? "The start" : "Last reload",
@@ -83,11 +85,15 @@ function history(versions, live, wall) {
 
 // -------------------------------------------------------------------------------------------------- service
 
-function service(said) {
+function service(said, page) {
   const { began, restart = {} } = said.service;
+  const { counted, past = {}, oldest, kept } = page;
   const back = [restart.made ? `${count(restart.made)} decisions made again` : "", restart.snapshot ? `snapshot of ${count(restart.snapshot)}` : "", restart.seconds ? took(restart.seconds) : ""].filter(Boolean).join(", ");
   return card("Service", pairs([
     ["running", began ? since(began, said.wall) : ""], ["came back with", back], ["came out otherwise", ...wrong(restart.differing ? `${count(restart.differing)} decisions` : "")],
+    ["this page counts", counted ? [past.state === "reading" ? "reading the journal, so far " : "", since(counted, said.wall)].flat() : ""],
+    ["and lists", kept ? [`${count(kept)} answers, back to `, since(oldest, said.wall)].flat() : ""],
+    ["of the journal", ...wrong(past.problem)],
     ["waiting for answers", `${count(said.waiting)} ${said.waiting === 1 ? "decision" : "decisions"}`],
   ]));
 }
@@ -102,7 +108,7 @@ function journal(j) {
   ]));
 }
 
-const SINK = [["waiting", "Waiting"], ["under_way", "Under way"], ["delivered", "Delivered"], ["failed", "Failed tries"], ["dead", "Dead"]];
+const SINK = [["waiting", "Waiting"], ["under_way", "Under way"], ["delivered", "Delivered"], ["failed", "Tries failed"], ["dead", "Dead"]];
 
 function outbox(o, wall) {
   if (!o) return "";
@@ -136,7 +142,7 @@ export class StatusView {
   }
 
   /** Show what was said, unless nothing changed or somebody reads in it what was opened or marked. */
-  take(said) {
+  take(said, page) {
     const known = JSON.stringify([said.service, said.versions.length, said.waiting, Math.floor(said.wall / 10_000_000)]);
     const reading = this.host.querySelector("details[open]") || this.host.contains(document.activeElement) || (getSelection().toString() && this.host.contains(getSelection().anchorNode));
     if (known === this.known || reading) return;
@@ -146,7 +152,7 @@ export class StatusView {
     const found = troubles(said);
     const alarms = found.length ? card("To look at", make("ul", "", found.map((words) => make("li", "", sentence(words))))) : "";
     if (alarms) alarms.classList.add("whole", "troubles");
-    const cards = [alarms, outcome(reload, said.wall), version(reload.live || said.versions[said.versions.length - 1], reload, said.wall), outbox(told.outbox, said.wall), service(said), journal(told.journal), snapshots(told.snapshots, said.wall), filling(told.filling), history(said.versions, reload.live, said.wall)];
+    const cards = [alarms, outcome(reload, said.wall), version(reload.live || said.versions[said.versions.length - 1], reload, said.wall), outbox(told.outbox, said.wall), service(said, page), journal(told.journal), snapshots(told.snapshots, said.wall), filling(told.filling), history(said.versions, reload.live, said.wall)];
     this.host.replaceChildren(make("div", "cards", cards.filter(Boolean)));
   }
 }

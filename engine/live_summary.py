@@ -15,6 +15,9 @@ ENTITIES = 4
 RULES = 6
 """Rules that a summary names of those that fired, and of those in shadow."""
 
+UNKNOWN = -1
+"""The level of a verdict of which nobody knows how grave it was."""
+
 
 def summary_of(number: int, note: Note, entities: list[Entity], levels: Mapping[str, int]) -> Summary:
     """The summary of a note; `entities` are those of its event, of which one more than it names is enough,
@@ -39,7 +42,7 @@ def _decided(
         seconds=note.seconds,
         version=note.version,
         verdict=reply.verdict,
-        level=levels.get(reply.verdict, 0),
+        level=levels.get(reply.verdict, UNKNOWN),
         seq=reply.seq,
         at=reply.at,
         event=reply.event,
@@ -81,7 +84,7 @@ def _refused(number: int, note: Note, reply: Refused, levels: Mapping[str, int])
         seconds=note.seconds,
         version=note.version,
         verdict=reply.verdict,
-        level=levels.get(reply.verdict, 0),
+        level=levels.get(reply.verdict, UNKNOWN),
         event=reply.event or "",
         message=f"{reply.kind}: {reply.message}"[:CUT],
     )

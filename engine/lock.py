@@ -10,8 +10,14 @@ import contextlib
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+LINGERING = 10.0
+"""Seconds to wait for a lock whose holder is gone: a process that it was just starting when it was killed
+has the lock too, until it becomes another program."""
+_PAUSE = 0.02
 
 
 class LockError(Exception):
@@ -36,15 +42,24 @@ def held(folder: Path) -> Iterator[None]:
             raise LockError(
                 f"the data folder `{folder}` cannot be used: {reason}", "name another with --data"
             ) from error
-        if not (_lock(place, fcntl.LOCK_EX, sure=False) and _lock(handle, fcntl.LOCK_EX)):
-            raise LockError(
-                f"`{folder}` is served already, by process {_holder(handle)}",
-                "stop that one first, or name another folder with --data",
-            )
+        _take(place, handle, folder)
         with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
             os.ftruncate(handle, 0)
             os.write(handle, b"%d\n" % os.getpid())
         yield
+
+
+def _take(place: int, handle: int, folder: Path) -> None:
+    """Take both locks, once what a process left behind that is gone has let go of them. Raises LockError."""
+    until = time.monotonic() + LINGERING
+    while not (_lock(place, fcntl.LOCK_EX, sure=False) and _lock(handle, fcntl.LOCK_EX)):
+        holder = _holder(handle)
+        if _runs(holder) or time.monotonic() > until:
+            raise LockError(
+                f"`{folder}` is served already, by process {holder}",
+                "stop that one first, or name another folder with --data",
+            )
+        time.sleep(_PAUSE)
 
 
 def is_held(folder: Path) -> bool:
@@ -72,6 +87,17 @@ def _lock(handle: int, how: int, sure: bool = True) -> bool:
         fcntl.flock(handle, how | fcntl.LOCK_NB)
     except OSError as error:
         return not sure and error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+    return True
+
+
+def _runs(holder: str) -> bool:
+    """Whether a process runs; yes, where it is not known which."""
+    try:
+        os.kill(int(holder), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except (OSError, ValueError):
+        return True
     return True
 
 
