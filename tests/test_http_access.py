@@ -109,7 +109,12 @@ def test_a_file_of_keys_that_stays_wrong_is_not_read_each_second(
     whole = file.read_bytes()
     reads: list[int] = []
     read = Keys._read
-    monkeypatch.setattr(Keys, "_read", lambda self: reads.append(1) or read(self))
+
+    def counted(self: Keys) -> Any:
+        reads.append(1)
+        return read(self)
+
+    monkeypatch.setattr(Keys, "_read", counted)
     file.write_bytes(whole[:-9])
     for _ in range(3):
         assert not keys.refresh()
