@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
@@ -19,10 +20,14 @@ import httpx
 import pytest
 
 from quell.engine import cli_serve
+from quell.engine.http_access import Access
+from quell.engine.http_run import Door, run
 from quell.engine.http_server import bind
 from quell.engine.lock import is_held
+from quell.engine.service_settings import Listen
 from tests.cli_support import EVENTS, command, make_bundle
 from tests.cli_support import run as quell
+from tests.http_support import parts_of
 
 pytestmark = pytest.mark.slow
 
@@ -132,6 +137,36 @@ def test_a_hang_up_ends_nothing_before_it_serves(policies: Path, monkeypatch: py
         assert heard == [signal.SIGHUP]
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_of_many_hang_ups_two_are_enough() -> None:
+    """One that is under way, and one that sees what was written since."""
+    asked: list[int] = []
+    tasks: set[asyncio.Task[None]] = set()
+    before = signal.getsignal(signal.SIGHUP)
+
+    async def main() -> None:
+        go_on = asyncio.Event()
+
+        async def hang_up() -> None:
+            asked.append(1)
+            await go_on.wait()
+
+        async def storm() -> None:
+            for _ in range(20):
+                signal.raise_signal(signal.SIGHUP)
+            while not asked:
+                await asyncio.sleep(0)
+            go_on.set()
+            signal.raise_signal(signal.SIGTERM)
+
+        listen = Listen(port=0, grace=1.0)
+        with Door(bind(listen.host, 0), Access(None, True), listen) as door:
+            await run(parts_of(), door, lambda: tasks.add(asyncio.create_task(storm())), hang_up)
+
+    asyncio.run(main())
+    assert len(asked) == 2
+    assert signal.getsignal(signal.SIGHUP) == before
 
 
 def test_a_storm_of_hang_ups_is_taken_and_cuts_no_ending_short(policies: Path, tmp_path: Path) -> None:
