@@ -14,6 +14,7 @@ export const RANGES = {
 export class Counts {
   constructor() {
     this.started = 0;
+    this.past = {};
     this.empty();
   }
 

@@ -149,11 +149,17 @@ export class DetailView {
     return made;
   }
 
+  /** The rules whose verdicts are gravest come first, as they decided. */
+  grave(fired) {
+    const level = (f) => this.levels.get(f.verdict) ?? -1;
+    return [...(fired || [])].sort((a, b) => level(b) - level(a));
+  }
+
   reply(reply) {
     return make("div", "", [
-      part("Rules that fired", (reply.fired || []).map((f) => this.firing(f))),
+      part("Rules that fired", this.grave(reply.fired).map((f) => this.firing(f))),
       reply.fired && reply.fired.length ? "" : part("Rules that fired", make("p", "none", "None.")),
-      part("In shadow, for the record only", (reply.shadow || []).map((f) => this.firing(f, true))),
+      part("In shadow, for the record only", this.grave(reply.shadow).map((f) => this.firing(f, true))),
       part("Held back", (reply.held || []).map((h) => make("p", "", this.ruleLink(h.rule), " by ", data(h.by)))),
       part("Labels", (reply.labels || []).map((c) => this.label(c))),
       part("Labels that a person's word outranks", (reply.outranked || []).map((o) => make("p", "", data(o.label), o.on ? " on " : " off ", make("span", "kind", visible(o.entity), " "), data(o.id), ", asked for by ", this.ruleLink(o.rule), "; ", data(o.by), " says otherwise"))),

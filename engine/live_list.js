@@ -235,9 +235,10 @@ export class List {
   showReach() {
     const { kept, oldest, past } = this.update || {};
     const back = kept ? `${this.query ? "among the" : ""} newest ${count(kept)}, back to ${when(oldest)}` : "";
-    const words = past && past.state === "reading" ? "reading the journal …" : back.trim();
+    const unread = past && past.state === "failed" ? "the journal was not read" : "";
+    const words = past && past.state === "reading" ? "reading the journal …" : [back.trim(), unread].filter(Boolean).join("; ");
     if (this.reach.textContent !== words) this.reach.textContent = words;
-    this.reach.title = kept ? "Older ones are in the journal: a link to one still opens it" : "";
+    this.reach.title = unread ? past.problem : kept ? "Older ones are in the journal: a link to one still opens it" : "";
   }
 
   async release() {

@@ -218,8 +218,9 @@ async function tick() {
 
 async function askAll() {
   const update = await ask(`/v1/live?since=${since}`);
-  const fresh = update.started !== counts.started;
+  let fresh = update.started !== counts.started;
   if (fresh && since) { since = 0; counts.empty(); counts.started = update.started; list.query = null; return askAll(); }
+  fresh ||= update.past.state !== counts.past.state;  // all of it is there only now
   since = update.since;
   ({ ladder, former } = update);
   counts.take(update);

@@ -36,10 +36,10 @@ function pairs(rows) {
 const wrong = (words) => [words ? sentence(words) : "", "wrong"];
 const since = (micros, wall) => (micros ? [moment(micros), make("small", "", ` ${ago(micros, wall)}`)] : "");
 
-/** A few names, or how many they are, to be opened. */
-function several(names, most = 3) {
+/** A few names, or how many of what they are, to be opened. */
+function several(names, most = 3, what = "") {
   const list = () => make("ul", "", names.map((n) => make("li", "", prose(n))));
-  return names.length <= most ? list() : make("details", "", make("summary", "", count(names.length)), list());
+  return names.length <= most ? list() : make("details", "", make("summary", "", `${count(names.length)} ${what}`.trim()), list());
 }
 
 // --------------------------------------------------------------------------------------------------- bundle
@@ -47,7 +47,7 @@ function several(names, most = 3) {
 function version(info, reload, wall) {
   if (!info) return "";
   const watching = { told: "changes of the folder are noticed at once", looking: "the folder is looked at now and then", off: "the folder is not watched" }[reload.watching];
-  return card("Decides now", make("p", "large", `Version ${count(info.number)}`, make("code", "", visible(info.digest, 40))), make("p", "", "since ", moment(info.at), `, ${ago(info.at, wall)}, by `, make("b", "", data(info.by, 80)), ": ", data(info.why, 200)), (info.changed || []).length ? make("div", "changes", several(info.changed, 8)) : "", watching ? make("p", "soft", sentence(watching)) : "");
+  return card("Decides now", make("p", "large", `Version ${count(info.number)}`, make("code", "", visible(info.digest, 40))), make("p", "", "since ", moment(info.at), `, ${ago(info.at, wall)}, by `, make("b", "", data(info.by, 80)), ": ", data(info.why, 200)), (info.changed || []).length ? make("div", "changes", several(info.changed, 8, "changes")) : "", watching ? make("p", "soft", sentence(watching)) : "");
 }
 
 function finding(f) {
@@ -76,7 +76,7 @@ function outcome(reload, wall) {
 
 function history(versions, live, wall) {
   if (!versions.length) return "";
-  const rows = [...versions].sort((a, b) => b.number - a.number).slice(0, 50).map((v) => make("tr", live && v.number === live.number ? "current" : "", set(make("th", "n", String(v.number)), { scope: "row" }), make("td", "", moment(v.at), make("small", "", ago(v.at, wall))), make("td", "", data(v.by, 60)), make("td", "", data(v.why, 100)), make("td", "what", (v.changed || []).length ? several(v.changed) : none())));
+  const rows = [...versions].sort((a, b) => b.number - a.number).slice(0, 50).map((v) => make("tr", live && v.number === live.number ? "current" : "", set(make("th", "n", String(v.number)), { scope: "row" }), make("td", "", moment(v.at), make("small", "", ago(v.at, wall))), make("td", "", data(v.by, 60)), make("td", "", data(v.why, 100)), make("td", "what", (v.changed || []).length ? several(v.changed, 3, "changes") : none())));
   const head = make("tr", "", ["", "When", "By", "Why", "What changed"].map((word) => set(make("th", word ? "" : "n", word), { scope: "col" })));
   const made = card("Versions", make("div", "scroll", make("table", "", make("thead", "", head), make("tbody", "", rows))));
   made.classList.add("whole");

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
-from quell.engine.decision import Acted, Decision, Refused
+from quell.engine.decision import Acted, Decision, Fired, Refused
 from quell.engine.live_events import shortened
 from quell.engine.live_search import notes_of
 from quell.engine.live_types import CUT, Entity, Summary
@@ -33,8 +33,8 @@ def summary_of(number: int, note: Note, entities: list[Entity], levels: Mapping[
 def _decided(
     number: int, note: Note, reply: Decision, entities: list[Entity], levels: Mapping[str, int]
 ) -> Summary:
-    fired, more_fired = _first(f.rule for f in reply.fired)
-    shadow, more_shadow = _first(f.rule for f in reply.shadow)
+    fired, more_fired = _first(reply.fired, levels)
+    shadow, more_shadow = _first(reply.shadow, levels)
     return Summary(
         number=number,
         kind="decision",
@@ -90,7 +90,9 @@ def _refused(number: int, note: Note, reply: Refused, levels: Mapping[str, int])
     )
 
 
-def _first(names: Iterable[str]) -> tuple[list[str], int]:
-    """The first names, each once, and how many are left out."""
-    all_of_them = list(dict.fromkeys(names))
+def _first(fired: Sequence[Fired], levels: Mapping[str, int]) -> tuple[list[str], int]:
+    """The first names of rules, each once, and how many are left out: those whose verdicts are gravest come
+    first, as they decided."""
+    grave = sorted(fired, key=lambda f: levels.get(f.verdict or "", UNKNOWN), reverse=True)
+    all_of_them = list(dict.fromkeys(f.rule for f in grave))
     return all_of_them[:RULES], max(0, len(all_of_them) - RULES)

@@ -82,9 +82,10 @@ class Summary(msgspec.Struct, frozen=True, omit_defaults=True):
     `number` is its place among the answers that are kept; it is 0 where the answer was looked up in the
     journal. `seconds` is 0 where it is not known, as the journal does not say it. `seq` is the decision's
     own, 0 for a refusal. `level` is how grave the verdict is, from 0 to 8, or -1 where no version of the
-    bundle that is known has it. Of rules, entities and sinks the first few stand here; `more_…` says how many
-    are left out. `notes` counts what the decision says of itself: values of the wrong kind, late, full and
-    cold counters, models that did not answer. `message` says why an event was refused, or what a person did.
+    bundle that is known has it. Of rules (the gravest first) and entities the first few stand here; `more_…`
+    says how many are left out. `notes` counts what the decision says of itself: values of the wrong kind,
+    late, full and cold counters, models that did not answer. `message` says why an event was refused, or what
+    a person did.
     """
 
     number: int

@@ -411,10 +411,8 @@ def test_rules_sort_and_filter(browser: Browser, day: tuple[Told, str]) -> None:
 
 def test_the_bundle_tells_what_is_wrong(browser: Browser, day: tuple[Told, str]) -> None:
     tab = opened(browser, day[1])
-    until(
-        tab,
-        "$('#alerts').textContent.includes('refused (7 errors, the first in floods.quell:31): an earlier version decides')",
-    )
+    said = "refused (7 errors, the first in floods.quell:31): an earlier version decides"
+    until(tab, f"$('#alerts').textContent.includes('{said}')")
     run(tab, "$('#alerts button').click()")
     until(tab, "$('#panel-bundle .findings')")
     said = text(tab, "#panel-bundle")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -12,7 +12,7 @@ from quell.engine.checkpoint import Data
 from quell.engine.live import Live
 from quell.engine.live_recall import recall
 from tests.browser import Browser, Tab, found
-from tests.live_support import LABEL, POLICY, SECOND, Told, application, message, past, served
+from tests.live_support import LABEL, POLICY, SECOND, application, message, past, served
 from tests.live_support import told as told_of
 from tests.test_live_page import ROW, focused, press, run, text, until
 from tests.test_live_recall import put, written
@@ -62,8 +62,7 @@ def test_after_a_restart_it_fills_with_what_the_journal_remembers(browser: Brows
         until(tab, "$('#panel-decisions .empty').textContent.startsWith('The journal is being read')")
         assert text(tab, "#figures div:nth-child(2) .sub") == "reading the journal …"
         assert text(tab, "#by-verdict .nothing") == "The journal is being read …"
-        for _ in now.live.recall(recalled):
-            pass
+        address.do(lambda: list(now.live.recall(recalled)))
         until(tab, f"{ROW}.length === 20")
         assert text(tab, ".note [role=status]") == "20 found"
         run(tab, "$('.chips button').click()")
@@ -85,18 +84,21 @@ def test_after_a_restart_it_fills_with_what_the_journal_remembers(browser: Brows
 
 
 @pytest.fixture
-def shown(browser: Browser) -> Iterator[tuple[Told, Tab]]:
+def shown(browser: Browser) -> Iterator[tuple[Callable[[int], None], Tab]]:
+    """How to have another event decided, and the page of a service that decided five."""
     told = told_of()
     told.decide([message(i, 12) for i in range(5)], step=SECOND)
     with served(application(told)) as address:
         tab = browser.open(address)
         until(tab, f"{ROW}.length === 5")
-        yield told, tab
+        yield lambda i: address.do(lambda: told.decide([message(i, 12)])), tab
         tab.close()
 
 
-def test_while_the_server_is_gone_it_says_so_and_goes_on_by_itself(shown: tuple[Told, Tab]) -> None:
-    told, tab = shown
+def test_while_the_server_is_gone_it_says_so_and_goes_on_by_itself(
+    shown: tuple[Callable[[int], None], Tab],
+) -> None:
+    decide, tab = shown
     offline(tab, True)
     until(tab, "$('#state').textContent.startsWith('no answer from the server since ')")
     assert run(tab, "document.documentElement.classList.contains('stale')")
@@ -104,14 +106,14 @@ def test_while_the_server_is_gone_it_says_so_and_goes_on_by_itself(shown: tuple[
     run(tab, f"{ROW}[1].click()")
     until(tab, "$('#detail .wrong')")
     assert text(tab, "#detail button:not(.quiet)") == "Try again"
-    told.decide([message(9, 12)])
+    decide(9)
     offline(tab, False)
     until(tab, "$('#state').textContent === 'live'")
     until(tab, "$('#detail .part')")
     assert not run(tab, "document.documentElement.classList.contains('stale')")
 
 
-def test_what_is_opened_is_gone_into_with_the_arrow_keys(shown: tuple[Told, Tab]) -> None:
+def test_what_is_opened_is_gone_into_with_the_arrow_keys(shown: tuple[Callable[[int], None], Tab]) -> None:
     _, tab = shown
     run(tab, "$('#skip').focus()")
     press(tab, "Enter", 13, "\r")
@@ -134,7 +136,9 @@ def test_what_is_opened_is_gone_into_with_the_arrow_keys(shown: tuple[Told, Tab]
     assert focused(tab) == "listbox"
 
 
-def test_on_a_small_screen_reading_goes_on_in_what_covers_it(shown: tuple[Told, Tab]) -> None:
+def test_on_a_small_screen_reading_goes_on_in_what_covers_it(
+    shown: tuple[Callable[[int], None], Tab],
+) -> None:
     _, tab = shown
     tab.size(390, 800)
     run(tab, f"{ROW}[0].click()")
@@ -144,11 +148,13 @@ def test_on_a_small_screen_reading_goes_on_in_what_covers_it(shown: tuple[Told, 
     assert focused(tab) == "listbox"
 
 
-def test_what_is_announced_does_not_change_with_every_answer(shown: tuple[Told, Tab]) -> None:
-    told, tab = shown
+def test_what_is_announced_does_not_change_with_every_answer(
+    shown: tuple[Callable[[int], None], Tab],
+) -> None:
+    decide, tab = shown
     run(tab, "$('.rows').focus()")
     press(tab, "ArrowDown", 40)
     for i in (1, 2):
-        told.decide([message(10 + i, 12)])
+        decide(10 + i)
         until(tab, f"($('.note button') || {{}}).textContent === 'Show {i} newer'")
         assert text(tab, ".note [role=status]") == "Held while you look"

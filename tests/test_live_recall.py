@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
@@ -26,6 +26,7 @@ from tests.live_support import LABEL, NOW, POLICY, SECOND, Told, message, told
 from tests.test_http_serve import serving
 
 MINUTE = 60 * SECOND
+T = TypeVar("T")
 encode = msgspec.json.encode
 
 
@@ -309,7 +310,7 @@ def page(address: str) -> LiveUpdate:
         time.sleep(0.05)
 
 
-def get(address: str, path: str, type_: Any) -> Any:
+def get(address: str, path: str, type_: type[T]) -> T:
     return msgspec.json.decode(
         httpx.get(f"{address}/v1/live{path}", timeout=60).raise_for_status().content, type=type_
     )
