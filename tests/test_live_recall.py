@@ -370,7 +370,9 @@ def test_a_damaged_journal_hinders_no_start(tmp_path: Path) -> None:
     with serving(bundle, data) as process:
         send(process.address, [message(i, i % 14, extra="x" * 6_000) for i in range(60)])
         assert process.end() == 0
-    flipped, emptied, gone, *_ = sorted(p for p in (data / "journal").iterdir() if p.suffix == ".qj")
+    flipped, emptied, gone, *_ = sorted(
+        p for p in (data / "journal").iterdir() if p.suffix in (".qj", ".parquet")
+    )
     raw = bytearray(flipped.read_bytes())
     raw[len(raw) // 2] ^= 1
     flipped.write_bytes(raw)

@@ -301,7 +301,7 @@ class Looking:
 def test_a_past_decision_is_explained_as_in_the_moment_in_which_it_was_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remote: bool
 ) -> None:
-    here(monkeypatch)
+    here(monkeypatch, fills=False)
     looking, chance = Looking(monkeypatch), random.Random(5)
     acts = acts_of(chance, 300)
 
@@ -309,7 +309,7 @@ def test_a_past_decision_is_explained_as_in_the_moment_in_which_it_was_made(
         run = Run(tmp_path, restarts=True, remote=remote, seed=5)
         await run.do(acts)
         monkeypatch.undo()
-        here(monkeypatch)
+        here(monkeypatch, fills=False)
         assert len({s.version for s in snapshots(Data(tmp_path / "data"))}) > 1
         async with serving(tmp_path / "policies", tmp_path / "data", run.setup) as running:
             for seq in chance.sample(sorted(looking.found), 12):
