@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple, cast
 import msgspec
 
 from quell.engine.http_pressure import Limits
+from quell.engine.idempotency import BOUNDS
 from quell.grammar.diagnostics import did_you_mean
 from quell.grammar.literals import MICROS, LiteralError, duration, spell_duration
 
@@ -93,6 +94,13 @@ class EventSettings(msgspec.Struct, frozen=True):
     in_flight: int = 10_000
 
 
+class KeySettings(msgspec.Struct, frozen=True):
+    """Idempotency-Keys: how many are remembered at most, and for how long, in microseconds."""
+
+    keys: int = BOUNDS.most
+    age: int = BOUNDS.age
+
+
 class LogSettings(msgspec.Struct, frozen=True):
     """The log: as text or JSON (`auto`: text on a terminal), from which level on, and whether it may hold
     what is in events."""
@@ -110,6 +118,7 @@ class ServiceSettings(msgspec.Struct, frozen=True):
     journal: JournalSettings = JournalSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     events: EventSettings = EventSettings()
+    idempotency: KeySettings = KeySettings()
     log: LogSettings = LogSettings()
     sinks: Mapping[str, Any] = {}
 
@@ -164,6 +173,7 @@ def settings_of(said: Mapping[str, Any], wrong: list[Wrong]) -> ServiceSettings:
         JournalSettings(**sections["journal"]),
         SnapshotSettings(**sections["snapshots"]),
         EventSettings(**sections["events"]),
+        KeySettings(**sections["idempotency"]),
         LogSettings(**sections["log"]),
         sinks,
     )
@@ -331,6 +341,10 @@ _SECTIONS: dict[str, dict[str, Read]] = {
         "ahead": _or_none("any", _seconds(1, 36_600 * _D, "5m")),
         "deadline": _seconds(_MS, 600 * _S, "500ms"),
         "in_flight": _whole(1, 1_000_000, 10_000),
+    },
+    "idempotency": {
+        "keys": _whole(1_000, 100_000_000, 1_000_000),
+        "age": _micros(60 * _S, 366 * _D, "24h"),
     },
     "log": {
         "format": _one_of("auto", "text", "json"),

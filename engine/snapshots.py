@@ -88,11 +88,15 @@ class Snapshots:
             self._tried, self._last_try = time.monotonic(), self._service.engine.stepper.seq
             await self._service.quiet(QUIET)
             try:
-                out = await run_module("quell.engine.checkpoint", [str(self._data.root)], LONGEST)
+                out = await run_module("quell.engine.checkpoint", self._order(), LONGEST)
                 self._take(_decode(out))
             except (ChildError, OSError, msgspec.MsgspecError) as error:
                 self.figures = msgspec.structs.replace(self.figures, problem=str(error))
         return self.figures
+
+    def _order(self) -> list[str]:
+        """What the process that makes one is told."""
+        return [str(self._data.root), *(str(bound) for bound in self._service.known.bounds)]
 
     def _take(self, made: Checkpoint) -> None:
         was = self.figures
@@ -119,5 +123,6 @@ class Snapshots:
             self._data.states.mkdir(exist_ok=True)
         except OSError as error:
             raise SnapshotError(f"the state cannot be written to `{self._data.states}`: {error}") from error
-        write_snapshot(stepper, checkpoint_of(self._data, stepper.seq, self._service.number))
+        path = checkpoint_of(self._data, stepper.seq, self._service.number)
+        write_snapshot(stepper, path, self._service.known)
         prune(self._data, self._keep)
