@@ -92,7 +92,7 @@ def key_of(headers: Mapping[bytes, bytes]) -> str | None:
     sent = headers.get(b"idempotency-key")
     if sent is None:
         return None
-    key = sent.decode("latin-1")
+    key = sent.strip(b" \t").decode("latin-1")  # blanks around a header's value are no part of it
     if is_key(key):
         return key
     raise refuse(

@@ -136,7 +136,13 @@ def test_a_repeat_sends_nothing_and_nobody_is_told_of_it(
 
 def test_a_label_by_hand_under_a_key_is_put_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     platform = Platform(tmp_path, monkeypatch)
-    entry = {"type": "quell.label", "action": "set", "entity": "User", "id": "a", "label": "spammer"}
+    entry: dict[str, Any] = {
+        "type": "quell.label",
+        "action": "set",
+        "entity": "User",
+        "id": "a",
+        "label": "spammer",
+    }
     entry |= {"at": START / 1e6, "by": "ana"}
 
     async def first(running: Serving) -> None:
