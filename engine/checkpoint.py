@@ -26,6 +26,7 @@ from quell.engine.children import end_with_parent
 from quell.engine.compile import Build, analyse, build
 from quell.engine.idempotency import BOUNDS, Bounds, Known
 from quell.engine.journal import JournalError, read
+from quell.engine.journal_format import number_of
 from quell.engine.reload_freeze import BUNDLE
 from quell.engine.remake import Builds, RemakeError, Remaker, quiet_numbers
 from quell.engine.service_types import Entry
@@ -81,8 +82,9 @@ class Snapshot(msgspec.Struct, frozen=True):
 class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     """What came of making a snapshot: the last `number` it remembers (0 if there was nothing new), how many
     decisions were `made` again on the way, how many of them came out `differing` and the first of those, how
-    many bytes it takes, how long it took in `seconds`, and making the decisions again in `making` of them.
-    `first` is the number of the journal's oldest entry, and `version` what decided then."""
+    many bytes it takes, how long it took in `seconds`, and for how many seconds of the processor decisions
+    were `making`, which other programs on the machine do not lengthen. `first` is the number of the journal's
+    oldest entry, and `version` what decided then."""
 
     number: int = 0
     made: int = 0
@@ -99,7 +101,8 @@ class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
 @dataclass(slots=True)
 class Recovered:
     """A memory that was found again: the `remaker` with the stepper, the number of the snapshot it began from
-    (0 for none), how many `seconds` the journal took, and what is to be told of it, a sentence each."""
+    (0 for none), how many `seconds` of the processor the journal took, and what is to be told of it, a
+    sentence each."""
 
     remaker: Remaker
     began: int = 0
@@ -198,19 +201,28 @@ def recover(data: Data, builds: Builds, upto: int | None = None, known: Known | 
     """The memory after the last entry of the journal, or after a number; `known` gets the keys of events.
     Raises RemakeError for a journal that cannot be made again, JournalError for one that cannot be read."""
     found = begin(data, builds, upto, known)
-    began = time.perf_counter()
+    began = time.process_time()
     with uncollected(), closing(read(data.journal, found.began)) as entries:
-        for entry in entries:
+        for place, entry in enumerate(entries):
             if upto is not None and number_of(entry) > upto:
                 break
+            if not place:
+                _check_first(found, entry)
             found.remaker.take(entry)
-    found.seconds = time.perf_counter() - began
+    found.seconds = time.process_time() - began
     return found
 
 
-def number_of(entry: Entry) -> int:
-    """The number of an entry: when it took effect."""
-    return entry.decided or entry.seq
+def _check_first(found: Recovered, entry: Entry) -> None:
+    """See whether an entry may be the first one after a snapshot, or the first of all; what is missing before
+    it is told. Raises RemakeError where nothing says what was remembered then."""
+    if not found.remaker.begun:
+        if entry.kind != "version":
+            told = "what came before the journal's first entry is gone, and there is no whole snapshot"
+            hint = "put a snapshot back from a copy, or move the data folder away to begin without a memory"
+            raise RemakeError("; ".join((*found.told, told)), hint)
+    elif (missing := number_of(entry) - found.began - 1) > 0:
+        found.told.append(f"{missing:,} numbers after the snapshot of {found.began:,} are not in the journal")
 
 
 class uncollected:
@@ -252,7 +264,7 @@ def checkpoint(data: Data, bounds: Bounds = BOUNDS) -> Checkpoint:
     sync_journal(data)
     data.states.mkdir(exist_ok=True)
     size = write_snapshot(remaker.stepper, checkpoint_of(data, last, remaker.number), known)
-    with closing(read(data.journal)) as entries:
+    with closing(read(data.journal, missing=lambda error: None)) as entries:
         oldest = next(entries)
     return Checkpoint(
         last,

@@ -6,10 +6,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import queue
 import stat
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 NICENESS = 10
 
@@ -20,6 +21,10 @@ class ChildError(Exception):
 
 class NothingFound(ChildError):
     """A process that did its work, and found why there is nothing to tell."""
+
+
+class NoSuchDecision(NothingFound):
+    """A process that looked for a decision that the journal does not hold."""
 
 
 async def run_module(module: str, arguments: Sequence[str], within: float) -> bytes:
@@ -55,8 +60,30 @@ async def run_module(module: str, arguments: Sequence[str], within: float) -> by
             process.stdin.close()
     if not out:
         said = errors.decode(errors="replace").strip().splitlines()
-        raise ChildError(said[-1] if said else f"it ended with status {process.returncode}")
+        raise ChildError(said[-1] if said else _ending(process.returncode))
     return out
+
+
+def _ending(status: int | None) -> str:
+    """How a process ended that said nothing."""
+    if status is None or status >= 0:
+        return f"it ended with status {status}"
+    return f"it was ended by signal {-status}" + (", as where memory is short" if status == -9 else "")
+
+
+def lines_from_parent() -> Iterator[bytes]:
+    """The lines that come on standard input. When there can be no more, as the one that started this process
+    ended, this process ends too, whatever it does."""
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def read() -> None:
+        with contextlib.suppress(OSError):
+            for line in sys.stdin.buffer:
+                lines.put(line)
+        os._exit(1)
+
+    threading.Thread(target=read, daemon=True).start()
+    return iter(lines.get, b"")
 
 
 def end_with_parent() -> None:

@@ -52,10 +52,19 @@ class Unreadable(click.ClickException):
 
 def say_error(message: str, hint: str | None = None) -> None:
     """Print an error to standard error, coloured where somebody looks."""
+    _say(click.style("error", fg="red", bold=True), message, hint)
+
+
+def say_warning(message: str, hint: str | None = None) -> None:
+    """Print a warning to standard error in the same way."""
+    _say(click.style("warning", fg="yellow", bold=True), message, hint)
+
+
+def _say(head: str, message: str, hint: str | None) -> None:
     from quell.engine.cli_output import visible
 
     bright = coloured(sys.stderr)
-    click.echo(f"{click.style('error', fg='red', bold=True)}: {visible(message)}", err=True, color=bright)
+    click.echo(f"{head}: {visible(message)}", err=True, color=bright)
     if hint:
         click.echo(f"  {click.style('hint', fg='green')}: {visible(hint)}", err=True, color=bright)
 
@@ -195,7 +204,7 @@ def told_os_error(error: OSError) -> str:
 
 def _say_usage(error: click.UsageError) -> None:
     """A wrong command: what is wrong, how it is meant, where to read more."""
-    message = error.format_message()
+    message = " ".join(error.format_message().split())  # click lists choices in lines of their own
     say_error(message[:1].lower() + message[1:].rstrip("."))
     if error.ctx is not None:
         click.echo(error.ctx.get_usage(), err=True)

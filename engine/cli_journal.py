@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from quell.engine.cli_data import data_folder
 from quell.engine.cli_files import STDIO, missing_parent, same_file, stdout_bytes, whole
 from quell.engine.cli_group import FINDINGS, OK, Unreadable, say_error
 from quell.engine.cli_output import Watch, console, count, print_json, rate, say, size, table, visible, words
@@ -25,7 +26,6 @@ MOST_TOLD = 20
 _TABLES = (".parquet", ".pq")
 _LINES = (".jsonl", ".ndjson")
 
-_folder = click.argument("folder", metavar="DIR")
 _as_json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
 
@@ -33,7 +33,8 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def journal() -> None:
     """What a server put down of each event and its decision: look at it, check it, take it out.
 
-    DIR is the folder of a journal, or the data folder of `quell serve`. A server may be running.
+    DIR is the data folder of `quell serve`, or the folder of a journal; quell-data unless named here or by
+    --data. A server may be running.
 
     \b
     Example:
@@ -64,16 +65,16 @@ def _journal(folder: str) -> Path:
 
 
 @journal.command("stats", short_help="How much is in a journal, of what, and since when.")
-@_folder
+@data_folder()
 @_as_json
-def stats(folder: str, as_json: bool) -> int:
+def stats(data: str, as_json: bool) -> int:
     """How much is in a journal, of what, and since when."""
     import msgspec
 
     from quell.engine.journal_stats import stats as counted
 
     with _told(), Watch("counting") as watch:
-        found = counted(_journal(folder), lambda done, of: watch.tell(done, f"{done:,} of {of:,} segments"))
+        found = counted(_journal(data), lambda done, of: watch.tell(done, f"{done:,} of {of:,} segments"))
     if as_json:
         print_json({**msgspec.to_builtins(found), "per_second": _per_second(found)})
     else:
@@ -119,14 +120,14 @@ def _print_stats(found: Stats) -> None:
 
 
 @journal.command("verify", short_help="Whether a journal is whole.")
-@_folder
+@data_folder()
 @click.option(
     "--decisions",
     is_flag=True,
     help="Decide every event again, by the version of that day, and compare: DIR must be the data folder.",
 )
 @_as_json
-def verify(folder: str, decisions: bool, as_json: bool) -> int:
+def verify(data: str, decisions: bool, as_json: bool) -> int:
     """Whether a journal is whole: every checksum, the order of the numbers, and that nothing is missing.
 
     The exit status is 1 if anything is wrong.
@@ -136,7 +137,7 @@ def verify(folder: str, decisions: bool, as_json: bool) -> int:
     from quell.engine.journal_verify import verify as looked
 
     with _told():
-        place = _journal(folder)
+        place = _journal(data)
         total = sum(file.stat().st_size for file in place.iterdir() if file.is_file())
         with Watch("verifying", total) as watch:
             found = looked(place, lambda done, number: watch.tell(done, f"number {number:,}"))
@@ -212,7 +213,7 @@ def _print_lost(segments: list[SegmentSeen]) -> None:
 
 
 @journal.command("export", short_help="Take entries out into JSON lines or Parquet.")
-@_folder
+@data_folder()
 @click.option(
     "--out", required=True, metavar="FILE|-", help=".jsonl or .parquet; - is JSON lines on standard output."
 )
@@ -224,9 +225,7 @@ def _print_lost(segments: list[SegmentSeen]) -> None:
     help="The events as they came and labels by hand, without decisions: a history for `quell replay`.",
 )
 @_as_json
-def export(
-    folder: str, out: str, begin: str | None, end: str | None, events_only: bool, as_json: bool
-) -> int:
+def export(data: str, out: str, begin: str | None, end: str | None, events_only: bool, as_json: bool) -> int:
     """Take entries out into JSON lines or Parquet.
 
     Each event comes with its decision, one a line or row, in the order of the decisions. With --events-only
@@ -240,7 +239,7 @@ def export(
     _refuse_out(out, events_only)
     within = _range(begin, end)
     with _told():
-        place = _journal(folder)
+        place = _journal(data)
         if out != STDIO and any(same_file(out, file) for file in place.iterdir()):
             raise click.UsageError("that would overwrite the journal")
         taken, without, damaged = _export(place, out, within, events_only)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from quell.engine.cli_data import data_folder
 from quell.engine.cli_group import OK, Commands, Unreadable
 from quell.engine.cli_output import console, print_json, say, stdout, table, visible
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made")
 
-DATA = "quell-data"
-"""The folder of a service's data, unless said otherwise."""
 KEYS_FILE = "keys.json"
 SECOND = 1_000_000
 """Microseconds."""
@@ -26,13 +25,6 @@ SCOPES = {
     "read": "look at status, decisions, labels, lists, versions, metrics and the live page",
     "admin": "both, and label by hand, reload, put versions back, send dead letters again",
 }
-_data = click.option(
-    "--data",
-    metavar="DIR",
-    default=DATA,
-    show_default=True,
-    help="The data folder of the service.",
-)
 
 
 @click.group("keys", cls=Commands, short_help="Make, list and revoke the API keys of a service.")
@@ -41,6 +33,8 @@ def keys() -> None:
 
     A key is shown once, when it is made; only a hash of it is kept. A service that runs takes up changes
     within a second. Without any key a service listens on this machine alone, and is open to its programs.
+
+    DIR is the data folder of `quell serve`, quell-data unless named here or by --data.
 
     \b
     Scopes:
@@ -56,7 +50,7 @@ def keys() -> None:
 
 
 @keys.command("add", short_help="Make a key.")
-@click.argument("name", metavar="NAME")
+@data_folder("NAME", least=1, most=1)
 @click.option(
     "--scope",
     "scopes",
@@ -66,9 +60,10 @@ def keys() -> None:
     help="What it is for; may be given more than once.",
 )
 @click.option("--expires", metavar="DURATION", help="How long it holds, such as 90d; without it for good.")
-@_data
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def add(name: str, scopes: tuple[str, ...], expires: str | None, data: str, as_json: bool) -> int:
+def add(
+    data: str, words: tuple[str, ...], scopes: tuple[str, ...], expires: str | None, as_json: bool
+) -> int:
     """Make a key for whom NAME says, and show it this once.
 
     \b
@@ -76,7 +71,7 @@ def add(name: str, scopes: tuple[str, ...], expires: str | None, data: str, as_j
       quell keys add gateway --scope decide --expires 90d
     """
     lasts = None if expires is None else _lasts(expires)
-    made, text = _told(lambda: _keys(data).add(name, cast("tuple[Scope, ...]", scopes), lasts))
+    made, text = _told(lambda: _keys(data).add(words[0], cast("tuple[Scope, ...]", scopes), lasts))
     if as_json:
         print_json({"key": text, **_as_data(made)})
         return OK
@@ -86,7 +81,7 @@ def add(name: str, scopes: tuple[str, ...], expires: str | None, data: str, as_j
 
 
 @keys.command("list", short_help="List the keys.")
-@_data
+@data_folder()
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def list_(data: str, as_json: bool) -> int:
     """List the keys of a service: whom they are for, what for, and whether they hold."""
@@ -106,11 +101,10 @@ def list_(data: str, as_json: bool) -> int:
 
 
 @keys.command("revoke", short_help="End a key.")
-@click.argument("which", metavar="NAME|qk_…")
-@_data
-def revoke(which: str, data: str) -> int:
+@data_folder("NAME|qk_…", least=1, most=1)
+def revoke(data: str, words: tuple[str, ...]) -> int:
     """End a key, named by its name or by how it begins. A service that runs refuses it within a second."""
-    ended = _told(lambda: _keys(data).revoke(which))
+    ended = _told(lambda: _keys(data).revoke(words[0]))
     say(f"the key `{ended.name}` (qk_{ended.id}…) holds no more")
     return OK
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quell.engine.cli_data import data_folder
 from quell.engine.cli_group import FINDINGS, OK, Unreadable, say_error
 from quell.engine.cli_output import Watch, console, count, print_json, say, table, visible, words
 
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
 SHOWN = 20
 """Dead letters that are shown unless another number is asked for."""
 _LONGEST = 200
+_KEY = re.compile(r".+-[0-9]+-[0-9]+-[0-9a-f]{8}")
+"""What the key of a dead letter is like, which no folder is."""
 
-_folder = click.argument("folder", metavar="DIR")
+_with_keys = data_folder("[KEY]…", most=None, is_own=lambda word: _KEY.fullmatch(word) is not None)
 _as_json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 _sink = click.option("--sink", metavar="NAME", help="Only those for this sink.")
 _all = click.option("--all", "every", is_flag=True, help="All dead letters.")
@@ -31,8 +35,8 @@ _all = click.option("--all", "every", is_flag=True, help="All dead letters.")
 def outbox() -> None:
     """What waits to be delivered to sinks, and what was given up: dead letters.
 
-    DIR is the data folder of `quell serve`. A server may be running: it takes up what is asked within a
-    second, another does so when it starts.
+    DIR is the data folder of `quell serve`, quell-data unless named here or by --data. A server may be
+    running: it takes up what is asked within a second, another does so when it starts.
 
     \b
     Example:
@@ -69,16 +73,17 @@ def _letters(folder: str) -> Letters:
 
 
 @outbox.command("list", short_help="By sink: how much waits, and how much was given up.")
-@_folder
+@data_folder()
 @_as_json
-def list_sinks(folder: str, as_json: bool) -> int:
-    """By sink: how much waits, since when, what it met with, and how much was given up."""
+def list_sinks(data: str, as_json: bool) -> int:
+    """By sink: how much waits, since when, what it met with, how much was given up, and how much of that is
+    being sent again."""
     import msgspec
 
     from quell.engine.outbox_look import look
 
     with _told(), Watch("reading the journal") as watch:
-        seen = look(_place(folder), lambda done: watch.tell(done, count(done, "decision")))
+        seen = look(_place(data), lambda done: watch.tell(done, count(done, "decision")))
     if as_json:
         print_json(msgspec.to_builtins(seen))
     else:
@@ -99,11 +104,12 @@ def _print_seen(seen: Seen) -> None:
                 show_time(sink.oldest // 1_000_000 * 1_000_000) if sink.oldest is not None else "",
                 f"{sink.tried:,}",
                 f"{sink.dead:,}",
+                f"{sink.again:,}",
                 visible(sink.first_error, _LONGEST),
             )
             for name, sink in seen.sinks.items()
         ]
-        columns = ("sink~", "waiting>", "since", "tried>", "dead>", "met with~")
+        columns = ("sink~", "waiting>", "since", "tried>", "dead>", "again>", "met with~")
         console().print(table(columns, rows))
     if seen.unread:
         say_error(f"what waits is not known: {seen.unread}")
@@ -113,13 +119,13 @@ def _print_seen(seen: Seen) -> None:
 
 
 @outbox.command("dead", short_help="The dead letters: what was given up, and why.")
-@_folder
+@data_folder()
 @_sink
 @click.option("-n", "most", type=click.IntRange(1), default=SHOWN, show_default=True, help="How many.")
 @click.option("--after", metavar="KEY", default="", help="Those after the one with this key.")
 @click.option("--all", "every", is_flag=True, help="However many there are.")
 @_as_json
-def dead(folder: str, sink: str | None, most: int, after: str, every: bool, as_json: bool) -> int:
+def dead(data: str, sink: str | None, most: int, after: str, every: bool, as_json: bool) -> int:
     """The dead letters: what was given up, and why. The oldest stand first.
 
     As JSON they come whole, with what was to be sent.
@@ -127,7 +133,7 @@ def dead(folder: str, sink: str | None, most: int, after: str, every: bool, as_j
     import msgspec
 
     with _told():
-        letters = _letters(folder)
+        letters = _letters(data)
         found = letters.list(sink, None if every else most, after)
         counts = letters.counts()
     if as_json:
@@ -156,18 +162,19 @@ def _print_letter(letter: DeadLetter) -> None:
     when = show_time(letter.died // 1_000_000 * 1_000_000)
     tries = count(letter.attempts, "attempt") if letter.attempts else "never tried"
     out.print(f"  {when}, {tries}: {visible(letter.reason, _LONGEST)}", soft_wrap=True)
+    if letter.state != "dead" and letter.last_error and letter.last_error not in letter.reason:
+        out.print(f"  since then: {visible(letter.last_error, _LONGEST)}", soft_wrap=True)
 
 
 # --------------------------------------------------------------- resend and drop
 
 
 @outbox.command("resend", short_help="Have dead letters sent again.")
-@_folder
-@click.argument("keys", metavar="[KEY]…", nargs=-1)
+@_with_keys
 @_sink
 @_all
 @_as_json
-def resend(folder: str, keys: tuple[str, ...], sink: str | None, every: bool, as_json: bool) -> int:
+def resend(data: str, words: tuple[str, ...], sink: str | None, every: bool, as_json: bool) -> int:
     """Have dead letters sent again, under the keys that they had.
 
     \b
@@ -175,29 +182,28 @@ def resend(folder: str, keys: tuple[str, ...], sink: str | None, every: bool, as
       quell outbox resend quell-data 5f3c…-1042-0-9ab3c01d
       quell outbox resend quell-data --sink mod-queue
     """
-    done = _change(folder, keys, sink, every, lambda letters, which: letters.resend(which, sink))
+    done = _change(data, words, sink, every, lambda letters, which: letters.resend(which, sink))
     if as_json:
         print_json({"again": done})
-    elif done or keys or every:
+    elif done or words or every:
         one = "is to be sent again: a running server does so within a second, another when it starts"
         say(f"{count(done, 'dead letter')} {one if done == 1 else one.replace('is', 'are', 1)}")
-    return _status(done, keys, sink)
+    return _status(done, words, sink)
 
 
 @outbox.command("drop", short_help="Let go of dead letters.")
-@_folder
-@click.argument("keys", metavar="[KEY]…", nargs=-1)
+@_with_keys
 @_sink
 @_all
 @_as_json
-def drop(folder: str, keys: tuple[str, ...], sink: str | None, every: bool, as_json: bool) -> int:
+def drop(data: str, words: tuple[str, ...], sink: str | None, every: bool, as_json: bool) -> int:
     """Let go of dead letters, for good."""
-    done = _change(folder, keys, sink, every, lambda letters, which: letters.drop(which, sink))
+    done = _change(data, words, sink, every, lambda letters, which: letters.drop(which, sink))
     if as_json:
         print_json({"dropped": done})
-    elif done or keys or every:
+    elif done or words or every:
         say(f"{count(done, 'dead letter')} dropped")
-    return _status(done, keys, sink)
+    return _status(done, words, sink)
 
 
 def _change(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quell.engine.cli_group import FINDINGS, OK, USAGE, Unreadable, say_error
-from quell.engine.cli_keys import DATA, KEYS_FILE
-from quell.engine.cli_output import count, say, stderr
+from quell.engine.cli_data import DATA
+from quell.engine.cli_group import FINDINGS, OK, USAGE, Unreadable, say_error, say_warning
+from quell.engine.cli_keys import KEYS_FILE
+from quell.engine.cli_output import count, say, stderr, visible
 
 if TYPE_CHECKING:
     from quell.engine.http_run import Door
@@ -79,11 +80,26 @@ def serve(
     if check_only:
         from quell.engine.cli_versions import check_only as check
 
-        _setup(data, settings)
-        return check(policies)
+        setup = _setup(data, settings)
+        status = check(policies)
+        if status == OK:
+            _say_sinks(policies, setup)
+        return status
     setup = _setup(data, settings)
     with _door(settings, _keys(data), data) as door, _logs(settings):
         return _run(policies, data, setup, settings, door)
+
+
+def _say_sinks(policies: str, setup: Setup) -> None:
+    """Say which sinks policies send to that service.toml does not have, and in passing the reverse."""
+    from quell.engine.cli_bundle import read_sound
+    from quell.engine.sinks_named import sinks_named, unset, unused
+
+    named = sinks_named(read_sound(policies))
+    for one in unset(named, setup.sinks):
+        say_warning(one.message, one.hint)
+    if idle := unused(named, setup.sinks):
+        say(f"no rule sends to {', '.join(f'`{visible(sink, 40)}`' for sink in idle)}")
 
 
 def _logs(settings: ServiceSettings) -> Logs:

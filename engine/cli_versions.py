@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from quell.engine.cli_data import data_folder
 from quell.engine.cli_files import existing
 from quell.engine.cli_group import FINDINGS, OK, Unreadable
 from quell.engine.cli_output import console, print_json, say, seconds, visible, words
@@ -17,22 +18,19 @@ if TYPE_CHECKING:
     from quell.engine.service_types import Finding, ReloadOutcome, VersionInfo
     from quell.engine.versions import Kept
 
-DATA = "quell-data"
 VERSIONS = "versions"
+_NAME_IT = "name the one of `quell serve`"
 PATIENCE = 180.0
 """Seconds that a running server may take to answer."""
 _STYLES = {"live": "green", "refused": "red", "unchanged": "dim"}
-
-_data = click.option(
-    "--data", metavar="DIR", default=DATA, show_default=True, help="The data folder of `quell serve`."
-)
 
 
 @click.group("versions", short_help="Versions of the policies that decided; put one back.")
 def versions() -> None:
     """Versions of the policies that decided, what changed, and putting one back.
 
-    Works on the data folder of `quell serve`, whether a server runs or not.
+    DIR is the data folder of `quell serve`, quell-data unless named here or by --data. A server may be
+    running.
 
     \b
     Example:
@@ -46,7 +44,7 @@ def versions() -> None:
 
 
 @versions.command("list", short_help="Every attempt to change the policies, the newest first.")
-@_data
+@data_folder()
 @click.option("-n", "most", type=click.IntRange(1), default=20, show_default=True, help="How many.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, in full.")
 def list_versions(data: str, most: int, as_json: bool) -> int:
@@ -117,12 +115,12 @@ def _say_wanted(lines: list[Line]) -> None:
 
 
 @versions.command("show", short_help="One version in full, or the last attempt.")
-@click.argument("number", type=click.IntRange(1), required=False, metavar="[NUMBER]")
-@_data
+@data_folder("[NUMBER]", most=1, is_own=str.isdecimal)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def show(number: int | None, data: str, as_json: bool) -> int:
+def show(data: str, words: tuple[str, ...], as_json: bool) -> int:
     """One version in full: when it went live, by whom and why, what changed, and where its files are kept.
     Without a NUMBER the last attempt, with everything that was wrong with it."""
+    number = _number(words)
     kept, lines = _read(data)
     attempts = _attempts(lines)
     if number is not None:
@@ -182,11 +180,10 @@ def _print_files(kept: Kept, folder: Path) -> None:
 
 
 @versions.command("put-back", short_help="Let an earlier version decide again.")
-@click.argument("number", type=click.IntRange(1), required=False, metavar="[NUMBER]")
-@_data
+@data_folder("[NUMBER]", most=1, is_own=str.isdecimal)
 @click.option("--by", metavar="NAME", help="Who puts it back; the user of the operating system otherwise.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def put_back(number: int | None, data: str, by: str | None, as_json: bool) -> int:
+def put_back(data: str, words: tuple[str, ...], by: str | None, as_json: bool) -> int:
     """Let an earlier version decide again; without a NUMBER the last one before the present.
 
     It gets a new number. What is in the policies' folder is not used from then on until it changes. Where no
@@ -194,7 +191,8 @@ def put_back(number: int | None, data: str, by: str | None, as_json: bool) -> in
     """
     from quell.engine.lock import LockError, held, is_held
 
-    root = existing(data, "data folder", "name the one of `quell serve` with --data")
+    number = _number(words)
+    root = existing(data, "data folder", _NAME_IT)
     who = _who(by)
     kept, _ = _read(data)
     if number is not None:
@@ -266,10 +264,19 @@ def _who(by: str | None) -> str:
 def _read(data: str) -> tuple[dict[int, Kept], list[Line]]:
     from quell.engine.versions import read_versions
 
-    root = existing(data, "data folder", "name the one of `quell serve` with --data")
+    root = existing(data, "data folder", _NAME_IT)
     if not root.is_dir():
         raise Unreadable(f"`{data}` is a file", "name the data folder of `quell serve`")
     return read_versions(root / VERSIONS)
+
+
+def _number(words: tuple[str, ...]) -> int | None:
+    """The number of a version that was said, None where none was."""
+    if not words:
+        return None
+    if words[0].isascii() and words[0].isdecimal() and len(words[0]) < 16 and int(words[0]):
+        return int(words[0])
+    raise click.UsageError(f"`{words[0]}` is not the number of a version, which is whole and from 1 on")
 
 
 def _attempts(lines: list[Line]) -> list[ReloadOutcome]:

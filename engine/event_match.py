@@ -103,7 +103,7 @@ class Matcher:
             path=path,
             expected=f"one of {listed}" if len(self._wires) > 1 else listed,
             got=shown,
-            hint=f'did you mean "{close[0]}"?' if close else "",
+            hint=f'did you mean "{close[0]}"?' if close else f"types are {listed}" if listed else "",
         )
 
     def _refuse_conditions(self, record: Mapping[str, Any], named: Sequence[int]) -> Refusal:

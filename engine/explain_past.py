@@ -14,13 +14,14 @@ from pathlib import Path
 
 import msgspec
 
-from quell.engine.checkpoint import Data, begin, builds_of, number_of, uncollected
+from quell.engine.checkpoint import Data, begin, builds_of, uncollected
 from quell.engine.children import end_with_parent
 from quell.engine.decision import Acted, Decision, Refused
 from quell.engine.events import Decoded
 from quell.engine.explain import Account, Explainer
 from quell.engine.explanation import Explanation
 from quell.engine.journal import JournalError, read
+from quell.engine.journal_format import number_of
 from quell.engine.remake import RemakeError
 from quell.engine.service_types import Entry
 from quell.engine.settle import Hit
@@ -28,6 +29,10 @@ from quell.engine.settle import Hit
 
 class NotThere(LookupError):
     """There is no such decision, or what came before it is not known any more."""
+
+
+class NoDecision(NotThere):
+    """No event or label by hand has that number."""
 
 
 def explain_past(data: Data, seq: int) -> Explanation | Acted | Refused:
@@ -55,7 +60,7 @@ def explain_past(data: Data, seq: int) -> Explanation | Acted | Refused:
                 break
     if seq in remaker.waiting:
         raise NotThere(f"event {seq} still waits for remote answers")
-    raise NotThere(f"there is no decision for number {seq}")
+    raise NoDecision(f"the journal does not hold decision {seq:,}")
 
 
 def _is_of(entry: Entry, seq: int) -> bool:
@@ -64,10 +69,13 @@ def _is_of(entry: Entry, seq: int) -> bool:
 
 
 def main(arguments: Iterable[str]) -> int:
-    """Print the explanation, or as `{"problem": …}` why there is none."""
+    """Print the explanation, or why there is none: as `{"absent": …}` where there is no such decision, else
+    as `{"problem": …}`."""
     folder, number = arguments
     try:
         told: object = explain_past(Data(Path(folder)), int(number))
+    except NoDecision as error:
+        told = {"absent": str(error)}
     except (NotThere, RemakeError, JournalError, OSError) as error:
         told = {"problem": str(error)}
     sys.stdout.write(msgspec.json.encode(told).decode() + "\n")

@@ -126,27 +126,27 @@ class RuleResult(msgspec.Struct, omit_defaults=True):
 def _decided(part: Part) -> Part | None:
     """The part inside that decided this one. What decided a part of an `and` or `or` did not decide the
     whole, unless that part did."""
-    op = _junction(part)
+    op = junction(part)
     if op:
-        return next((leaf for leaf in _joined(part, op) if leaf.role == "decided"), None)
+        return next((leaf for leaf in joined(part, op) if leaf.role == "decided"), None)
     asked = (child for child in part.parts if child.state and child.role != "not needed")
     return next((found for child in asked if (found := _decided(child)) is not None), None)
 
 
-def _junction(part: Part) -> str:
+def junction(part: Part) -> str:
     """`and` or `or` when that is what a part comes to, seen through names."""
     if part.kind in ("and", "or"):
         return part.kind
-    return _junction(part.parts[0]) if part.kind == "let" and part.parts else ""
+    return junction(part.parts[0]) if part.kind == "let" and part.parts else ""
 
 
-def _joined(part: Part, op: str) -> Iterator[Part]:
+def joined(part: Part, op: str) -> Iterator[Part]:
     """The parts that an `and` or `or` joins, through names and parentheses."""
-    if _junction(part) != op:
+    if junction(part) != op:
         yield part
         return
     for child in part.parts:
-        yield from _joined(child, op)
+        yield from joined(child, op)
 
 
 class Explanation(msgspec.Struct, omit_defaults=True):

@@ -24,11 +24,13 @@ from typing import IO, Any
 
 import msgspec
 
-from quell.engine.checkpoint import Data, begin, builds_of, number_of, uncollected
+from quell.engine.checkpoint import Data, begin, builds_of, uncollected
+from quell.engine.children import lines_from_parent
 from quell.engine.compile import Build
 from quell.engine.decision import Decision
 from quell.engine.events import Decoded
 from quell.engine.journal import JournalError, JournalReader, read
+from quell.engine.journal_format import number_of
 from quell.engine.recorded import recorded
 from quell.engine.remake import RemakeError, Remaker, asked_of
 from quell.engine.service_types import Entry, Filled
@@ -202,18 +204,18 @@ class Filler:
         return Done(number, Filled(names, name, self.first))
 
 
-def main(arguments: Sequence[str], told: IO[bytes], tell: IO[bytes]) -> int:
-    """Fill what is ordered on `told`, and say what came of it on `tell`."""
+def main(arguments: Sequence[str], told: Iterator[bytes], tell: IO[bytes]) -> int:
+    """Fill what is ordered by the first line that is `told`, and say what came of it on `tell`."""
     data = Data(Path(arguments[0]))
     try:
-        filler = Filler(data, msgspec.json.decode(told.readline(), type=Order))
+        filler = Filler(data, msgspec.json.decode(next(told), type=Order))
         with uncollected():
             before = -NEAR
             while filler.reached - before >= NEAR:
                 before = filler.reached
                 filler.go_on()
             _say(tell, Ready(filler.reached))
-            for line in iter(told.readline, b""):
+            for line in told:
                 _say(tell, _last(filler, msgspec.json.decode(line, type=int)))
     except (RemakeError, JournalError, SnapshotError, OSError, msgspec.MsgspecError, LookupError) as error:
         _say(tell, Done(0, problem=str(error) or type(error).__name__))
@@ -235,4 +237,4 @@ def _say(tell: IO[bytes], what: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], sys.stdin.buffer, sys.stdout.buffer))
+    sys.exit(main(sys.argv[1:], lines_from_parent(), sys.stdout.buffer))

@@ -23,6 +23,9 @@ HELD = 10.0
 """Seconds that events may be held up for the last of it."""
 QUIET = 2.0
 TRIES = 3
+PAUSES = (5.0, 60.0)
+"""Seconds before it is tried again where the process ended, as when the system takes the memory of one."""
+ENDED = "the process that goes through the journal ended"
 
 
 class FillFigures(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -68,24 +71,35 @@ class Filling:
 
     async def fill(self) -> None:
         """Fill the counters that are cold now; what comes of it is in the figures."""
+        problem = await self._try()
+        for pause in PAUSES:
+            if problem != ENDED:
+                break
+            self.figures = FillFigures(problem=problem)
+            await asyncio.sleep(pause)
+            problem = await self._try()
+        if problem:
+            self.figures = FillFigures(problem=problem)
+            tell("counters.cold", problem=problem)
+
+    async def _try(self) -> str:
+        """Try it once; gives why it came to nothing, or empty."""
         cold = self.cold()
         if not cold:
-            return
+            return ""
         self.figures = FillFigures(busy=True)
-        problem = ""
         try:
             async with asyncio.timeout(LONGEST):
                 self.figures = await self._filled(Order(self._service.number, cold))
-                tell("counters.filled", counters=self.figures.counters, held=round(self.figures.held, 3))
-                return
+            tell("counters.filled", counters=self.figures.counters, held=round(self.figures.held, 3))
+            return ""
         except TimeoutError:
-            problem = f"going through the journal takes longer than {LONGEST:g} seconds"
+            return f"going through the journal takes longer than {LONGEST:g} seconds"
         except (_Failed, OSError, SnapshotError, msgspec.MsgspecError, ValueError, LookupError) as error:
-            problem = str(error)
+            return str(error)
         finally:
             if self.figures.busy:
-                self.figures = FillFigures(problem=problem)
-        tell("counters.cold", problem=problem)
+                self.figures = FillFigures()
 
     def cold(self) -> tuple[str, ...]:
         """The identities of the counters that have not watched their longest window whole."""
@@ -159,7 +173,7 @@ async def _ask(process: asyncio.subprocess.Process, what: Order | int) -> Ready 
     except ConnectionError:
         line = b""
     if not line:
-        raise _Failed("the process that goes through the journal ended")
+        raise _Failed(ENDED)
     if line.startswith(b'{"ready"'):
         return msgspec.json.decode(line, type=Ready)
     return msgspec.json.decode(line, type=Done)

@@ -12,7 +12,7 @@ whoever may send events of any type may label: check that before the engine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
@@ -38,6 +38,7 @@ HAND: Literal["quell.label"] = "quell.label"
 MAX_NAME = 200
 MAX_WHY = 2_000
 """Characters."""
+_MOST_LISTED = 8
 
 Action = Literal["set", "remove", "release"]
 
@@ -177,14 +178,18 @@ def span_of(name: str, value: object) -> int:
 def check(symbols: Symbols, entity: str, label: str | None) -> None:
     """Raises LabelError for an entity, or a label of it, that is not declared."""
     if entity not in symbols.entities:
-        hint = did_you_mean(entity, symbols.entities)
-        raise LabelError(f"there is no entity {_shown(entity)}" + (f" ({hint})" if hint else ""))
+        hint = did_you_mean(entity, symbols.entities) or listed("there is", symbols.entities)
+        raise LabelError(f"there is no entity {_shown(entity)} ({hint})")
     if label is None or label in (known := symbols.labels(entity)):
         return
-    hint = did_you_mean(label, known) or (
-        "it can carry " + ", ".join(f"`{k}`" for k in known[:8]) if known else "it carries none"
-    )
+    hint = did_you_mean(label, known) or listed("it can carry", known)
     raise LabelError(f"`{entity}` has no label {_shown(label)} ({hint})")
+
+
+def listed(what: str, known: Collection[str]) -> str:
+    """Some of the words that are known, for a hint."""
+    shown = ", ".join(f"`{k}`" for k in [*known][:_MOST_LISTED])
+    return f"{what} {shown or 'none'}" + (", …" if len(known) > _MOST_LISTED else "")
 
 
 def perform(state: State, action: HandAction, seq: int) -> Acted:

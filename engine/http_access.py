@@ -28,6 +28,11 @@ _HOST = re.compile(
     re.IGNORECASE,
 )
 _BEARER = re.compile(rb"bearer +([!-~]{1,200}) *", re.IGNORECASE)
+_SHAPE = re.compile(rb"qk_([a-z2-7]{8})_")
+_ANOTHER = "ask whoever runs the service for another: `quell keys add NAME --scope decide` makes one"
+_ELSEWHERE = (
+    "it was mistyped, or made for another data folder: `quell keys list` shows how those there are begin"
+)
 _CHALLENGE: tuple[bytes, bytes] = (b"www-authenticate", b'Bearer realm="quell"')
 _log = logging.getLogger("quell.http")
 
@@ -70,15 +75,24 @@ class Access:
         if self.local and (keys is None or not keys.keys):
             return self._check_local(headers)
         found = _BEARER.fullmatch(headers.get(b"authorization", b""))
-        key = keys.find(found[1]) if found is not None and keys is not None else None
+        key = keys.known(found[1]) if found is not None and keys is not None else None
         if key is None:
             raise self._wrong_key(headers.get(b"authorization"))
+        self.check_holds(key)
         if not key.may(scope):
             self.forbidden += 1
             raise refuse("wrong-scope", f"the key `{key.name}` has not the scope `{scope}`")
         if scope == "decide" and len(self._let_in) < _MOST_TOLD:
             self._let_in.add(_digest(headers[b"authorization"]))
         return Grant(key.name, key)
+
+    def check_holds(self, key: Key | None) -> None:
+        """Raises HttpError for the key of somebody who was let in once, if it holds no more. None is whoever
+        came in without one."""
+        why = "" if key is None or self.keys is None else self.keys.why_not(key)
+        if key is not None and why:
+            self._count(f"qk_{key.id}… of {key.name}, which {why}")
+            raise refuse("no-key", f"the API key `{key.name}` {why}", hint=_ANOTHER, headers=[_CHALLENGE])
 
     def known(self, headers: Mapping[bytes, bytes]) -> bool:
         """Whether these headers let in whoever sends events, told without a second look at a key that was let
@@ -115,13 +129,24 @@ class Access:
         return _LOCAL
 
     def _wrong_key(self, sent: bytes | None) -> HttpError:
-        self.wrong_keys += 1
         if sent is None:
+            self.wrong_keys += 1
             return refuse("no-key", "the request has no API key", headers=[_CHALLENGE])
-        shown = shown_key(sent)
+        self._count(shown_key(sent))
+        if _BEARER.fullmatch(sent) is None or _SHAPE.search(sent) is None:
+            return refuse(
+                "no-key",
+                "the Authorization header holds no API key as it is to be sent",
+                headers=[_CHALLENGE],
+            )
+        told = "the API key is none of this service"
+        return refuse("no-key", told, hint=_ELSEWHERE, headers=[_CHALLENGE])
+
+    def _count(self, shown: str) -> None:
+        """Count a key that does not let in, for the log as it is shown there."""
+        self.wrong_keys += 1
         if len(self._failed) < _MOST_TOLD or shown in self._failed:
             self._failed[shown] += 1
-        return refuse("no-key", "the API key does not hold", headers=[_CHALLENGE])
 
     def each_second(self) -> None:
         """Take up changes of the keys' file, and now and then tell the log of wrong keys."""
@@ -132,6 +157,8 @@ class Access:
                 _log.info("the API keys were read again: %d", len(self.keys.keys))
             elif self.keys.problem and self.keys.problem != before:
                 _log.error("the API keys are as they were: %s", self.keys.problem)
+            if before and not self.keys.problem:
+                _log.info("the file of the API keys is well again")
         self._seconds += 1
         if self._seconds >= TELL_EACH and self._failed:
             self._seconds = 0
@@ -148,5 +175,5 @@ def _digest(sent: bytes) -> bytes:
 
 def shown_key(sent: bytes) -> str:
     """How an Authorization header is named in the log: the part of a key that is no secret."""
-    found = re.search(rb"qk_([a-z2-7]{8})_", sent)
+    found = _SHAPE.search(sent)
     return f"qk_{found[1].decode()}…" if found is not None else "something that is no key of Quell"

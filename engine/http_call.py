@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from quell.engine.hand import listed
 from quell.engine.http_access import Grant
 from quell.engine.http_answer import encode
 from quell.engine.http_body import JSON_TYPES, Gone, body_of, check_type, headers_of
 from quell.engine.http_parts import Parts
 from quell.engine.http_problem import COMMON, JSON, PROBLEM_JSON, Headers, HttpError, ProblemDetails, refuse
 from quell.engine.http_table import Operation
+from quell.grammar.diagnostics import did_you_mean
 
 MAX_BODY = 1 << 16
 """Bytes of the body of anything that is no event."""
+_QUOTED = re.compile(r"[`'](.*)[`']", re.DOTALL)
 _log = logging.getLogger("quell.http")
 
 
@@ -62,7 +66,8 @@ class Call(NamedTuple):
         be as if it were not there."""
         for name in self.request.query_params:
             if name not in names:
-                hint = f"there is {', '.join(names)}" if names else "there are none"
+                there = f"there is {', '.join(names)}" if names else "there are none"
+                hint = did_you_mean(name, names) or there
                 raise refuse(
                     "bad-request", f"there is no parameter `{name[:100]}`", path=name[:100], hint=hint
                 )
@@ -77,7 +82,10 @@ class Call(NamedTuple):
             raise refuse("bad-request", "lists and objects stand in one another too deep") from None
         except msgspec.ValidationError as error:
             message, _, path = str(error).partition(" - at `")
-            raise refuse("bad-request", _plain(message), path=path.rstrip("`")) from None
+            path = path.rstrip("`")
+            raise refuse(
+                "bad-request", _plain(message), path=path, hint=_words(type, message, path)
+            ) from None
         except (msgspec.DecodeError, UnicodeError) as error:
             raise refuse("bad-request", f"the body is not JSON: {error}") from None
 
@@ -85,6 +93,22 @@ class Call(NamedTuple):
         """Raises HttpError if there is a body that is not JSON: a page of another site can send those."""
         if b"content-type" in self.headers or self.headers.get(b"content-length", b"0") != b"0":
             check_type(self.headers, JSON_TYPES)
+
+
+def _words(type: Any, message: str, path: str) -> str:
+    """What a word that is none could have been: the names that an object of `type` may have, or the words
+    that one of its fields may be."""
+    said = _QUOTED.search(message)
+    if said is None:
+        return ""
+    if message.startswith("Object contains unknown field"):
+        known: tuple[str, ...] = type.__struct_encode_fields__
+    elif message.startswith("Invalid enum value"):
+        field = next(f for f in msgspec.structs.fields(type) if f"$.{f.encode_name}" == path)
+        known = get_args(field.type)
+    else:
+        return ""
+    return did_you_mean(said[1], known) or listed("there is", known)
 
 
 def _plain(message: str) -> str:

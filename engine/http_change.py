@@ -90,7 +90,7 @@ async def reload(call: Call) -> Any:
     call.known()
     await call.no_body()
     assert call.parts.reload is not None
-    return _outcome(await call.parts.reload(call.grant.name))
+    return _outcome(await call.parts.pressure.unless_closing(call.parts.reload(call.grant.name)))
 
 
 async def put_back(call: Call) -> Any:
@@ -101,7 +101,7 @@ async def put_back(call: Call) -> Any:
     number: int = call.request.path_params["number"]
     if not 0 < number < 1 << 53:
         raise refuse("not-found", f"there is no version {number}", hint="/v1/versions names them")
-    return _outcome(await call.parts.put_back(number, call.grant.name))
+    return _outcome(await call.parts.pressure.unless_closing(call.parts.put_back(number, call.grant.name)))
 
 
 def _outcome(outcome: ReloadOutcome) -> Any:

@@ -218,7 +218,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=ReloadOutcome,
         needs=lambda parts: parts.reload is not None,
         group="versions",
-        errors=(415, 422),
+        errors=(415, 422, 503),
     ),
     Operation(
         "putBack",
@@ -231,7 +231,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=ReloadOutcome,
         needs=lambda parts: parts.put_back is not None,
         group="versions",
-        errors=(404, 415, 422),
+        errors=(404, 415, 422, 503),
     ),
     Operation(
         "deadLetters",

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ BEAT = 0.02
 """Seconds between two looks."""
 _SWEEP = 0.25
 _log = logging.getLogger("quell.http")
+T = TypeVar("T")
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -73,6 +74,7 @@ class Pressure:
         """Tasks that wait for their client, and until when on the loop's clock."""
         self._idle: set[asyncio.Task[Any]] = set()
         self._overdue: set[asyncio.Task[Any]] = set()
+        self._long: set[asyncio.Future[Any]] = set()
         self._beating: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------ overload
@@ -116,11 +118,31 @@ class Pressure:
         self._idle.discard(task)
 
     def close(self) -> None:
-        """Take no more events from now on, and end streams of which nothing is under way."""
+        """Take no more events from now on, and end streams of which nothing is under way, and what may take
+        long."""
         self.closing = True
+        for work in self._long:
+            work.cancel()
         for task in self._idle:
             self._overdue.add(task)
             task.cancel()
+
+    async def unless_closing(self, work: Awaitable[T]) -> T:
+        """What work comes to that may take longer than closing waits for. Raises HttpError if the service
+        closes first; the work is cancelled then."""
+        done = asyncio.ensure_future(work)
+        self._long.add(done)
+        if self.closing:
+            done.cancel()
+        try:
+            return await done
+        except asyncio.CancelledError:
+            if not (self.closing and done.cancelled()):
+                done.cancel()
+                raise
+            raise refuse("closing", "it does not wait for what may take long") from None
+        finally:
+            self._long.discard(done)
 
     def was_overdue(self, task: asyncio.Task[Any]) -> bool:
         """Whether a task that was cancelled was so because its client took too long, or as the service

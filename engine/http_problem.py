@@ -137,7 +137,10 @@ HTTP_KINDS: dict[str, KindOfProblem] = {
         "the policies have errors or their tests fail; nothing was changed, and `findings` say why",
     ),
     "not-decided-here": KindOfProblem(
-        404, "no such decision", "the journal does not hold this decision, or no longer"
+        404,
+        "no such decision",
+        "the journal does not hold this decision, or no longer",
+        "its number is `seq` of the answer; versions of the policies have numbers of the same row",
     ),
 }
 """Every kind of problem that is not an event's fault alone, with what it means."""

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from quell.engine.figures import Figures
-from quell.engine.hand import Carried, LabelError
+from quell.engine.hand import Carried, LabelError, listed
 from quell.engine.hand_calls import Time
 from quell.engine.http_call import Answer, Call
 from quell.engine.http_pressure import HttpFigures
@@ -133,7 +133,7 @@ async def explanation(call: Call) -> Any:
         raise refuse("overload", f"{MOST_EXPLAINING} explanations are being made already")
     parts.explaining += 1
     try:
-        return _found(await parts.explain(_number(call)), _number(call))
+        return _found(await parts.pressure.unless_closing(parts.explain(_number(call))), _number(call))
     finally:
         parts.explaining -= 1
 
@@ -182,7 +182,7 @@ async def list_entries(call: Call) -> ListEntries:
     name, known = call.request.path_params["name"], call.parts.service.bundle.analysis.lists
     found = known.get(name)
     if found is None:
-        hint = did_you_mean(name, known) or "/v1/lists names them"
+        hint = did_you_mean(name, known) or listed("there is", known)
         raise refuse("not-found", f"there is no list `{name[:100]}`", hint=hint)
     value = call.text("contains")
     if value is not None:

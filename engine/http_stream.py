@@ -16,7 +16,7 @@ from quell.engine.http_answer import encode
 from quell.engine.http_body import LINE_TYPES, Gone, Receive, Send
 from quell.engine.http_bulk import CHUNK, BulkApp
 from quell.engine.http_lines import Line, Lines
-from quell.engine.http_problem import CLOSE, COMMON, details
+from quell.engine.http_problem import CLOSE, COMMON, HttpError, ProblemDetails, details
 from quell.engine.service_keeping import Made
 
 AHEAD = 16
@@ -38,7 +38,11 @@ class StreamApp(BulkApp):
 
 
 class _Ended(Exception):
-    """The stream cannot go on; the kind of problem that ends it."""
+    """The stream cannot go on: the problem that ends it."""
+
+    def __init__(self, problem: ProblemDetails) -> None:
+        super().__init__(problem.kind)
+        self.problem = problem
 
 
 class _Stream:
@@ -64,7 +68,7 @@ class _Stream:
         except _Ended as ended:
             while self._waiting:
                 await self._answer_oldest()
-            problem = details(str(ended))
+            problem = ended.problem
             problem.line = self._lines.number + 1
             last = encode(problem) + b"\n"
         await self._put(last, more=False)
@@ -105,12 +109,16 @@ class _Stream:
             pressure.done_waiting(task)
         if message["type"] != "http.request":
             raise Gone
+        try:
+            self._app.access.check_holds(self._grant.key)
+        except HttpError as error:
+            raise _Ended(error.problem) from None
         more: bool = message.get("more_body", False)
         self._lines.add(message.get("body", b""), more)
         return more
 
     def _ended(self) -> _Ended:
-        return _Ended("closing" if self._app.pressure.closing else "slow-body")
+        return _Ended(details("closing" if self._app.pressure.closing else "slow-body"))
 
     # ------------------------------------------------------------ answering
 

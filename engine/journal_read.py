@@ -9,12 +9,12 @@ that is still being written, and finds the Parquet file of a segment that was pa
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from quell.engine.journal_chain import Chain, unreadable
-from quell.engine.journal_format import Damage, JournalError, Segment, segments_of
+from quell.engine.journal_format import Damage, JournalError, Segment, number_of, segments_of
 from quell.engine.journal_packed import PackedFile
 from quell.engine.journal_records import SegmentFile, Tell
 from quell.engine.service_types import Entry
@@ -24,14 +24,21 @@ _TRIES = 100
 """Times that a segment may vanish between being listed and being opened."""
 
 
-def read(folder: str | Path, after: int = 0, *, tell: Tell | None = None) -> Generator[Entry]:
+Missing = Callable[[JournalError], None]
+"""Hears of each damaged place that costs entries, and what to say of it."""
+
+
+def read(
+    folder: str | Path, after: int = 0, *, tell: Tell | None = None, missing: Missing | None = None
+) -> Generator[Entry]:
     """The entries of a journal whose number is greater than `after`, in order, up to the last that is whole.
     An entry's number is `decided`, or `seq` where nothing was decided.
 
-    `tell` hears of each damaged place, and reading goes on behind it; without it the first raises
-    JournalError, as does a folder that cannot be read. Whoever may leave before the end closes it.
+    `tell` hears of each damaged place, or `missing` of those that cost an entry with a number greater than
+    `after`, and reading goes on behind it. Without them the first of the latter raises JournalError, as does
+    a folder that cannot be read. Whoever may leave before the end closes it.
     """
-    reader = JournalReader(folder, after, tell=tell)
+    reader = JournalReader(folder, after, tell=tell, missing=missing)
     try:
         yield from reader
     finally:
@@ -50,17 +57,60 @@ def journal_in(folder: str | Path) -> Path:
     raise JournalError(f"there is no journal in `{folder}`", _HINT)
 
 
-def _raise(damage: Damage) -> None:
-    raise JournalError(f"the journal is damaged: {damage}", "`quell journal verify` tells all of it")
+def _refuse(error: JournalError) -> None:
+    raise error
+
+
+class _Gaps:
+    """What damaged places cost. Numbers rise by one: so it shows at the next entry whether such a place held
+    any that is wanted, and which."""
+
+    def __init__(self, after: int, missing: Missing) -> None:
+        self._last = after
+        self._damage: Damage | None = None
+        self._missing = missing
+
+    def note(self, damage: Damage) -> None:
+        """Note a damaged place."""
+        self._damage = self._damage or damage
+
+    def look(self, entries: list[Entry]) -> None:
+        """See whether something is missing before these."""
+        first, last = number_of(entries[0]), self._last
+        damage, self._damage, self._last = self._damage, None, number_of(entries[-1])
+        if damage is not None and first != last + 1:
+            self._missing(_damaged(damage, last + 1, first - 1))
+
+    def end(self) -> None:
+        """See whether something may be missing at the end."""
+        damage, self._damage = self._damage, None
+        if damage is not None:
+            self._missing(_damaged(damage, 0, 0))
+
+
+def _damaged(damage: Damage, first: int, last: int) -> JournalError:
+    """What is said of a place that costs the entries between two numbers, 0 where nobody knows them."""
+    lost = f"number {first:,} is lost" if last == first else f"the numbers {first:,} to {last:,} are lost"
+    told = f"; {lost}" if 0 < first <= last else ""
+    hint = "put the file back from a copy; `quell journal verify` tells all that is damaged"
+    return JournalError(f"the journal is damaged: {damage}{told}", hint)
 
 
 class JournalReader:
     """Reads a journal, and goes on where it stopped each time it is iterated: whoever follows a journal
     iterates it again and again. An empty folder is a journal without entries."""
 
-    def __init__(self, folder: str | Path, after: int = 0, *, tell: Tell | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        after: int = 0,
+        *,
+        tell: Tell | None = None,
+        missing: Missing | None = None,
+    ) -> None:
         self.after = after
-        self._tell = tell if tell is not None else _raise
+        self._gaps = _Gaps(after, missing or _refuse)
+        self._tell = tell or self._gaps.note
         self._chain = Chain(Path(folder))
         self._at: Segment | None = None  # the segment that is read, or was read last
         self._file: SegmentFile | PackedFile | None = None
@@ -73,6 +123,12 @@ class JournalReader:
 
     def pieces(self) -> Iterator[list[Entry]]:
         """The same in lists of at most some thousand, for whoever has many to take."""
+        for entries in self._all():
+            self._gaps.look(entries)
+            yield entries
+        self._gaps.end()
+
+    def _all(self) -> Iterator[list[Entry]]:
         while self._file is not None or self._open():
             yield from self._pieces(None)
             follows = self._next()

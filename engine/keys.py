@@ -27,6 +27,8 @@ from typing import Literal, get_args
 
 import msgspec
 
+from quell.signals.show import show_time
+
 Scope = Literal["decide", "read", "admin"]
 """`decide`: events. `read`: whatever is to be seen. `admin`: both, and whatever changes something by hand."""
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -38,6 +40,11 @@ MAX_KEYS = 10_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,98}[A-Za-z0-9._@-]|[A-Za-z0-9]")
 _TEXT = re.compile(rb"qk_([a-z2-7]{8})_([a-z2-7]{52})")
 _NOBODY = bytes(32)
+
+
+_UNTIL = "those that it had hold until the next start: put it back, or make others with `quell keys add`"
+_SECOND = 1_000_000
+"""Microseconds."""
 
 
 class KeysError(Exception):
@@ -93,15 +100,30 @@ class Keys:
 
     def find(self, text: bytes, at: int | None = None) -> Key | None:
         """The key that a text is, if it is known and holds."""
+        key = self.known(text)
+        return key if key is not None and not self.why_not(key, at) else None
+
+    def why_not(self, key: Key, at: int | None = None) -> str:
+        """Why a key that was known does not hold (any more), as "was revoked"; "" while it does."""
+        found = self._by_id.get(key.id.encode())
+        if found is None or found[0].hash != key.hash:
+            return "is in the service's keys no more"
+        kept = found[0]
+        state = kept.state(now() if at is None else at)
+        if state == "live":
+            return ""
+        when = show_time(((kept.expires if state == "expired" else kept.revoked) or 0) // _SECOND * _SECOND)
+        return f"expired at {when}" if state == "expired" else f"was revoked at {when}"
+
+    def known(self, text: bytes) -> Key | None:
+        """The key that a text is, whether it holds or not."""
         match = _TEXT.fullmatch(text)
         if match is None:
             return None
         key, expected = self._by_id.get(match[1], (None, _NOBODY))
         # Compared also where the name is unknown, so that time does not tell which names there are.
         same = hmac.compare_digest(hashlib.sha256(match[2]).digest(), expected)
-        if not same or key is None:
-            return None
-        return key if key.state(now() if at is None else at) == "live" else None
+        return key if same else None
 
     def refresh(self) -> bool:
         """Read the file again if it has changed; gives whether other keys hold now. What cannot be read
@@ -109,13 +131,14 @@ class Keys:
         a service that asks for keys must not open its door of a sudden. Never raises."""
         try:
             if self._stamp() == self._seen:
+                self.problem = ""  # what was put back as it was is no change
                 return False
             said, stamp = self._read()
             if self.keys and not said.keys:
-                raise KeysError(f"`{self.file}` has no keys any more; those that it had hold until a restart")
+                raise KeysError(f"`{self.file}` {'has no keys any more' if stamp else 'is gone'}", _UNTIL)
             self._take(said, stamp)
         except KeysError as error:
-            self.problem = error.message
+            self.problem = f"{error.message} ({error.hint})" if error.hint else error.message
             return False
         self.problem = ""
         return True

@@ -9,21 +9,23 @@ those only that are shown or could be what is looked for.
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
 from quell.engine.compile import Build
-from quell.engine.decision import Acted, Decision, Refused, Reply
-from quell.engine.live_counts import MINUTES, SECONDS, Table
+from quell.engine.decision import Acted, Decision
+from quell.engine.live_counts import MINUTES, SECONDS
 from quell.engine.live_events import MOST_ENTITIES, Entities, shown
+from quell.engine.live_recall import KEPT, KEPT_BYTES, Recalled, note_of
 from quell.engine.live_rules import described, edits, rungs, text_of, unchanged
 from quell.engine.live_search import Matcher, Query, read_query
 from quell.engine.live_summary import ENTITIES, summary_of
+from quell.engine.live_tally import Tally
 from quell.engine.live_types import (
     Detail,
     Edit,
@@ -33,6 +35,7 @@ from quell.engine.live_types import (
     Latency,
     LiveStatus,
     LiveUpdate,
+    Past,
     RuleRow,
     Rules,
     RuleText,
@@ -43,10 +46,6 @@ from quell.engine.live_types import (
 )
 from quell.engine.service_types import Note, VersionInfo
 
-KEPT = 5_000
-"""Answers that can be looked at and searched."""
-KEPT_BYTES = 64 << 20
-"""Bytes that their events may have in all."""
 LISTED = 60
 """Answers that an update brings."""
 MOST_FOUND = 200
@@ -62,8 +61,6 @@ _SETBACK = 60
 
 _WALL, _EVENT = itemgetter(0), itemgetter(3)
 """Of a note."""
-_VERDICT, _TYPE = attrgetter("verdict"), attrgetter("event")
-"""Of a decision."""
 
 Clock = Callable[[], int]
 
@@ -73,7 +70,8 @@ class Live:
 
     `bundle` gives the bundle that decides now, `clock` the server's time in microseconds since 1970,
     `history` the versions of the bundle, `waiting` how many decisions wait. The newest `kept` answers are
-    kept as they are, fewer where their events have more than `kept_bytes` bytes in all. It is for one thread.
+    kept as they are, fewer where their events have more than `kept_bytes` bytes in all. With `recalling` it
+    is to be told what the journal remembers: numbers are left free for that. It is for one thread.
     """
 
     def __init__(
@@ -85,22 +83,25 @@ class Live:
         *,
         kept: int = KEPT,
         kept_bytes: int = KEPT_BYTES,
+        recalling: bool = False,
     ) -> None:
         self._bundle, self._clock = bundle, clock
         self._history, self._waiting = history, waiting
         self._kept, self._kept_bytes = kept, kept_bytes
         self._notes: deque[Note] = deque()
         self._bytes = 0
-        self._told = 0
+        self._told = kept if recalling else 0
+        self._past = Past("reading" if recalling else "none")
+        self._recalled = 0
         self._started = clock()
         self._newest = self._started // 1_000_000
-        self._verdicts, self._events = Table(), Table()
-        self._fired, self._shadow, self._held = Table(), Table(), Table()
-        self._refused, self._others = Table(), Table()
+        self._tally = Tally()
+        self._since = self._started
         self._known: dict[int, list[Entity]] = {}
         self._entities: Entities | None = None
         self._digest = ""
         self._ladder: dict[str, int] = {}
+        self._levels: dict[str, int] = {}
         self._rows: list[RuleRow] = []
 
     # -------------------------------------------------------------- being told
@@ -112,32 +113,13 @@ class Live:
             self._begin_anew(now)
         self._newest = max(now, self._newest)
         for wall, some in groupby(notes, _WALL):  # it is looked at a few times a second
-            tally = _Tally()
-            tally.add([note.reply for note in some])
-            self._count(min(wall // 1_000_000, self._newest), tally)
+            self._tally.count(min(wall // 1_000_000, self._newest), [note.reply for note in some])
         self._keep(notes)
 
     def _begin_anew(self, now: int) -> None:
         """The clock was set back: what was counted stands at times that are yet to come."""
         self._newest = now
-        for table in self._tables():
-            table.empty()
-
-    def _tables(self) -> tuple[Table, ...]:
-        return (
-            self._verdicts,
-            self._events,
-            self._fired,
-            self._shadow,
-            self._held,
-            self._refused,
-            self._others,
-        )
-
-    def _count(self, second: int, tally: _Tally) -> None:
-        for table, counts in zip(self._tables(), tally.counts, strict=True):
-            if counts:
-                table.add(second, counts)
+        self._tally.empty()
 
     def _keep(self, notes: Sequence[Note]) -> None:
         self._told += len(notes)
@@ -162,6 +144,45 @@ class Live:
             for place in range(first + 1, first + number + 1):
                 known.pop(place, None)
 
+    # ---------------------------------------------------------------- recalling
+
+    def recall(self, recalled: Recalled) -> Iterator[None]:
+        """Take up what the journal remembers from before anything was told, in steps: whenever it yields,
+        others may get their turn."""
+        for table, told in zip(self._tally.tables, recalled.tables, strict=True):
+            for name, counted in told.items():
+                table.take(name, counted)
+                yield
+        notes: list[Note] = []
+        for answered in reversed(recalled.answers[-self._kept :]):
+            if (note := note_of(answered)) is not None:
+                notes.append(note)
+            if len(notes) % SLICE == 0:
+                yield
+        self._put_before(notes)
+        self._levels = {rung.verdict: rung.level for rung in recalled.levels} | self._levels
+        self._since = min(recalled.first or self._started, self._started)
+        self._past = Past("read", recalled.problem)
+        self._recalled = max(self._clock() // 1_000_000, self._newest)
+
+    def verdicts(self) -> list[str]:
+        """The verdicts whose gravity is known."""
+        self._refresh()
+        return list(self._levels)
+
+    def _put_before(self, notes: Sequence[Note]) -> None:
+        """Keep answers from before, the newest first, as far as there is room."""
+        for note in islice(notes, min(self._kept, self._told) - len(self._notes)):
+            self._bytes += len(note.event)
+            if self._bytes > self._kept_bytes:
+                self._bytes -= len(note.event)
+                break
+            self._notes.appendleft(note)
+
+    def recall_nothing(self, problem: str) -> None:
+        """The journal could not be read, and why."""
+        self._past = Past("failed", problem)
+
     # ------------------------------------------------------------------ telling
 
     def now(self, since: int = 0) -> LiveUpdate:
@@ -169,44 +190,53 @@ class Live:
         self._refresh()
         wall = self._clock()
         last = max(wall // 1_000_000, self._newest)
-        since = since if since <= last else 0
+        since = (
+            since if self._recalled < since <= last else 0
+        )  # who asked before does not know what came back
         first, minute = max(since, last - SECONDS + 1), max(since // 60, last // 60 - MINUTES + 1)
-        others = self._others.totals()
+        others = self._tally.others.totals()
         files = self._bundle().analysis.files
         return LiveUpdate(
             wall=wall,
             started=self._started,
+            counted=self._since,
+            past=self._past,
             since=last - SETTLED,
             told=self._told,
+            kept=len(self._notes),
+            oldest=self._notes[0].wall if self._notes else None,
             bundle=files.settings.name or files.name,
             digest=self._digest,
-            ladder=self._rungs(),
+            ladder=self._rungs(self._ladder),
+            former=self._rungs({v: n for v, n in self._levels.items() if v not in self._ladder}),
             seconds=self._span("seconds", 1, first, last),
             minutes=self._span("minutes", 60, minute, last // 60),
-            totals=Totals(self._verdicts.totals(), self._refused.totals(), others.get("by hand", 0)),
+            totals=Totals(
+                self._tally.verdicts.totals(), self._tally.refused.totals(), others.get("by hand", 0)
+            ),
             latency=self._latency(),
             decisions=[self._summary(number, note) for number, note in islice(self._newest_first(), LISTED)],
         )
 
-    def _rungs(self) -> list[Rung]:
-        return [Rung(verdict, level) for verdict, level in self._ladder.items()]
+    def _rungs(self, levels: Mapping[str, int]) -> list[Rung]:
+        return [Rung(verdict, level) for verdict, level in levels.items()]
 
     def _span(self, ring: str, step: int, first: int, last: int) -> Span:
-        others = self._others.lines(ring, first, last)
+        others = self._tally.others.lines(ring, first, last)
         return Span(
             start=first * step,
             step=step,
             slots=last - first + 1,
-            verdicts=self._verdicts.lines(ring, first, last),
-            fired=self._fired.lines(ring, first, last),
-            shadow=self._shadow.lines(ring, first, last),
+            verdicts=self._tally.verdicts.lines(ring, first, last),
+            fired=self._tally.fired.lines(ring, first, last),
+            shadow=self._tally.shadow.lines(ring, first, last),
             refused=others.get("refused"),
             by_hand=others.get("by hand"),
         )
 
     def _latency(self) -> Latency | None:
         newest = islice(reversed(self._notes), TIMED)
-        took = sorted(note.seconds for note in newest if type(note.reply) is Decision)
+        took = sorted(note.seconds for note in newest if note.seconds and type(note.reply) is Decision)
         if not took:
             return None
         p50, p95, p99 = (took[min(len(took) - 1, int(len(took) * share))] for share in (0.5, 0.95, 0.99))
@@ -220,17 +250,18 @@ class Live:
         first, edited = unchanged(history), edits(history)
         rows = [self._counted(row, wall // 1_000_000, edited.get(row.name, first)) for row in self._rows]
         known = {row.name for row in self._rows}
-        fired = {**self._fired.series, **self._shadow.series}
+        fired = {**self._tally.fired.series, **self._tally.shadow.series}
         gone = [RuleRow(name, "gone", [], 0, 0, 0, 0, 0, gone=True) for name in fired if name not in known]
         rows += [self._counted(row, wall // 1_000_000, edited.get(row.name)) for row in gone]
-        return Rules(wall, sorted(rows, key=lambda row: row.name))
+        return Rules(wall, self._since, sorted(rows, key=lambda row: row.name))
 
     def _counted(self, row: RuleRow, now: int, edited: Edit | None) -> RuleRow:
         """A rule with its counts."""
-        table = self._shadow if row.mode == "shadow" else self._fired
-        series, held = table.series.get(row.name), self._held.series.get(row.name)
+        tally = self._tally
+        table = tally.shadow if row.mode == "shadow" else tally.fired
+        series, held = table.series.get(row.name), tally.held.series.get(row.name)
         minute, hour = now // 60, now // 60 - 59
-        events = [s for event in row.events if (s := self._events.series.get(event)) is not None]
+        events = [s for event in row.events if (s := tally.events.series.get(event)) is not None]
         return msgspec.structs.replace(
             row,
             minute=series.seconds.sum(now - 59, now) if series is not None else 0,
@@ -282,7 +313,7 @@ class Live:
         entities = self._of(note)
         reply = msgspec.Raw(msgspec.json.encode(note.reply))
         explained = isinstance(note.reply, Decision)
-        return Detail(self._summary(number, note), entities, reply, explained, self._rungs())
+        return Detail(self._summary(number, note), entities, reply, explained, self._rungs(self._levels))
 
     # ---------------------------------------------------------------- searching
 
@@ -338,7 +369,7 @@ class Live:
             entities = self._of(note, ENTITIES + 1)
             if number > self._told - len(self._notes) and number > 0:  # else it is not kept, or not any more
                 self._known[number] = entities
-        return summary_of(number, note, entities, self._ladder)
+        return summary_of(number, note, entities, self._levels)
 
     def _of(self, note: Note, most: int = MOST_ENTITIES) -> list[Entity]:
         """The entities of a note's event, as the present bundle reads them."""
@@ -358,36 +389,5 @@ class Live:
         self._entities = Entities(bundle)
         ladders = list(bundle.analysis.symbols.ladders.values())
         self._ladder = {rung.verdict: rung.level for rung in rungs(ladders)}
+        self._levels = {v: n for v, n in self._levels.items() if v not in self._ladder} | self._ladder
         self._rows = described(bundle.analysis)
-
-
-class _Tally:
-    """Counts of one second: by verdict, event, rule that fired, fired in shadow, was held; of refusals by
-    kind, and of what is no decision."""
-
-    __slots__ = ("counts",)
-
-    def __init__(self) -> None:
-        self.counts: tuple[Counter[str], ...] = tuple(Counter() for _ in range(7))
-
-    def add(self, replies: Sequence[Reply]) -> None:
-        """Count replies; most are decisions with nothing to be said of but their verdict."""
-        verdicts, events, fired, shadow, held, refused, others = self.counts
-        decisions = [r for r in replies if type(r) is Decision]
-        verdicts.update(map(_VERDICT, decisions))
-        events.update(map(_TYPE, decisions))
-        for reply in [r for r in decisions if r.fired or r.shadow or r.held]:
-            if reply.fired:
-                fired.update([one.rule for one in reply.fired])
-            if reply.shadow:
-                shadow.update([one.rule for one in reply.shadow])
-            if reply.held:
-                held.update([was.rule for was in reply.held])
-        if len(decisions) == len(replies):
-            return
-        for other in replies:
-            if isinstance(other, Acted):
-                others["by hand"] += 1
-            elif isinstance(other, Refused):
-                others["refused"] += 1
-                refused[other.kind] += 1

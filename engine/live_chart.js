@@ -1,8 +1,8 @@
 // A picture of counts over time: stacked bars, read off with the mouse, the arrow keys, or as a table.
 
-import { brief, clock, count, data, day, draw, make, set, share } from "/live/live_dom.js";
+import { brief, clock, count, data, day, draw, make, set, share, when } from "/live/live_dom.js";
 
-const HEIGHT = 172;
+const HEIGHT = 140;
 const LEFT = 40;
 const BELOW = 22;
 const ABOVE = 8;
@@ -25,7 +25,7 @@ function ticks(starts, bar, width) {
 }
 
 /** `model` is `{starts, bar, per, series: [{name, style, counts}], last}`: bars in seconds, series from the
- *  bottom up, `last` the second up to which there is something. */
+ *  bottom up, `last` the second up to which there is something, `since` that from which on it is counted. */
 export class Chart {
   constructor(host, { title, unit, none }) {
     this.unit = unit;
@@ -74,7 +74,8 @@ export class Chart {
 
   render() {
     if (!this.model || this.width < 60) return;
-    this.per.textContent = `per ${this.model.per}`;
+    const { starts, per, since } = this.model;
+    this.per.textContent = `per ${per}${since > starts[0] ? `, counted since ${when(since * 1e6)}` : ""}`;
     this.plot.classList.toggle("tabled", this.tabled);
     if (this.tabled) this.renderTable();
     else this.renderBars();
@@ -85,7 +86,7 @@ export class Chart {
   // ---------------------------------------------------------------------------------------------------- bars
 
   renderBars() {
-    const { starts, bar } = this.model;
+    const { starts, bar, since } = this.model;
     const series = this.shown();
     const sums = starts.map((_, i) => series.reduce((sum, s) => sum + s.counts[i], 0));
     const { top, steps } = scale(Math.max(0, ...sums));
@@ -99,6 +100,8 @@ export class Chart {
       marks.push(draw("line", { class: i ? "grid" : "base", x1: LEFT, x2: this.width, y1: at, y2: at }));
       marks.push(draw("text", { x: LEFT - 7, y: at + 3.5, "text-anchor": "end" }, brief((top * i) / steps)));
     }
+    const before = Math.min(width, ((since - starts[0]) / bar) * step);
+    if (before > 0) marks.unshift(draw("rect", { class: "before", x: LEFT, y: ABOVE, width: before, height: high }));
     for (const [i, start] of ticks(starts, bar, width)) {
       const x = LEFT + i * step;
       marks.push(draw("line", { class: "tick", x1: x, x2: x, y1: HEIGHT - BELOW, y2: HEIGHT - BELOW + 4 }));
@@ -156,7 +159,7 @@ export class Chart {
       const item = known.get(s.name) || this.entry(s.name);
       const [press, number] = item.children;
       press.className = `key ${s.style}`;
-      set(press, { "aria-pressed": String(!this.hidden.has(s.name)), title: `${share(sums[i], whole)} of all here` });
+      set(press, { "aria-pressed": String(!this.hidden.has(s.name)), title: `${share(sums[i], whole)} of all here; press to ${this.hidden.has(s.name) ? "show" : "hide"} it` });
       number.textContent = brief(sums[i]);
       item.classList.toggle("zero", !sums[i]);
       return item;

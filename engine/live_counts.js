@@ -14,6 +14,7 @@ export const RANGES = {
 export class Counts {
   constructor() {
     this.started = 0;
+    this.past = {};
     this.empty();
   }
 
@@ -31,6 +32,8 @@ export class Counts {
       this.started = update.started;
     }
     this.wall = update.wall;
+    this.counted = update.counted;
+    this.past = update.past;
     for (const ring of Object.keys(SIZES)) this.span(ring, update[ring]);
   }
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 
+import msgspec
+
 from quell.engine.live_types import Line
 
 SECONDS = 600
@@ -13,6 +15,19 @@ MINUTES = 1_440
 """Minutes that are kept one by one."""
 MOST_SERIES = 10_000
 """Series of one kind; beyond them those go that were counted longest ago. Each takes about 8 kB."""
+
+
+_EVER = 1 << 62
+
+
+class Counted(msgspec.Struct, frozen=True, array_like=True):
+    """A series as it is handed on: how much in all, the second of the newest count, and the counts by second
+    and by minute, where any are that near."""
+
+    total: int
+    last: int
+    seconds: Line | None
+    minutes: Line | None
 
 
 class Ring:
@@ -85,6 +100,20 @@ class Series:
         self.total += count
         self.last = max(self.last, second)
 
+    def told(self) -> Counted:
+        """The series, for one elsewhere."""
+        seconds, minutes = (ring.line(0, _EVER) for ring in (self.seconds, self.minutes))
+        return Counted(self.total, self.last, seconds, minutes)
+
+    def take(self, counted: Counted) -> None:
+        """Count what was counted elsewhere, too."""
+        for ring, line in ((self.seconds, counted.seconds), (self.minutes, counted.minutes)):
+            for slot, number in enumerate(line.counts, line.first) if line is not None else ():
+                if number:
+                    ring.add(slot, number)
+        self.total += counted.total
+        self.last = max(self.last, counted.last)
+
     def empty(self) -> None:
         """Forget when things were counted, not how many there were in all."""
         self.seconds, self.minutes = Ring(SECONDS), Ring(MINUTES)
@@ -111,6 +140,11 @@ class Table:
                 del self.series[gone]
         made = self.series[name] = Series()
         return made
+
+    def take(self, name: str, counted: Counted) -> None:
+        """Count what was counted elsewhere under a name, unless there is no room for it."""
+        if name in self.series or len(self.series) < MOST_SERIES:
+            self.series.setdefault(name, Series()).take(counted)
 
     def lines(self, ring: str, first: int, last: int) -> dict[str, Line]:
         """By name what was counted in slots of the ring `seconds` or `minutes`, where anything was."""

@@ -1,7 +1,7 @@
 // A decision opened: who, what, why, and what came of it; then its explanation, which is fetched when wanted.
 
 import { ask, wantsKey } from "/live/live_ask.js";
-import { button, bytes, chip, count, data, iso, lines, make, moment, named, prose, quoted, set, took, visible, when } from "/live/live_dom.js";
+import { button, bytes, chip, count, data, iso, lines, make, moment, named, one, prose, quoted, set, took, visible, when } from "/live/live_dom.js";
 import { explained, fetched } from "/live/live_explanation.js";
 
 const LONG = 130_000;
@@ -17,18 +17,28 @@ const pairs = (rows) => {
 };
 
 export class DetailView {
-  /** `look` searches, `rule` shows a rule, `close` closes. */
-  constructor(host, { look, rule, close, guard }) {
+  /** `look` searches, `rule` shows a rule, `close` closes, `leave` goes back to the list. */
+  constructor(host, { look, rule, close, leave, guard }) {
     Object.assign(this, { host, look, rule, close, guard });
     this.ref = null;
     this.levels = new Map();
+    this.spoken = set(make("div", "unseen"), { role: "status" });
+    host.before(this.spoken);
     host.addEventListener("keydown", (event) => {
       if (event.key === "Escape") { event.stopPropagation(); close(); }
+      else if (event.key === "ArrowLeft" && event.target === one("h2", host)) leave();
     });
+  }
+
+  /** Let reading go on in what is opened. */
+  enter() {
+    const title = one("h2", this.host);
+    if (title) title.focus({ preventScroll: true });
   }
 
   hide() {
     this.ref = null;
+    this.spoken.textContent = "";
     this.host.hidden = true;
     this.host.replaceChildren();
   }
@@ -37,6 +47,7 @@ export class DetailView {
   async show(ref) {
     if (this.ref && this.ref.decision === ref.decision && this.ref.refusal === ref.refusal) return;
     this.ref = ref;
+    this.unanswered = false;
     const path = ref.decision ? `/v1/live/decisions/${ref.decision}` : `/v1/live/refusals/${ref.refusal}`;
     this.host.hidden = false;
     set(this.host, { "aria-busy": "true" });
@@ -49,13 +60,27 @@ export class DetailView {
       made = this.failed(ref, error);
     }
     if (this.ref !== ref) return;
+    const inside = this.host.contains(document.activeElement);
     this.host.replaceChildren(...made.filter(Boolean));
+    // Where it hides the list, and where somebody reads in it already, reading goes on in it.
+    if (inside || this.host.clientWidth >= innerWidth) this.enter();
+    else this.spoken.textContent = `${one("h2", this.host).textContent} is opened`;
     set(this.host, { "aria-busy": "false" });
     this.host.scrollTop = 0;
   }
 
   failed(ref, error) {
-    return [this.top(ref.decision ? `Decision ${count(ref.decision)}` : "Refusal"), make("p", "wrong", prose(error.message)), error.hint ? make("p", "soft", prose(error.hint)) : ""];
+    this.unanswered = error.status === 0;
+    const again = this.unanswered ? make("p", "", button("Try again", () => this.again())) : "";
+    return [this.top(ref.decision ? `Decision ${count(ref.decision)}` : "Refusal"), make("p", "wrong", prose(error.message)), error.hint ? make("p", "soft", prose(error.hint)) : "", again];
+  }
+
+  /** Ask again for what the server did not answer. */
+  again() {
+    const { ref } = this;
+    if (!ref || !this.unanswered) return;
+    this.ref = null;
+    this.guard(this.show(ref)).catch(() => {});
   }
 
   verdict(verdict, level) {
@@ -80,7 +105,7 @@ export class DetailView {
     const s = detail.summary;
     this.levels = new Map(detail.ladder.map((r) => [r.verdict, r.level]));
     const title = s.kind === "decision" ? [visible(s.event, 60), make("small", "", ` · decision ${count(s.seq)}`)] : s.kind === "refused" ? "Refused event" : `Label by hand ${count(s.seq)}`;
-    const chief = s.kind === "decision" ? this.verdict(s.verdict, s.level ?? 0) : "";
+    const chief = s.kind === "decision" ? this.verdict(s.verdict, s.level) : "";
     return [
       this.top(title, chief),
       this.about(s),
@@ -94,7 +119,7 @@ export class DetailView {
   about(s) {
     const late = Math.abs(s.wall - s.at) > 1e6;
     return pairs([
-      [{ refused: "refused", "by hand": "done" }[s.kind] || "decided", [moment(s.wall, when(s.wall)), s.number ? ` · took ${took(s.seconds)}` : "", ` · version ${s.version}`, s.number ? "" : " · out of the journal"]],
+      [{ refused: "refused", "by hand": "done" }[s.kind] || "decided", [moment(s.wall, when(s.wall)), s.seconds ? ` · took ${took(s.seconds)}` : "", ` · version ${s.version}`, s.number ? "" : " · out of the journal"]],
       ["event time", s.at && late ? [make("time", "", iso(s.at))] : ""],
       ["id", s.id ? set(make("button", "link", data(s.id, 300)), { type: "button", "data-look": `id:${quoted(s.id)}` }) : ""],
     ]);
@@ -124,11 +149,17 @@ export class DetailView {
     return made;
   }
 
+  /** The rules whose verdicts are gravest come first, as they decided. */
+  grave(fired) {
+    const level = (f) => this.levels.get(f.verdict) ?? -1;
+    return [...(fired || [])].sort((a, b) => level(b) - level(a));
+  }
+
   reply(reply) {
     return make("div", "", [
-      part("Rules that fired", (reply.fired || []).map((f) => this.firing(f))),
+      part("Rules that fired", this.grave(reply.fired).map((f) => this.firing(f))),
       reply.fired && reply.fired.length ? "" : part("Rules that fired", make("p", "none", "None.")),
-      part("In shadow, for the record only", (reply.shadow || []).map((f) => this.firing(f, true))),
+      part("In shadow, for the record only", this.grave(reply.shadow).map((f) => this.firing(f, true))),
       part("Held back", (reply.held || []).map((h) => make("p", "", this.ruleLink(h.rule), " by ", data(h.by)))),
       part("Labels", (reply.labels || []).map((c) => this.label(c))),
       part("Labels that a person's word outranks", (reply.outranked || []).map((o) => make("p", "", data(o.label), o.on ? " on " : " off ", make("span", "kind", visible(o.entity), " "), data(o.id), ", asked for by ", this.ruleLink(o.rule), "; ", data(o.by), " says otherwise"))),
@@ -141,7 +172,7 @@ export class DetailView {
 
   firing(fired, shadow = false) {
     return make("div", `firing${shadow ? " shadow" : ""}`, [
-      make("div", "", this.ruleLink(fired.rule), fired.verdict ? chip(fired.verdict, this.levels.get(fired.verdict) ?? "none") : "", fired.severity ? make("span", "badge", `severity ${visible(fired.severity)}`) : "", (fired.tags || []).map((t) => make("span", "badge", visible(t, 60)))),
+      make("div", "", this.ruleLink(fired.rule), fired.verdict ? chip(fired.verdict, this.levels.get(fired.verdict) ?? -1) : "", fired.severity ? make("span", "badge", `severity ${visible(fired.severity)}`) : "", (fired.tags || []).map((t) => make("span", "badge", visible(t, 60)))),
       fired.message ? make("p", "because", prose(fired.message, 1000)) : "",
     ]);
   }
@@ -169,7 +200,7 @@ export class DetailView {
   }
 
   refusal(reply) {
-    return part("Why it was refused", make("p", "because", prose(reply.message, 1000)), pairs([["kind", make("code", "", visible(reply.kind))], ["event", reply.event ? visible(reply.event) : ""], ["at", reply.path ? make("code", "", data(reply.path)) : ""], ["answered with", chip(reply.verdict, this.levels.get(reply.verdict) ?? "none")]]));
+    return part("Why it was refused", make("p", "because", prose(reply.message, 1000)), pairs([["kind", make("code", "", visible(reply.kind))], ["event", reply.event ? visible(reply.event) : ""], ["at", reply.path ? make("code", "", data(reply.path)) : ""], ["answered with", chip(reply.verdict, this.levels.get(reply.verdict) ?? -1)]]));
   }
 
   acted(reply) {

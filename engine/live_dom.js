@@ -88,7 +88,7 @@ export function share(part, whole) {
   if (!whole) return "–";
   const percent = (100 * part) / whole;
   if (part && percent < 0.01) return "<0.01%";
-  return `${percent.toFixed(percent >= 10 || percent === 0 ? 1 : 2)}%`;
+  return part ? `${percent.toFixed(percent >= 10 ? 1 : 2)}%` : "0%";
 }
 
 export function perSecond(rate) {
@@ -155,7 +155,10 @@ export function moment(micros, text) {
 
 // ------------------------------------------------------------------------------------------------- verdicts
 
+/** The class of a verdict's colour, by its gravity; none where nobody knows how grave it is, or it is no verdict. */
+export const colour = (level = 0) => `v-${level >= 0 ? level : "none"}`;
+
 /** A verdict, in the colour of its gravity. */
 export function chip(verdict, level, style = "") {
-  return make("span", `chip v-${level} ${style}`, visible(verdict, 40));
+  return make("span", `chip ${colour(level)} ${style}`, visible(verdict, 40));
 }

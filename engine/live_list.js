@@ -1,7 +1,7 @@
 // The newest decisions, or those that a search finds: a list that keeps still while somebody looks at it.
 
 import { ask, wantsKey } from "/live/live_ask.js";
-import { all, button, chip, clock, count, data, make, set, took, visible, when } from "/live/live_dom.js";
+import { all, button, chip, clock, colour, count, data, day, iso, make, set, took, visible, when } from "/live/live_dom.js";
 
 const SHOWN = 200;
 const PAGE = 100;
@@ -37,28 +37,28 @@ function signs(s) {
   return SIGNS.filter(([part]) => s[part]).map(([part, sign, words]) => set(make("span", `sign ${part}`, sign, make("span", "unseen", `${words(s[part])} `)), { title: words(s[part]) }));
 }
 
-const verdictOf = (s) => (s.kind === "decision" ? chip(s.verdict, s.level ?? 0) : chip(s.kind, "none", "odd"));
+const verdictOf = (s) => (s.kind === "decision" ? chip(s.verdict, s.level) : chip(s.kind, -1, "odd"));
 
 function rowOf(s) {
   const cells = [
-    set(make("span", "time", clock(s.wall)), { title: when(s.wall) }),
+    set(make("span", "time", day(s.wall) === day(Date.now() * 1000) ? clock(s.wall) : when(s.wall)), { title: iso(s.wall) }),
     make("span", "verdict", verdictOf(s)),
     make("span", "event", s.event ? visible(s.event, 60) : "–"),
     make("span", "who", who(s)),
     make("span", "why", why(s)),
     make("span", "signs", signs(s)),
-    make("span", "took", took(s.seconds)),
+    s.seconds ? make("span", "took", took(s.seconds)) : set(make("span", "took none", "–"), { title: "The journal does not say how long it took" }),
   ];
-  const made = set(make("li", `row ${s.kind === "decision" ? `v-${s.level ?? 0}` : "v-none"}`, cells), { role: "option", id: `n${s.number}`, "aria-selected": "false" });
+  const made = set(make("li", `row ${colour(s.kind === "decision" ? s.level : -1)}`, cells), { role: "option", id: `n${s.number}`, "aria-selected": "false" });
   made.summary = s;
   return made;
 }
 
 export class List {
-  /** `open` is called with a summary, or null to close; `state` is the page's; `guard` asks for a key where one is
-   *  wanted. */
-  constructor(host, state, { open, guard }) {
-    Object.assign(this, { state, open, guard });
+  /** `open` is called with a summary, or null to close; `enter` goes into what is opened; `state` is the page's;
+   *  `guard` asks for a key where one is wanted. */
+  constructor(host, state, { open, enter, guard }) {
+    Object.assign(this, { state, open, enter, guard });
     this.rows = new Map();
     this.waiting = null;
     this.hovered = false;
@@ -66,8 +66,11 @@ export class List {
     this.at = null;
     this.filters = make("div", "chips");
     set(this.filters, { role: "group", "aria-label": "Which decisions" });
-    this.note = set(make("div", "note"), { "aria-live": "polite" });
-    this.list = set(make("ul", "rows"), { role: "listbox", tabindex: "0", "aria-label": "Decisions, newest first: the arrow keys go from one to the next, Enter opens" });
+    this.words = set(make("span"), { role: "status" });
+    this.press = make("span");
+    this.reach = make("span");  // no part of what is announced: it moves with every answer
+    this.note = make("div", "note", this.words, this.press, this.reach);
+    this.list = set(make("ul", "rows"), { role: "listbox", tabindex: "0", "aria-label": "Decisions, newest first: the arrow keys go from one to the next, Enter opens, and the right arrow goes into what is opened" });
     this.older = button("Show older", () => this.more(), "older");
     this.older.hidden = true;
     const head = set(make("div", "row head", ["Time", "Verdict", "Event", "Who", "Rules that fired", "", "Took"].map((word, i) => make("span", ["time", "verdict", "event", "who", "why", "signs", "took"][i], word))), { "aria-hidden": "true" });
@@ -111,6 +114,9 @@ export class List {
     } else if ((event.key === "Enter" || event.key === " ") && at >= 0) {
       event.preventDefault();
       this.open(rows[at].summary);
+    } else if (event.key === "ArrowRight" && this.state.opened) {
+      event.preventDefault();
+      this.enter();
     } else if (event.key === "Escape" && !this.state.opened && this.keyed) {
       this.keyed = false;
       this.mark(null);
@@ -135,12 +141,15 @@ export class List {
   async take(update) {
     const query = this.state.query();
     this.told = update.told;
+    this.update = update;
+    this.showReach();
     if (!query) {
       const oldest = update.decisions.length ? update.decisions[update.decisions.length - 1].number : 0;
       const newest = this.current && this.query === "" ? (this.current[0] || { number: 0 }).number : 0;
       const joined = newest && oldest <= newest + 1 ? [...update.decisions, ...this.current.filter((s) => s.number < oldest)] : update.decisions;
       this.offer(query, joined.slice(0, SHOWN), null);
-    } else if (this.query !== query || (!this.held && update.told !== this.seen)) {
+    } else if (this.query !== query || this.searched !== update.past.state || (!this.held && update.told !== this.seen)) {
+      this.searched = update.past.state;
       await this.search(query);
     } else {
       this.tell();
@@ -155,7 +164,7 @@ export class List {
       if (this.asking === query && this.state.query() === query) this.offer(query, found.decisions, found);
     } catch (error) {
       if (wantsKey(error)) throw error;
-      this.note.textContent = error.message;
+      this.words.textContent = error.message;
     }
   }
 
@@ -190,37 +199,46 @@ export class List {
     const marked = this.at === null ? null : rows.get(this.at);
     if (this.at !== null && !marked) this.mark(null);
     this.found = found;
-    this.older.hidden = found ? !found.more : decisions.length === 0 || this.told <= decisions.length;
+    this.older.hidden = found ? !found.more : this.update.kept <= decisions.length;
     this.say(decisions, found);
   }
 
   say(decisions, found) {
     this.list.parentElement.hidden = !decisions.length;
     this.empty.hidden = decisions.length > 0;
+    const reading = this.update && this.update.past.state === "reading";
+    const nothing = reading ? "The journal is being read …" : "Nothing has been decided yet.";
     if (found && !decisions.length) {
       const since = found.oldest ? ` since ${when(found.oldest)}` : "";
-      this.empty.replaceChildren(found.searched ? `Nothing fits among the ${count(found.searched)} newest decisions${since}. ` : "Nothing has been decided yet. ", button("Show all", () => this.state.clear()));
+      this.empty.replaceChildren(found.searched ? `Nothing fits among the newest ${count(found.searched)} answers${since}. ` : `${nothing} `, button("Show all", () => this.state.clear()));
     } else {
-      this.empty.textContent = "Nothing has been decided yet. Send an event to /v1/decide, and it appears here.";
+      this.empty.textContent = reading ? nothing : `${nothing} Send an event to /v1/decide, and it appears here.`;
     }
   }
 
   /** Say what is shown and whether it keeps still. */
   tell() {
     const behind = this.told && this.seen ? this.told - this.seen : 0;
-    if (!this.held || !this.seen) {
-      const found = this.found;
-      const looked = found && found.searched ? `${count(found.decisions.length)}${found.more ? "+" : ""} found among the newest ${count(found.searched)}` : "";
-      if (this.said !== looked) this.note.replaceChildren(looked);
-      this.said = looked;
-      return;
-    }
-    const words = this.state.paused ? "Paused" : "Held while you look";
-    const said = `${words}${behind}`;
-    if (said === this.said) return;
-    this.said = said;
-    const newer = behind && !this.state.paused ? button(this.query ? "Show the newest" : `Show ${count(behind)} newer`, () => this.release(), "newer") : "";
-    this.note.replaceChildren(make("span", "", words), newer);
+    const still = this.held && this.seen;
+    const found = this.found;
+    const looked = found && found.decisions.length ? `${count(this.list.children.length)}${found.more ? "+" : ""} found` : "";
+    const words = !still ? looked : this.state.paused ? "Paused" : "Held while you look";
+    if (this.words.textContent !== words) this.words.textContent = words;
+    const newer = still && behind && !this.state.paused ? (this.query ? "Show the newest" : `Show ${count(behind)} newer`) : "";
+    const press = this.press.firstChild;
+    if (newer && press) press.textContent = newer;
+    else this.press.replaceChildren(...(newer ? [button(newer, () => this.release(), "newer")] : []));
+    this.showReach();
+  }
+
+  /** Say how far back the list and a search look. */
+  showReach() {
+    const { kept, oldest, past } = this.update || {};
+    const back = kept ? `${this.query ? "among the" : ""} newest ${count(kept)}, back to ${when(oldest)}` : "";
+    const unread = past && past.state === "failed" ? "the journal was not read" : "";
+    const words = past && past.state === "reading" ? "reading the journal …" : [back.trim(), unread].filter(Boolean).join("; ");
+    if (this.reach.textContent !== words) this.reach.textContent = words;
+    this.reach.title = unread ? past.problem : kept ? "Older ones are in the journal: a link to one still opens it" : "";
   }
 
   async release() {
@@ -239,7 +257,7 @@ export class List {
     const query = this.query || "";
     this.paged = true;
     const before = this.found && this.found.before ? this.found.before : last.summary.number;
-    const found = await this.guard(ask(`/v1/live/search?limit=${PAGE}&before=${before}&q=${encodeURIComponent(query)}`)).catch((error) => { this.note.textContent = error.message; });
+    const found = await this.guard(ask(`/v1/live/search?limit=${PAGE}&before=${before}&q=${encodeURIComponent(query)}`)).catch((error) => { this.words.textContent = error.message; });
     if (!found || query !== (this.query || "")) return;
     const known = rows.map((row) => row.summary);
     this.draw([...known, ...found.decisions.filter((s) => !this.rows.has(s.number))], found);

@@ -4,7 +4,7 @@ import { ask, askForKey, wantsKey } from "/live/live_ask.js";
 import { Chart } from "/live/live_chart.js";
 import { Counts, RANGES, total } from "/live/live_counts.js";
 import { DetailView } from "/live/live_detail.js";
-import { all, brief, button, chip, count, make, one, perSecond, prose, quoted, root, set, share, took, visible } from "/live/live_dom.js";
+import { all, brief, button, chip, clock, colour, count, make, one, perSecond, prose, quoted, root, set, share, took, visible, when } from "/live/live_dom.js";
 import { List, refOf } from "/live/live_list.js";
 import { RuleTable } from "/live/live_rules.js";
 import { StatusView, troubles } from "/live/live_status.js";
@@ -21,6 +21,7 @@ const state = {
 };
 const counts = new Counts();
 let ladder = [];
+let former = [];
 let since = 0;
 let failures = 0;
 let status = null;
@@ -61,8 +62,8 @@ const guard = async (promise) => {
 };
 const look = (query) => { go({ text: query, only: "", tab: "decisions", opened: narrow() ? null : undefined }); list.focus(); };
 const narrow = () => innerWidth < 900;
-const detail = new DetailView(one("#detail"), { look, rule: (name) => { go({ tab: "rules", opened: narrow() ? null : undefined }); showRule(name); }, close: () => close(), guard });
-const list = new List(one("#panel-decisions"), state, { open: (summary) => (summary ? go({ opened: refOf(summary) }) : close()), guard });
+const detail = new DetailView(one("#detail"), { look, rule: (name) => { go({ tab: "rules", opened: narrow() ? null : undefined }); showRule(name); }, close: () => close(), leave: () => list.focus(), guard });
+const list = new List(one("#panel-decisions"), state, { open: (summary) => (summary ? go({ opened: refOf(summary) }) : close()), enter: () => detail.enter(), guard });
 const rules = new RuleTable(one("#panel-rules"), { look, counts, opened: () => {} });
 const bundle = new StatusView(one("#panel-bundle"));
 
@@ -85,19 +86,27 @@ if (RANGES[kept.get("range")]) state.range = kept.get("range");
 byVerdict.tools.append(choice("Span of time", Object.keys(RANGES), () => state.range, (range) => { state.range = range; kept.set("range", range); pictures(); }), byVerdict.table);
 byRule.tools.append(choice("Which firings", ["live", "shadow"], () => (state.which === "fired" ? "live" : "shadow"), (which) => { state.which = which === "live" ? "fired" : "shadow"; pictures(); }), byRule.table);
 
+/** Verdicts among some that the policies do not have, or no longer, as grave as they were. */
+function strange(verdicts) {
+  const known = new Map(former.map((r) => [r.verdict, r.level]));
+  return [...verdicts].filter((v) => !ladder.some((r) => r.verdict === v)).map((verdict) => ({ verdict, level: known.get(verdict) ?? -1 })).sort((a, b) => a.level - b.level);
+}
+
 /** The gravest verdict stands at the bottom, where its height can be read. */
 function pictures() {
   if (!updated) return;
-  const model = (bars, series) => ({ starts: bars.starts, bar: bars.bar, per: RANGES[state.range].per, series, last: bars.last });
+  const model = (bars, series) => ({ starts: bars.starts, bar: bars.bar, per: RANGES[state.range].per, series, last: bars.last, since: reading ? 0 : counts.counted / 1e6 });
+  const reading = counts.past.state === "reading";
+  byVerdict.none = reading ? "The journal is being read …" : "No decision in this time";
   const none = (bars) => bars.starts.map(() => 0);
   const verdicts = { ...counts.bars("verdicts", state.range), last: counts.wall / 1e6 };
-  const rungs = [...ladder, ...[...verdicts.series.keys()].filter((v) => !ladder.some((r) => r.verdict === v)).map((verdict) => ({ verdict, level: "none" }))];
+  const rungs = [...ladder, ...strange(verdicts.series.keys())];
   const others = counts.bars("others", state.range).series;
-  const series = rungs.map((r) => ({ name: r.verdict, style: `v-${r.level}`, counts: verdicts.series.get(r.verdict) || none(verdicts) })).reverse();
+  const series = rungs.map((r) => ({ name: r.verdict, style: colour(r.level), counts: verdicts.series.get(r.verdict) || none(verdicts) })).reverse();
   if (others.has("refused")) series.push({ name: "refused", style: "v-none", counts: others.get("refused") });
   byVerdict.show(model(verdicts, series));
   const fired = { ...counts.bars(state.which, state.range), last: verdicts.last };
-  byRule.none = state.which === "fired" ? "No rule fired in this time" : "No rule in shadow would have fired in this time";
+  byRule.none = reading ? byVerdict.none : state.which === "fired" ? "No rule fired in this time" : "No rule in shadow would have fired in this time";
   byRule.show(model(fired, topRules(fired)));
 }
 
@@ -120,21 +129,20 @@ function topRules(bars) {
 // -------------------------------------------------------------------------------------------------- figures
 
 function figures(update) {
-  const mild = new Set(ladder.filter((r) => r.level === 0).map((r) => r.verdict));
-  const acted = (sums) => total(new Map([...sums].filter(([verdict]) => !mild.has(verdict))));
+  const grave = new Set([...ladder, ...former].filter((r) => r.level > 0).map((r) => r.verdict));
+  const acted = (sums) => total(new Map([...sums].filter(([verdict]) => grave.has(verdict))));
   const [minute, hour] = [counts.recent("verdicts", "seconds", 60), counts.recent("verdicts", "minutes", 60)];
   const refused = counts.recent("others", "seconds", 60).get("refused") || 0;
   const ten = total(counts.recent("verdicts", "seconds", 10, 1));
   const ever = Object.values(update.totals.verdicts).reduce((a, b) => a + b, 0);
-  const since = Math.max(0, (update.wall - update.started) / 1e6);
   const kinds = Object.entries(update.totals.refused).sort((a, b) => b[1] - a[1]);
   const latency = update.latency;
   const rows = [
     ["Decisions a second", perSecond(ten / 10), `${brief(total(minute))} in the last minute`],
-    ["Last hour", brief(total(hour)), `${brief(ever)} since start, ${span(since)} ago`],
-    ["Acted on", share(acted(minute), total(minute)), total(hour) ? `of the last minute; ${share(acted(hour), total(hour))} of the hour` : "of the last minute"],
-    ["Median time", latency ? took(latency.p50) : "–", latency ? `99% within ${took(latency.p99)}` : "nothing yet"],
-    ["Refused", brief(refused), kinds.length ? `in the last minute; most often ${visible(kinds[0][0], 24)}` : "in the last minute"],
+    ["Last hour", brief(total(hour)), update.past.state === "reading" ? "reading the journal …" : `${brief(ever)} since ${when(update.counted, update.wall)}`],
+    total(minute) ? ["Acted on", share(acted(minute), total(minute)), `of the last minute, ${share(acted(hour), total(hour))} of the hour`] : ["Acted on", share(acted(hour), total(hour)), "of the last hour"],
+    ["Median time", latency ? took(latency.p50) : "–", latency ? `99% within ${took(latency.p99)}` : "no decision since the start"],
+    ["Refused", brief(refused), kinds.length ? `last minute, mostly ${visible(kinds[0][0], 24)}` : "in the last minute"],
   ];
   const host = one("#figures");
   if (!host.children.length) host.append(...rows.map(([name]) => make("div", "", make("dt", "", name), make("dd"), make("dd", "sub"))));
@@ -145,21 +153,16 @@ function figures(update) {
   });
 }
 
-function span(seconds) {
-  if (seconds < 90) return `${Math.round(seconds)} s`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  return seconds < 129_600 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;
-}
-
 /** The filter above the list: everything, what was acted on, one verdict, what was refused, what people did. */
 function filters(update) {
   const sums = counts.recent("verdicts", "minutes", 60);
   const others = counts.recent("others", "minutes", 60);
-  const grave = ladder.filter((r) => r.level > 0).map((r) => r.verdict);
+  const rungs = [...ladder, ...strange(sums.keys())].sort((a, b) => b.level - a.level);
+  const grave = rungs.filter((r) => r.level > 0).map((r) => r.verdict);
   const wanted = [
     ["", "All", null],
     ...(grave.length ? [[`verdict:${quoted(grave.join(","))}`, "Acted on", total(new Map([...sums].filter(([v]) => grave.includes(v))))]] : []),
-    ...[...ladder].reverse().map((r) => [`verdict:${quoted(r.verdict)}`, r, sums.get(r.verdict) || 0]),
+    ...rungs.map((r) => [`verdict:${quoted(r.verdict)}`, r, sums.get(r.verdict) || 0]),
     ["is:refused", "refused", others.get("refused") || 0], ["is:hand", "by hand", others.get("by hand") || 0],
   ];
   const host = list.filters;
@@ -173,10 +176,10 @@ function filters(update) {
       return press;
     }));
   }
-  wanted.forEach(([, , n], i) => {
+  wanted.forEach(([only, , n], i) => {
     const press = host.children[i];
     press.lastChild.textContent = n === null ? "" : brief(n);
-    press.title = n === null ? "" : `${count(n)} in the last hour`;
+    press.title = n === null ? "" : `${count(n)} in the last hour${only === "is:refused" ? ", since the server started" : ""}`;
   });
   pressed();
 }
@@ -195,6 +198,7 @@ async function tick() {
   asking = true;
   try {
     if (!state.paused && !document.hidden) await askAll();
+    if (failures) detail.again();
     failures = 0;
     say();
   } catch (error) {
@@ -205,18 +209,20 @@ async function tick() {
       return;
     }
     failures += 1;
-    say(error.message, "off");
+    say(updated ? `${error.message} since ${clock(updated * 1000)}` : error.message, "off");
   }
+  root.classList.toggle("stale", failures > 0);
   asking = false;
-  timer = setTimeout(tick, failures ? Math.min(15_000, TICK * 2 ** failures) : TICK);
+  timer = setTimeout(tick, failures ? Math.min(8_000, TICK * 2 ** failures) : TICK);
 }
 
 async function askAll() {
   const update = await ask(`/v1/live?since=${since}`);
-  const fresh = update.started !== counts.started;
+  let fresh = update.started !== counts.started;
   if (fresh && since) { since = 0; counts.empty(); counts.started = update.started; list.query = null; return askAll(); }
+  fresh ||= update.past.state !== counts.past.state;  // all of it is there only now
   since = update.since;
-  ladder = update.ladder;
+  ({ ladder, former } = update);
   counts.take(update);
   updated = Date.now();
   one("#bundle").textContent = visible(update.bundle || "", 60);
@@ -226,7 +232,7 @@ async function askAll() {
   filters(update);
   await list.take(update);
   if (fresh || (state.tab === "rules" && ticks % SLOWER.rules === 0)) await askRules();
-  if (fresh || ticks % SLOWER.bundle === 0) await askStatus();
+  if (fresh || ticks % SLOWER.bundle === 0) await askStatus(update);
   ticks += 1;
 }
 
@@ -236,15 +242,16 @@ async function askRules() {
   suggest(said.rules);
 }
 
-async function askStatus() {
+async function askStatus(said) {
   status = await ask("/v1/live/status");
-  bundle.take(status);
+  bundle.take(status, said);
   const found = troubles(status);
   const host = one("#alerts");
   const shown = found.slice(0, 1).join("\n") + found.length;
   if (host.said === shown) return;
   host.said = shown;
-  host.replaceChildren(...(found.length ? [make("p", "", prose(found[0].charAt(0).toUpperCase() + found[0].slice(1)), ".", found.length > 1 ? ` And ${found.length - 1} more.` : ""), button("Look", () => go({ tab: "bundle" }))] : []));
+  host.classList.toggle("grave", found.length > 0 && found[0].startsWith("the policies"));
+  host.replaceChildren(...(found.length ? [make("p", "", prose(found[0].charAt(0).toUpperCase() + found[0].slice(1)), ".", found.length > 1 ? ` And ${found.length - 1} more.` : ""), button("Look", () => { go({ tab: "bundle" }); one(".tabs").scrollIntoView({ block: "start" }); one("#tab-bundle").focus({ preventScroll: true }); })] : []));
 }
 
 function suggest(known) {
@@ -372,6 +379,8 @@ document.addEventListener("keydown", (event) => {
   } else if (!typed && event.key === "p") pause.click();
 });
 document.addEventListener("visibilitychange", () => { if (!document.hidden) tick(); });
+addEventListener("online", tick);
+one("#skip").addEventListener("click", () => { go({ tab: "decisions" }); list.focus(); list.list.scrollIntoView({ block: "nearest" }); });
 
 read();
 tick();

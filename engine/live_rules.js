@@ -1,7 +1,7 @@
 // The rules: what each does, how often it fired, who changed it last. Sorted, filtered, and opened to their text.
 
 import { ask } from "/live/live_ask.js";
-import { ago, brief, button, chip, count, data, draw, iso, lines, make, named, one, prose, quoted, set, share, visible } from "/live/live_dom.js";
+import { ago, brief, button, chip, count, data, draw, iso, lines, make, named, one, prose, quoted, set, share, visible, when } from "/live/live_dom.js";
 
 const COLUMNS = [
   ["name", "Rule", "", (r) => r.name],
@@ -10,11 +10,11 @@ const COLUMNS = [
   ["minute", "Last minute", "n", (r) => r.minute],
   ["hour", "Last hour", "n", (r) => r.hour],
   ["rate", "Of its events", "n", (r) => (r.of ? r.hour / r.of : -1)],
-  ["total", "Since start", "n", (r) => r.total],
+  ["total", "In all", "n", (r) => r.total],
   ["last", "Last hit", "n", (r) => r.last || 0],
   ["edited", "Last edit", "n wide", (r) => (r.edited ? r.edited.at : 0)],
 ];
-const TITLES = { rate: "Share of the decisions on its events in the last hour", total: "Since the server started" };
+const TITLES = { rate: "Share of the decisions on its events in the last hour" };
 
 function spark(counts) {
   const top = Math.max(1, ...counts);
@@ -35,7 +35,7 @@ const modeOf = (r) => {
 function editedOf(rule, wall) {
   if (!rule.edited) return make("span", "none", "–");
   const { version, at, by, change } = rule.edited;
-  return change ? [make("span", "", ago(at, wall)), make("small", "", `v${version}, `, data(by, 40))] : make("span", "soft", `as in v${version}`);
+  return change ? [make("span", "", ago(at, wall)), make("small", "", ` · v${version}, `, data(by, 20))] : make("span", "soft", `as in v${version}`);
 }
 
 export class RuleTable {
@@ -69,7 +69,9 @@ export class RuleTable {
 
   take(said) {
     this.wall = said.wall;
+    this.since = when(said.counted);
     this.rules = said.rules;
+    this.heads[COLUMNS.findIndex(([key]) => key === "total")].title = `Since ${this.since}, as far as counts go back`;
     this.draw();
   }
 
@@ -110,7 +112,7 @@ export class RuleTable {
     }
     const live = this.rules.filter((r) => !r.gone);
     const modes = ["live", "shadow", "off"].map((mode) => [mode, live.filter((r) => r.mode === mode).length]).filter(([, n]) => n);
-    const words = `${shown.length < this.rules.length ? `${count(shown.length)} of ` : ""}${count(live.length)} rules: ${modes.map(([mode, n]) => `${count(n)} ${mode}`).join(", ")}`;
+    const words = `${shown.length < this.rules.length ? `${count(shown.length)} of ` : ""}${count(live.length)} rules: ${modes.map(([mode, n]) => `${count(n)} ${mode}`).join(", ")}; hits counted since ${this.since}`;
     if (this.said.textContent !== words) this.said.textContent = words;
     this.empty.hidden = shown.length > 0;
     this.body.parentElement.hidden = !shown.length;
@@ -178,7 +180,7 @@ export class RuleTable {
     ].filter(([, value]) => value && value.length);
     const press = button("Show its decisions", () => this.look(`rule:${quoted(rule.name)}`), "chief");
     box.append(text, make("dl", "pairs", facts.map(([k, v]) => [make("dt", "", k), make("dd", "", v)])), make("p", "", press));
-    if (rule.gone) text.append(make("p", "none", "This rule fired since the server started, and is no longer in the bundle."));
+    if (rule.gone) text.append(make("p", "none", `This rule fired since ${this.since}, and is no longer in the bundle.`));
     else this.source(rule, text);
     return box;
   }

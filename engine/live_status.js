@@ -9,7 +9,9 @@ export function troubles(said) {
   const found = (service.warnings || []).filter((w) => !w.startsWith("the policies as they are now were refused"));
   if (last && last.result === "refused") {
     const n = last.errors || (last.findings || []).length;
-    found.unshift(`the policies as they are now were refused (${count(n)} ${n === 1 ? "error" : "errors"}): an earlier version decides`);
+    const [first] = last.findings || [];
+    const where = first && first.file ? `, the first in \`${first.file}${first.line ? `:${first.line}` : ""}\`` : "";
+    found.unshift(`the policies as they are now were refused (${count(n)} ${n === 1 ? "error" : "errors"}${n === 1 ? where.replace(", the first", "") : where}): an earlier version decides`);
   }
   if (pinned) found.push(`version ${pinned.number} was put back by hand: the folder is not used until it changes`);
   const dead = Object.values((service.outbox || {}).sinks || {}).reduce((n, sink) => n + (sink.dead || 0), 0);
@@ -34,10 +36,10 @@ function pairs(rows) {
 const wrong = (words) => [words ? sentence(words) : "", "wrong"];
 const since = (micros, wall) => (micros ? [moment(micros), make("small", "", ` ${ago(micros, wall)}`)] : "");
 
-/** A few names, or how many they are, to be opened. */
-function several(names, most = 3) {
+/** A few names, or how many of what they are, to be opened. */
+function several(names, most = 3, what = "") {
   const list = () => make("ul", "", names.map((n) => make("li", "", prose(n))));
-  return names.length <= most ? list() : make("details", "", make("summary", "", count(names.length)), list());
+  return names.length <= most ? list() : make("details", "", make("summary", "", `${count(names.length)} ${what}`.trim()), list());
 }
 
 // --------------------------------------------------------------------------------------------------- bundle
@@ -45,7 +47,7 @@ function several(names, most = 3) {
 function version(info, reload, wall) {
   if (!info) return "";
   const watching = { told: "changes of the folder are noticed at once", looking: "the folder is looked at now and then", off: "the folder is not watched" }[reload.watching];
-  return card("Decides now", make("p", "large", `Version ${count(info.number)}`, make("code", "", visible(info.digest, 40))), make("p", "", "since ", moment(info.at), `, ${ago(info.at, wall)}, by `, make("b", "", data(info.by, 80)), ": ", data(info.why, 200)), (info.changed || []).length ? make("div", "changes", several(info.changed, 8)) : "", watching ? make("p", "soft", sentence(watching)) : "");
+  return card("Decides now", make("p", "large", `Version ${count(info.number)}`, make("code", "", visible(info.digest, 40))), make("p", "", "since ", moment(info.at), `, ${ago(info.at, wall)}, by `, make("b", "", data(info.by, 80)), ": ", data(info.why, 200)), (info.changed || []).length ? make("div", "changes", several(info.changed, 8, "changes")) : "", watching ? make("p", "soft", sentence(watching)) : "");
 }
 
 function finding(f) {
@@ -57,7 +59,7 @@ function outcome(reload, wall) {
   if (!last) return reload.busy ? card("Last reload", make("p", "", "One is under way.")) : "";
   const findings = last.findings || [];
   const more = (last.errors || 0) - findings.length;
-  const words = { live: last.why === "start" ? "started" : "taken", unchanged: "unchanged", refused: "refused" }[last.result] || last.result;
+  const words = { live: last.why === "start" ? "started" : "taken", unchanged: last.why === "start" ? "as before" : "unchanged", refused: "refused" }[last.result] || last.result;
   const state = last.state || {};
   const lasted = [last.seconds ? `took ${took(last.seconds)}` : "", last.held ? `events were held up ${took(last.held)}` : ""].filter(Boolean).join(", ");
   return card(last.why === "start" ? "The start" : "Last reload",
@@ -74,7 +76,7 @@ function outcome(reload, wall) {
 
 function history(versions, live, wall) {
   if (!versions.length) return "";
-  const rows = [...versions].sort((a, b) => b.number - a.number).slice(0, 50).map((v) => make("tr", live && v.number === live.number ? "current" : "", set(make("th", "n", String(v.number)), { scope: "row" }), make("td", "", moment(v.at), make("small", "", ago(v.at, wall))), make("td", "", data(v.by, 60)), make("td", "", data(v.why, 100)), make("td", "what", (v.changed || []).length ? several(v.changed) : none())));
+  const rows = [...versions].sort((a, b) => b.number - a.number).slice(0, 50).map((v) => make("tr", live && v.number === live.number ? "current" : "", set(make("th", "n", String(v.number)), { scope: "row" }), make("td", "", moment(v.at), make("small", "", ago(v.at, wall))), make("td", "", data(v.by, 60)), make("td", "", data(v.why, 100)), make("td", "what", (v.changed || []).length ? several(v.changed, 3, "changes") : none())));
   const head = make("tr", "", ["", "When", "By", "Why", "What changed"].map((word) => set(make("th", word ? "" : "n", word), { scope: "col" })));
   const made = card("Versions", make("div", "scroll", make("table", "", make("thead", "", head), make("tbody", "", rows))));
   made.classList.add("whole");
@@ -83,11 +85,15 @@ function history(versions, live, wall) {
 
 // -------------------------------------------------------------------------------------------------- service
 
-function service(said) {
+function service(said, page) {
   const { began, restart = {} } = said.service;
+  const { counted, past = {}, oldest, kept } = page;
   const back = [restart.made ? `${count(restart.made)} decisions made again` : "", restart.snapshot ? `snapshot of ${count(restart.snapshot)}` : "", restart.seconds ? took(restart.seconds) : ""].filter(Boolean).join(", ");
   return card("Service", pairs([
     ["running", began ? since(began, said.wall) : ""], ["came back with", back], ["came out otherwise", ...wrong(restart.differing ? `${count(restart.differing)} decisions` : "")],
+    ["this page counts", counted ? [past.state === "reading" ? "reading the journal, so far " : "", since(counted, said.wall)].flat() : ""],
+    ["and lists", kept ? [`${count(kept)} answers, back to `, since(oldest, said.wall)].flat() : ""],
+    ["of the journal", ...wrong(past.problem)],
     ["waiting for answers", `${count(said.waiting)} ${said.waiting === 1 ? "decision" : "decisions"}`],
   ]));
 }
@@ -102,7 +108,7 @@ function journal(j) {
   ]));
 }
 
-const SINK = [["waiting", "Waiting"], ["under_way", "Under way"], ["delivered", "Delivered"], ["failed", "Failed tries"], ["dead", "Dead"]];
+const SINK = [["waiting", "Waiting"], ["under_way", "Under way"], ["delivered", "Delivered"], ["failed", "Tries failed"], ["dead", "Dead"]];
 
 function outbox(o, wall) {
   if (!o) return "";
@@ -136,7 +142,7 @@ export class StatusView {
   }
 
   /** Show what was said, unless nothing changed or somebody reads in it what was opened or marked. */
-  take(said) {
+  take(said, page) {
     const known = JSON.stringify([said.service, said.versions.length, said.waiting, Math.floor(said.wall / 10_000_000)]);
     const reading = this.host.querySelector("details[open]") || this.host.contains(document.activeElement) || (getSelection().toString() && this.host.contains(getSelection().anchorNode));
     if (known === this.known || reading) return;
@@ -146,7 +152,7 @@ export class StatusView {
     const found = troubles(said);
     const alarms = found.length ? card("To look at", make("ul", "", found.map((words) => make("li", "", sentence(words))))) : "";
     if (alarms) alarms.classList.add("whole", "troubles");
-    const cards = [alarms, outcome(reload, said.wall), version(reload.live || said.versions[said.versions.length - 1], reload, said.wall), outbox(told.outbox, said.wall), service(said), journal(told.journal), snapshots(told.snapshots, said.wall), filling(told.filling), history(said.versions, reload.live, said.wall)];
+    const cards = [alarms, outcome(reload, said.wall), version(reload.live || said.versions[said.versions.length - 1], reload, said.wall), outbox(told.outbox, said.wall), service(said, page), journal(told.journal), snapshots(told.snapshots, said.wall), filling(told.filling), history(said.versions, reload.live, said.wall)];
     this.host.replaceChildren(make("div", "cards", cards.filter(Boolean)));
   }
 }

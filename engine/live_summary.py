@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
-from quell.engine.decision import Acted, Decision, Refused
+from quell.engine.decision import Acted, Decision, Fired, Refused
 from quell.engine.live_events import shortened
 from quell.engine.live_search import notes_of
 from quell.engine.live_types import CUT, Entity, Summary
@@ -14,6 +14,9 @@ ENTITIES = 4
 """Entities that a summary names."""
 RULES = 6
 """Rules that a summary names of those that fired, and of those in shadow."""
+
+UNKNOWN = -1
+"""The level of a verdict of which nobody knows how grave it was."""
 
 
 def summary_of(number: int, note: Note, entities: list[Entity], levels: Mapping[str, int]) -> Summary:
@@ -30,8 +33,8 @@ def summary_of(number: int, note: Note, entities: list[Entity], levels: Mapping[
 def _decided(
     number: int, note: Note, reply: Decision, entities: list[Entity], levels: Mapping[str, int]
 ) -> Summary:
-    fired, more_fired = _first(f.rule for f in reply.fired)
-    shadow, more_shadow = _first(f.rule for f in reply.shadow)
+    fired, more_fired = _first(reply.fired, levels)
+    shadow, more_shadow = _first(reply.shadow, levels)
     return Summary(
         number=number,
         kind="decision",
@@ -39,7 +42,7 @@ def _decided(
         seconds=note.seconds,
         version=note.version,
         verdict=reply.verdict,
-        level=levels.get(reply.verdict, 0),
+        level=levels.get(reply.verdict, UNKNOWN),
         seq=reply.seq,
         at=reply.at,
         event=reply.event,
@@ -81,13 +84,15 @@ def _refused(number: int, note: Note, reply: Refused, levels: Mapping[str, int])
         seconds=note.seconds,
         version=note.version,
         verdict=reply.verdict,
-        level=levels.get(reply.verdict, 0),
+        level=levels.get(reply.verdict, UNKNOWN),
         event=reply.event or "",
         message=f"{reply.kind}: {reply.message}"[:CUT],
     )
 
 
-def _first(names: Iterable[str]) -> tuple[list[str], int]:
-    """The first names, each once, and how many are left out."""
-    all_of_them = list(dict.fromkeys(names))
+def _first(fired: Sequence[Fired], levels: Mapping[str, int]) -> tuple[list[str], int]:
+    """The first names of rules, each once, and how many are left out: those whose verdicts are gravest come
+    first, as they decided."""
+    grave = sorted(fired, key=lambda f: levels.get(f.verdict or "", UNKNOWN), reverse=True)
+    all_of_them = list(dict.fromkeys(f.rule for f in grave))
     return all_of_them[:RULES], max(0, len(all_of_them) - RULES)

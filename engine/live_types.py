@@ -51,7 +51,7 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """What there was since counting began: decisions by verdict, refusals by kind, labels by hand."""
+    """What there was since counts reach back: decisions by verdict, refusals by kind, labels by hand."""
 
     verdicts: dict[str, int]
     refused: dict[str, int]
@@ -79,12 +79,13 @@ class Entity(msgspec.Struct, frozen=True):
 class Summary(msgspec.Struct, frozen=True, omit_defaults=True):
     """One answer in a line.
 
-    `number` counts the answers since the server started; it is 0, and `seconds` with it, where the answer is
-    out of the journal. `seq` is the decision's own, 0 for a refusal.
-    `level` is how grave the verdict is, from 0 to 8. Of rules, entities and sinks the first few stand here;
-    `more_…` says how many are left out. `notes` counts what the decision says of itself: values of the wrong
-    kind, late, full and cold counters, models that did not answer. `message` says why an event was refused,
-    or what a person did.
+    `number` is its place among the answers that are kept; it is 0 where the answer was looked up in the
+    journal. `seconds` is 0 where it is not known, as the journal does not say it. `seq` is the decision's
+    own, 0 for a refusal. `level` is how grave the verdict is, from 0 to 8, or -1 where no version of the
+    bundle that is known has it. Of rules (the gravest first) and entities the first few stand here; `more_…`
+    says how many are left out. `notes` counts what the decision says of itself: values of the wrong kind,
+    late, full and cold counters, models that did not answer. `message` says why an event was refused, or what
+    a person did.
     """
 
     number: int
@@ -111,21 +112,36 @@ class Summary(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str = ""
 
 
+class Past(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of the answers from before the server started: `none` were asked for; they are being read
+    out of the journal, were `read`, or that `failed`. `problem` says what is missing, and why."""
+
+    state: Literal["none", "reading", "read", "failed"]
+    problem: str = ""
+
+
 class LiveUpdate(msgspec.Struct, frozen=True):
     """What happened since the caller last asked.
 
     `since` is what to ask with next: the seconds given then begin there. `started` tells one server process
-    from the next, whose counts begin anew. `told` is how many answers there were in all, `decisions` the
-    newest of them.
+    from the next, whose counts begin anew; `counted` is since when counts count, which is before where the
+    `past` was read out of the journal, refusals left out, as it holds none. `told` is the number of the
+    newest answer; `kept` answers can be looked at and searched, the `oldest` of them from then; `decisions`
+    are the newest. `former` are verdicts that only earlier versions of the bundle know.
     """
 
     wall: int
     started: int
+    counted: int
+    past: Past
     since: int
     told: int
+    kept: int
+    oldest: int | None
     bundle: str
     digest: str
     ladder: list[Rung]
+    former: list[Rung]
     seconds: Span
     minutes: Span
     totals: Totals
@@ -145,7 +161,7 @@ class Edit(msgspec.Struct, frozen=True):
 
 class RuleRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """A rule and how often it fired: in the last minute (60 seconds), the last hour (this minute and the 59
-    before), and since the server started (`total`). For a shadow rule its firings for the record are counted,
+    before), and since counts reach back (`total`). For a shadow rule its firings for the record are counted,
     for every other those that took effect. `held` is how often in the last hour a rollout or an exemption
     held it back, `of` how many decisions there were in that hour on its events. `last` is when it last fired.
 
@@ -174,9 +190,10 @@ class RuleRow(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """The rules of the bundle, by name, as of `wall`."""
+    """The rules of the bundle, by name, as of `wall`, and since when their hits are counted."""
 
     wall: int
+    counted: int
     rules: list[RuleRow]
 
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+LINGERING = 10.0
+"""Seconds to wait for a lock whose holder is gone: a process that it was just starting when it was killed
+has the lock too, until it becomes another program."""
+_PAUSE = 0.02
 
 
 class LockError(Exception):
@@ -31,19 +37,31 @@ def held(folder: Path) -> Iterator[None]:
             f"the data folder `{folder}` cannot be used: {reason}", "name another with --data"
         ) from error
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise LockError(
-                f"`{folder}` is served already, by process {_holder(handle)}",
-                "stop that one first, or name another folder with --data",
-            ) from error
+        _take(handle, folder)
         with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
             os.ftruncate(handle, 0)
             os.write(handle, b"%d\n" % os.getpid())
         yield
     finally:
         os.close(handle)
+
+
+def _take(handle: int, folder: Path) -> None:
+    """Take the lock, once what a process left behind that is gone has let go of it. Raises LockError."""
+    until = time.monotonic() + LINGERING
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = _holder(handle)
+            if _runs(holder) or time.monotonic() > until:
+                raise LockError(
+                    f"`{folder}` is served already, by process {holder}",
+                    "stop that one first, or name another folder with --data",
+                ) from error
+        else:
+            return
+        time.sleep(_PAUSE)
 
 
 def is_held(folder: Path) -> bool:
@@ -59,6 +77,17 @@ def is_held(folder: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def _runs(holder: str) -> bool:
+    """Whether a process runs; yes, where it is not known which."""
+    try:
+        os.kill(int(holder), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
 
 
 def _holder(handle: int) -> str:

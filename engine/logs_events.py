@@ -108,10 +108,11 @@ EVENTS: dict[str, Event] = {
         _info("sink.well", "`{sink}` takes sends again, after {seconds} s", "sink seconds", apart="sink"),
         _warning(
             "sink.unknown",
-            "nobody has set up `{sink}`: sends are dead letters until [sinks.{sink}] stands in service.toml",
-            "sink dead",
+            "the sink `{sink}` of {rules} is not set up: what is sent there becomes dead letters; {write}",
+            "sink rules write dead",
             apart="sink",
         ),
+        _info("sink.unused", "no rule sends to `{sink}`", "sink", apart="sink"),
         _error("outbox.problem", "what was delivered cannot be written down: {problem}", "problem"),
         _info("outbox.well", "what was delivered is written down again, after {seconds} s", "seconds"),
         # Who asks.

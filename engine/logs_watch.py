@@ -14,8 +14,9 @@ from quell.engine.drift import Drift
 from quell.engine.http_pressure import HttpFigures
 from quell.engine.journal import JournalFigures
 from quell.engine.logs import tell
-from quell.engine.outbox_types import OutboxFigures
+from quell.engine.outbox_types import OutboxFigures, SinkFigures
 from quell.engine.service_types import ReloadOutcome
+from quell.engine.sinks_named import to_write, who
 from quell.engine.snapshots import SnapshotFigures
 from quell.signals.remote_types import Figures as RemoteFigures
 
@@ -47,6 +48,8 @@ class LogWatch:
             changed = version.changed if version is not None else ()
             state = outcome.state
             kept = {} if state is None else {"cold": (*state.cold, *state.longer), "dropped": state.dropped}
+            for key in [key for key in self._said if type(key) is tuple and key[0] == "unset"]:
+                self._well(key, "")  # what is not set up is told anew
             tell("reload.live", held=outcome.held, changed=changed, **kept, **what)
         elif outcome.result == "unchanged":
             tell("reload.unchanged", **what)
@@ -76,15 +79,24 @@ class LogWatch:
                 tell("sink.failed", sink=sink, problem=trouble)
             elif (seconds := self._well(("sink", sink), trouble)) is not None:
                 tell("sink.well", sink=sink, seconds=seconds)
-            if self._turned(("unknown", sink), "" if its.configured else "unknown"):
-                tell("sink.unknown", sink=sink, dead=its.dead)
-            self._well(("unknown", sink), "" if its.configured else "unknown")
+            self._set_up(sink, its)
             if (died := self._more(("died", sink), its.died)) and its.configured:
                 tell("sink.dead", sink=sink, problem=its.trouble, times=died)
         if self._turned("outbox", figures.problem):
             tell("outbox.problem", problem=figures.problem)
         elif (seconds := self._well("outbox", figures.problem)) is not None:
             tell("outbox.well", seconds=seconds)
+
+    def _set_up(self, sink: str, its: SinkFigures) -> None:
+        """Whether somebody has set a sink up, and whether any rule sends to it. Told again after a reload."""
+        unset, unused = "unset" if its.unset else "", "unused" if its.unused else ""
+        if self._turned(("unset", sink), unset):
+            rules = who(its.rules or ())
+            tell("sink.unknown", sink=sink, rules=rules, write=to_write(sink), dead=its.dead)
+        self._well(("unset", sink), unset)
+        if self._turned(("unused", sink), unused):
+            tell("sink.unused", sink=sink)
+        self._well(("unused", sink), unused)
 
     def snapshots(self, figures: SnapshotFigures) -> None:
         """How snapshots are."""

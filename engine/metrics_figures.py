@@ -63,7 +63,8 @@ def outbox_rows(figures: OutboxFigures) -> Rows:
     yield "quell_outbox_dead", [((name,), s.dead) for name, s in every]
     oldest = [((name,), s.oldest / 1e6) for name, s in every if s.oldest is not None]
     yield "quell_outbox_oldest_timestamp_seconds", oldest
-    yield "quell_outbox_trouble", [((name,), bool(s.trouble) or not s.configured) for name, s in every]
+    troubled = [((name,), (s.configured and bool(s.trouble)) or s.unset) for name, s in every]
+    yield "quell_outbox_trouble", troubled
     yield "quell_outbox_problem", one(bool(figures.problem))
 
 

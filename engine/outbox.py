@@ -20,6 +20,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from quell.engine.decision import Decision
 from quell.engine.outbox_dead import MOST_BYTES
 from quell.engine.outbox_lane import Item, Lane
@@ -90,6 +92,8 @@ class Outbox:
         self._closing = False
         self._ended = asyncio.Event()
         self._sinks = dict(sinks)
+        self.named: Mapping[str, tuple[str, ...]] | None = None
+        """The sinks that policies send to, each with the rules, where that is known. Figures tell all."""
         self._lanes: dict[str, Lane] = {}
         self._workers: dict[str, Worker] = {}
         for name, sink in sinks.items():
@@ -302,6 +306,9 @@ class Outbox:
         for name, dead in counts.items():
             if name not in sinks:
                 sinks[name] = SinkFigures(False, dead=dead)
+        if self.named is not None:
+            told = {name: sinks.get(name) or SinkFigures(False) for name in (*sinks, *self.named)}
+            sinks = {name: replace(its, rules=self.named.get(name, ())) for name, its in told.items()}
         store = self._store
         return OutboxFigures(sinks, store.done_upto, self._seen, store.unsynced, store.dropped, store.problem)
 

@@ -111,6 +111,14 @@ class Letters:
         with self._writing() as base:
             base.executemany("delete from letters where key = ?", [(key,) for key in keys])
 
+    def failing(self, letters: Iterable[DeadLetter]) -> None:
+        """Note what letters that are being sent again have met with so far."""
+        with self._writing() as base:
+            base.executemany(
+                "update letters set letter = ? where key = ? and state = 'sending'",
+                [(_encode(x), x.message.key) for x in letters],
+            )
+
     def fetch(self, room: dict[str, int]) -> list[DeadLetter]:
         """Letters that are to be sent again, the oldest first: of each sink as many as it has room for, but
         not too many bytes at a time."""
@@ -162,18 +170,40 @@ class Letters:
                 return {}
             return dict(base.execute("select sink, count(*) from letters group by sink order by sink"))
 
-    def list(self, sink: str | None = None, most: int | None = None, after: str = "") -> list[DeadLetter]:
-        """The letters, of one sink if it is named, the oldest first: at most `most`, from the one after the
-        key `after` on."""
+    def again(self) -> dict[str, tuple[int, str]]:
+        """By sink, how many were asked to be sent again, and what the oldest of them met with last."""
         query = (
-            "select state, letter from letters where (?1 is null or sink = ?1)"
-            " and serial > coalesce((select serial from letters where key = ?2), 0) order by serial limit ?3"
+            "select sink, n, letter from letters join (select min(serial) as oldest, count(*) as n"
+            " from letters where state <> 'dead' group by sink) on serial = oldest"
         )
         with self._reading() as base:
+            rows = base.execute(query).fetchall() if base is not None else []
+        return {sink: (number, _decode(letter).last_error) for sink, number, letter in rows}
+
+    def list(self, sink: str | None = None, most: int | None = None, after: str = "") -> list[DeadLetter]:
+        """The letters, of one sink if it is named, the oldest first: at most `most`, from the one after the
+        key `after` on. That one must still be there: where it stood is not known otherwise."""
+        query = (
+            "select state, letter from letters where (?1 is null or sink = ?1) and serial > ?2"
+            " order by serial limit ?3"
+        )
+        with self._reading() as base:
+            place = self._place(base, after) if after else 0
             if base is None:
                 return []
-            rows = base.execute(query, (sink, after, -1 if most is None else most)).fetchall()
+            rows = base.execute(query, (sink, place, -1 if most is None else most)).fetchall()
         return [msgspec.structs.replace(_decode(content), state=state) for state, content in rows]
+
+    @staticmethod
+    def _place(base: sqlite3.Connection | None, key: str) -> int:
+        """Where a letter stands. Raises OutboxError if it is not there."""
+        found = None
+        if base is not None:
+            found = base.execute("select serial from letters where key = ?", (key,)).fetchone()
+        if found is None:
+            said = f"there is no dead letter `{key[:200]}` for others to come after"
+            raise OutboxError(said, "it was delivered or dropped meanwhile: begin with the first")
+        return int(found[0])
 
     def resend(self, keys: Iterable[str] | None = None, sink: str | None = None) -> int:
         """Have letters sent again: those with these keys, or all, and of one sink only if it is named. A

@@ -19,13 +19,15 @@ _HINT = "name the data folder of `quell serve`"
 
 class SinkSeen(msgspec.Struct):
     """What is known of a sink: sends that wait for it, when the oldest of them was taken (microseconds since
-    1970), how many were tried and failed, what the first of those met with; and its dead letters."""
+    1970), how many were tried and failed; its dead letters, how many of them are sent `again`; and what the
+    first of those that were tried and failed, or else of those that are sent again, met with."""
 
     waiting: int = 0
     oldest: int | None = None
     tried: int = 0
     first_error: str = ""
     dead: int = 0
+    again: int = 0
 
 
 class Seen(msgspec.Struct):
@@ -56,11 +58,15 @@ def look(outbox: Path, tell: Callable[[int], None] = lambda done: None) -> Seen:
     except OSError as error:
         raise OutboxError(f"`{outbox}` cannot be read: {reason(error)}") from error
     settled = found.settled()
-    seen = Seen({name: SinkSeen(dead=dead) for name, dead in Letters(outbox).counts().items()}, settled.upto)
+    letters = Letters(outbox)
+    seen = Seen({name: SinkSeen(dead=dead) for name, dead in letters.counts().items()}, settled.upto)
     try:
         _add_waiting(seen, settled, outbox.parent / "journal", tell)
     except JournalError as error:
         seen.unread = error.message
+    for name, (again, met) in letters.again().items():
+        sink = seen.sinks.setdefault(name, SinkSeen(dead=again))
+        sink.again, sink.first_error = again, sink.first_error or met
     seen.sinks = dict(sorted(seen.sinks.items()))
     return seen
 

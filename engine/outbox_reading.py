@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +11,8 @@ from typing import NamedTuple
 import msgspec
 
 from quell.engine.decision import Decision
-from quell.engine.journal_format import Damage
-from quell.engine.journal_read import read
+from quell.engine.journal_format import JournalError, number_of
+from quell.engine.journal_read import Missing, read
 from quell.engine.outbox_acks import Place
 from quell.engine.outbox_types import weight_of
 
@@ -128,18 +129,20 @@ def read_again(reader: Reader, wanted: Wanted) -> Found:
 _decode = msgspec.json.Decoder(Decision).decode
 
 
-def _go_on(damage: Damage) -> None:
-    """What is damaged is told where the journal is opened; what lies behind it is sent all the same."""
+def _go_on(missing: JournalError) -> None:
+    """What is damaged is told at the start; what lies behind it is sent all the same."""
 
 
-def decisions_of(journal: Path) -> Reader:
-    """A reader of the decisions that send something, from a journal's folder."""
+def decisions_of(journal: Path, missing: Missing = _go_on) -> Reader:
+    """A reader of the decisions that send something, from a journal's folder. `missing` hears of each damaged
+    place that costs decisions: what they sent is lost."""
 
     def reader(first: int, last: int) -> Iterator[tuple[int, Decision, int]]:
-        for entry in read(journal, first - 1, tell=_go_on):
-            if entry.decided > last:
-                return
-            if _SENDS in entry.reply and entry.kind in ("event", "decided") and entry.decided >= first:
-                yield entry.decided, _decode(entry.reply), entry.wall
+        with closing(read(journal, first - 1, missing=missing)) as entries:
+            for entry in entries:
+                if number_of(entry) > last:
+                    return
+                if _SENDS in entry.reply and entry.kind in ("event", "decided"):
+                    yield entry.decided, _decode(entry.reply), entry.wall
 
     return reader

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from quell.engine.decision import Decision
 from quell.engine.outbox_acks import AckLog, Place, Settled, State, Tried, reason
 from quell.engine.outbox_dead import MOST_BYTES, Letters
@@ -70,6 +72,7 @@ class Store:
         self._records: list[list[Any]] = []
         self._dying: list[tuple[Lane, Item, DeadLetter]] = []
         self._delivered: list[str] = []
+        self._failing: dict[str, DeadLetter] = {}
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
 
@@ -96,11 +99,15 @@ class Store:
         self._wake.set()
 
     def tried(self, item: Item) -> None:
-        """A send failed, and is to be tried again."""
+        """A send, or a dead letter sent again, failed and is to be tried again."""
         if item.letter is None:
             said = (item.number, item.index, item.attempts, item.first_tried, item.first_error)
             self._records.append(["tried", *said])
-            self._wake.set()
+        else:
+            attempts = item.attempts + item.letter.attempts
+            told = replace(item.letter, attempts=attempts, last_error=item.last_error)
+            self._failing[told.message.key] = told
+        self._wake.set()
 
     def give_up(self, lane: Lane, item: Item, why: str, wall: int) -> None:
         """A message was given up: it is settled once it is a dead letter on disk."""
@@ -128,7 +135,7 @@ class Store:
     @property
     def unsynced(self) -> int:
         """What waits to be written."""
-        return len(self._records) + len(self._dying) + len(self._delivered)
+        return len(self._records) + len(self._dying) + len(self._delivered) + len(self._failing)
 
     @property
     def full(self) -> bool:
@@ -185,7 +192,11 @@ class Store:
     async def _sync_letters(self, offload: Offload) -> None:
         dying, self._dying = self._dying, []
         delivered, self._delivered = self._delivered, []
+        failing, self._failing = self._failing, {}
         try:
+            if failing:
+                await offload(lambda: self.letters.failing(failing.values()))
+                failing = {}
             if dying:
                 new = [letter for _, item, letter in dying if item.letter is None]
                 again = [letter for _, item, letter in dying if item.letter is not None]
@@ -201,6 +212,7 @@ class Store:
         except OutboxError as error:
             self._dying[:0] = dying
             self._delivered[:0] = delivered
+            self._failing = failing | self._failing
             self.problems["dead"] = error.message
         else:
             self.problems.pop("dead", None)

@@ -165,7 +165,8 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class SinkFigures(msgspec.Struct, frozen=True):
-    """How a sink does. `configured` is False for one that policies name and nobody has set up.
+    """How a sink does. `configured` is False for one that policies name and nobody has set up. `rules` are
+    those that send to it, None where that is not known.
 
     `waiting` are the sends not delivered yet, `behind` those of them that only the journal holds; `under_way`
     those that are being delivered; `delivered`, `failed` (attempts), `died` count since the start; `dead` are
@@ -184,6 +185,17 @@ class SinkFigures(msgspec.Struct, frozen=True):
     oldest: int | None = None
     trouble: str = ""
     since: int | None = None
+    rules: tuple[str, ...] | None = None
+
+    @property
+    def unset(self) -> bool:
+        """Whether something is sent to it, or was and became dead letters, and nobody has set it up."""
+        return not self.configured and (self.rules != () or self.dead > 0)
+
+    @property
+    def unused(self) -> bool:
+        """Whether it is set up and known to get nothing."""
+        return self.configured and self.rules == ()
 
 
 class OutboxFigures(msgspec.Struct, frozen=True):

@@ -9,8 +9,9 @@ from contextlib import closing
 
 import msgspec
 
-from quell.engine.checkpoint import Data, begin, builds_of, number_of, oldest, uncollected
+from quell.engine.checkpoint import Data, begin, builds_of, oldest, uncollected
 from quell.engine.journal import read
+from quell.engine.journal_format import number_of
 from quell.engine.remake import RemakeError
 
 _STEP = 1_000

@@ -44,7 +44,11 @@ _filled = msgspec.json.Decoder(Filled)
 
 
 class RemakeError(Exception):
-    """A journal that cannot be made again, in one line."""
+    """A journal that cannot be made again, in one line; `hint` is what to try, or empty."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class Remaker:

@@ -15,7 +15,7 @@ import contextlib
 import gc
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,26 +32,27 @@ from quell.engine.checkpoint import (
     builds_of,
     drop_fills,
     greatest_version,
-    number_of,
     recover,
     snapshots,
 )
-from quell.engine.children import NothingFound, run_module
-from quell.engine.decision import Decision
+from quell.engine.children import NoSuchDecision, NothingFound, run_module
 from quell.engine.engine import IN_FLIGHT
 from quell.engine.filling import Filling
 from quell.engine.idempotency import BOUNDS, Bounds, Known
-from quell.engine.journal import SEGMENT_BYTES, Durability, Journal, JournalError, read
+from quell.engine.journal import SEGMENT_BYTES, Durability, Journal
 from quell.engine.journal_find import find, reply_of
+from quell.engine.journal_format import JournalError
 from quell.engine.lock import held
 from quell.engine.once import Past
 from quell.engine.outbox import Outbox
+from quell.engine.outbox_reading import decisions_of
 from quell.engine.outbox_types import Sink
 from quell.engine.reload import Reloader
 from quell.engine.reload_start import Started, start
 from quell.engine.remake import RemakeError
 from quell.engine.service import AHEAD, Service
-from quell.engine.service_types import Entry, ReloadOutcome
+from quell.engine.service_types import ReloadOutcome
+from quell.engine.sinks_named import sinks_named
 from quell.engine.snapshot import SnapshotError
 from quell.engine.snapshots import Snapshots
 from quell.engine.stepper import Stepper
@@ -66,10 +67,10 @@ GRACE = 5.0
 """Seconds that sends get to go out when the service ends; the rest goes out after the next start."""
 EXPLAINING = 120.0
 """Seconds that the explanation of a past decision may take."""
+ALL = (1 << 63) - 1
+"""Greater than any number."""
 AT_ONCE = 2
 """Explanations that are made at once: each is a process with a memory of its own."""
-
-_decisions = msgspec.json.Decoder(Decision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +154,17 @@ class Serving:
         self.service.start()
         self.filling.want()
         for work in (self.outbox.run(), self.reloader.watch(), self.snapshots.run(), self.filling.run()):
-            self._tasks.append(asyncio.ensure_future(_watched(work)))
+            self.beside(work)
+
+    def beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have something done beside deciding; it is given up when the service closes."""
+        self._tasks.append(asyncio.ensure_future(_watched(work)))
 
     def told(self, outcome: ReloadOutcome) -> None:
         """What came of a reload: counters that it brought are filled from the journal."""
         if outcome.result == "live":
             self.filling.want()
+            self.outbox.named = sinks_named(self.service.bundle.analysis)
         self.setup.tell(outcome)
 
     async def past(self, number: int) -> Past | None:
@@ -173,9 +179,11 @@ class Serving:
 
     async def explain(self, seq: int) -> bytes:
         """Why the event of a number was decided as it was, as JSON: an Explanation, Acted or Refused. Raises
-        ChildError, which says why there is none."""
+        ChildError, which says why there is none; NoSuchDecision where the journal does not hold it."""
         async with self._explaining:
             out = await run_module("quell.engine.explain_past", [str(self.data.root), str(seq)], EXPLAINING)
+        if out.startswith(b'{"absent":'):
+            raise NoSuchDecision(msgspec.json.decode(out)["absent"])
         if out.startswith(b'{"problem":'):
             raise NothingFound(msgspec.json.decode(out)["problem"])
         return out.rstrip()
@@ -259,12 +267,14 @@ async def _opened(policies: Path, data: Data, setup: Setup) -> Serving:
     try:
         outbox = _outbox(data, journal, setup)  # before numbers that a power cut took are given out again
         service, restart = _recovered(data, journal, started, setup)
-        restart = msgspec.structs.replace(restart, sends=_restored(data, outbox))
+        sends, told = _restored(data, outbox)
+        restart = msgspec.structs.replace(restart, sends=sends, told=(*restart.told, *told))
         outbox.passed(journal.last)
     except BaseException:
         journal.close()
         raise
     service.taker = outbox.take
+    outbox.named = sinks_named(service.bundle.analysis)
     running = Serving(policies, data, setup, service, journal, outbox, versions, started, restart)
     gc.collect()
     gc.freeze()  # what is here now stays: it need not be looked at again and again
@@ -328,35 +338,20 @@ def _with_bundle(found: Recovered, started: Started) -> tuple[Stepper, SnapshotR
 
 
 def _outbox(data: Data, journal: Journal, setup: Setup) -> Outbox:
-    def reader(first: int, last: int) -> Iterator[tuple[int, Decision, int]]:
-        yield from _sends(data, first - 1, last)
-
-    return Outbox(data.outbox, setup.sinks, journal.id, last=journal.last, reader=reader)
+    return Outbox(data.outbox, setup.sinks, journal.id, last=journal.last, reader=decisions_of(data.journal))
 
 
-def _restored(data: Data, outbox: Outbox) -> int:
-    """Give the outbox what the journal says was to be sent, and is not known to have been."""
-    number = 0
-    for decided, decision, wall in _sends(data, outbox.done_upto, None):
-        outbox.restore(decided, decision, wall)
+def _restored(data: Data, outbox: Outbox) -> tuple[int, list[str]]:
+    """Give the outbox what the journal says was to be sent, and is not known to have been. Gives how many
+    decisions' sends that is, and what to say of damaged places: a snapshot may remember what decisions there
+    did, but what they sent stands nowhere else."""
+    number, told = 0, []
+
+    def missing(error: JournalError) -> None:
+        told.append(f"{error.message}; what was still to be sent from there is not known any more")
+
+    reader = decisions_of(data.journal, missing)
+    for decided, decision, *wall in reader(outbox.done_upto + 1, ALL):
+        outbox.restore(decided, decision, *wall)
         number += 1
-    return number
-
-
-def _sends(data: Data, after: int, last: int | None) -> Iterator[tuple[int, Decision, int]]:
-    """The decisions in the journal that send something, each with its number and when it was written."""
-    with contextlib.closing(read(data.journal, after)) as entries:
-        for entry in entries:
-            if last is not None and number_of(entry) > last:
-                return
-            if b'"sends":' in entry.reply and entry.kind in ("event", "decided"):
-                decision = _decision(entry)
-                if decision is not None and decision.sends:
-                    yield decision.decided, decision, entry.wall
-
-
-def _decision(entry: Entry) -> Decision | None:
-    try:
-        return _decisions.decode(entry.reply)
-    except msgspec.ValidationError:  # it was a refusal
-        return None
+    return number, told

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from quell.engine.children import ChildError, NothingFound
+from quell.engine.children import ChildError, NoSuchDecision, NothingFound, run_module
 from quell.engine.filling import FillFigures
 from quell.engine.http_access import Access
 from quell.engine.http_app import allowed
@@ -19,12 +19,17 @@ from quell.engine.http_read import PastDecision
 from quell.engine.journal import JournalFigures
 from quell.engine.journal_find import find as find_entry
 from quell.engine.live import Live
+from quell.engine.live_recall import Recalled
 from quell.engine.live_routes import live_routes
 from quell.engine.once import OnceFigures
 from quell.engine.outbox_types import OutboxFigures
 from quell.engine.reload import Status as ReloadStatus
 from quell.engine.serving import Restart, Serving
+from quell.engine.sinks_named import unset
 from quell.engine.snapshots import SnapshotFigures
+
+RECALLING = 120.0
+"""Seconds that reading the journal for the live page may take."""
 
 
 class ServingStatus(msgspec.Struct, frozen=True):
@@ -43,23 +48,27 @@ class ServingStatus(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...]
 
 
-def status_of(running: Serving) -> ServingStatus:
-    """How the parts of a service stand."""
+def status_of(running: Serving, access: Access | None = None) -> ServingStatus:
+    """How the parts of a service stand, and the file of its keys."""
     journal, outbox = running.journal.figures(), running.outbox.figures()
     snapshots, reload = running.snapshots.figures, running.reloader.status
     warnings = list(running.started.warnings) if reload.last is None else []
+    if access is not None and access.keys is not None and access.keys.problem:
+        warnings.append(f"the API keys are as they were: {access.keys.problem}")
     if journal.problem:
         warnings.append(f"the journal cannot be written: {journal.problem}")
     if outbox.problem:
         warnings.append(f"the outbox cannot be written: {outbox.problem}")
     for name, sink in outbox.sinks.items():
-        if not sink.configured:
-            until = f"until [sinks.{name}] stands in service.toml"
-            warnings.append(f"there is no sink `{name}`: what is sent to it becomes dead letters {until}")
-        elif sink.trouble:
+        if sink.unset:
+            (told,) = unset({name: sink.rules or ()}, ())
+            warnings.append(f"{told.message} ({told.hint})")
+        elif sink.configured and sink.trouble:
             warnings.append(f"the sink `{name}` takes nothing: {sink.trouble}")
     if snapshots.problem:
         warnings.append(f"no snapshot can be made: {snapshots.problem}")
+    if running.filling.figures.problem:
+        warnings.append(f"counters of this version stay cold: {running.filling.figures.problem}")
     if snapshots.differing or running.restart.differing:
         number = snapshots.differing + running.restart.differing
         warnings.append(f"{number:,} decisions came out otherwise when they were made again")
@@ -100,13 +109,39 @@ class _Letters:
         return self._outbox.resend(keys)
 
 
-def parts_of(running: Serving, access: Access, limits: Limits, metrics: Any = None) -> Parts:
-    """The parts of a running service for its HTTP side; `metrics` gives their text for an Accept header."""
+def _live(running: Serving) -> Live:
+    """What the live page looks at: all that is decided from now on, and soon what the journal remembers."""
     service = running.service
     live = Live(
-        lambda: service.bundle, lambda: service.wall, running.versions.history, lambda: service.engine.waiting
+        lambda: service.bundle,
+        lambda: service.wall,
+        running.versions.history,
+        lambda: service.engine.waiting,
+        recalling=True,
     )
-    running.service.watchers.append(live.watch)
+    service.tell()  # what was answered already is in the journal
+    service.watchers.append(live.watch)
+    running.beside(_recall(running, live, running.journal.last))
+    return live
+
+
+async def _recall(running: Serving, live: Live, upto: int) -> None:
+    """Have a process read what the journal remembers up to a number, and let the page know, bit by bit."""
+    verdicts = msgspec.json.encode(list(live.verdicts())).decode()
+    arguments = [str(running.data.root), str(upto), str(running.service.wall), verdicts]
+    try:
+        out = await run_module("quell.engine.live_recall", arguments, RECALLING)
+        recalled = msgspec.msgpack.decode(out, type=Recalled)
+    except (ChildError, OSError, msgspec.MsgspecError) as error:
+        live.recall_nothing(str(error))
+        return
+    for _ in live.recall(recalled):
+        await asyncio.sleep(0)
+
+
+def parts_of(running: Serving, access: Access, limits: Limits, metrics: Any = None) -> Parts:
+    """The parts of a running service for its HTTP side; `metrics` gives their text for an Accept header."""
+    live = _live(running)
 
     async def decision(seq: int) -> Any:
         return await asyncio.to_thread(find, running, seq)
@@ -116,13 +151,15 @@ def parts_of(running: Serving, access: Access, limits: Limits, metrics: Any = No
             return None  # no process is started for what was never decided
         try:
             return msgspec.Raw(await running.explain(seq))
+        except NoSuchDecision:
+            return None
         except NothingFound as error:
             raise refuse("not-found", f"decision {seq} cannot be explained: {error}") from error
         except ChildError as error:
             raise refuse("internal", f"decision {seq} cannot be explained: {error}") from error
 
     def status() -> Mapping[str, Any]:
-        told: Mapping[str, Any] = msgspec.to_builtins(status_of(running))
+        told: Mapping[str, Any] = msgspec.to_builtins(status_of(running, access))
         return told
 
     return Parts(

@@ -34,6 +34,8 @@ _HEAD = Struct(">8sII")
 _FRAME = Struct(">QI")
 _LENGTH = Struct(">Q")
 _CHUNK = 1 << 20
+_SHORT = 64
+"""Bytes that the last section is surely shorter than."""
 _NOT_READ = (
     ValueError,
     TypeError,
@@ -276,7 +278,7 @@ def _frames(file: IO[bytes], keep: bool) -> Iterator[bytes]:
         length, check = _FRAME.unpack(frame)
         if length > left:
             raise _Damaged("it ends early, or a length is not what was written")
-        last = _checked(file, length, check, keep or length < 64)
+        last = _checked(file, length, check, keep or length < _SHORT)
         left -= length
         yield last
         if _is_end(last):
@@ -304,6 +306,8 @@ def _checked(file: IO[bytes], length: int, check: int, keep: bool) -> bytes:
 
 
 def _is_end(content: bytes) -> bool:
+    if len(content) >= _SHORT:
+        return False
     try:
         found = msgspec.msgpack.decode(content)
     except msgspec.DecodeError:

@@ -19,6 +19,7 @@ from quell.engine.compile import Build
 from quell.engine.source_base import SourceError
 from quell.replay import run as replaying
 from quell.replay.backtest_frame import Frame
+from quell.replay.backtest_missed import missed, nearest
 from quell.replay.backtest_notes import notes
 from quell.replay.backtest_rules import Events, overlaps, rule_rows, verdict_rows
 from quell.replay.backtest_samples import chosen, messages, samples, told
@@ -31,7 +32,7 @@ from quell.replay.history_coverage import source_of
 from quell.replay.labels import Labels, read_labels
 from quell.replay.named_values import NotAValue
 from quell.replay.outcome import Outcome
-from quell.replay.report_data import Backtest, Labelled
+from quell.replay.report_data import Backtest, Labelled, Sample
 from quell.replay.run import Tell
 from quell.replay.tune import curves
 
@@ -44,7 +45,9 @@ class Asked:
 
     `start` and `until` (microseconds) bound the events that the figures are of: all are decided, since what
     came before fills the windows. `limit` takes only the first events in order. `samples` is how many events
-    each rule shows, `explained` that they come with their reasons. `warm_up` says whether events before the
+    each rule shows, and how many of the positives that were let through, `explained` that they come with
+    their reasons; with `nearest` the latter say which rules were near to catching them even so. `warm_up`
+    says whether events before the
     longest window was full are counted (`mark`) or not (`leave-out`). `labels` are what `quell.replay.labels`
     reads, with which of their values are `positive` and by when they were known; `weigh` is a number field.
     With `curves` the rules that fire most get a curve of their threshold, which costs one more replay.
@@ -58,6 +61,7 @@ class Asked:
     warm_up: WarmUp = "mark"
     samples: int = 5
     explained: bool = True
+    nearest: bool = False
     policies: str = ""
     labels: str | None = None
     positive: tuple[str, ...] = ()
@@ -245,15 +249,26 @@ def _counted(frame: Frame, table: str, what: str, which: str) -> dict[str, int]:
 
 def _add_samples(report: Backtest, outcome: Outcome, frame: Frame, asked: Asked, tell: Tell) -> None:
     picked = chosen(frame, asked.samples)
-    wanted = sorted({n for ns in picked.values() for n in ns})
+    report.missed, lost = missed(frame, asked.samples)
+    wanted = sorted({n for ns in (lost, *picked.values()) for n in ns})
     found = samples(frame, wanted, asked.policies)
-    if asked.explained and wanted:
-        tell("explaining samples", None)
-        for n, explanation in replaying.explanations(outcome, wanted).items():
-            found[n] = msgspec.structs.replace(found[n], explanation=told(explanation))
+    _explain(found, outcome, set(lost), asked, tell)
     said = messages(frame, wanted)
+    report.samples_missed = [found[n] for n in lost]
     for row in report.rules:
         row.samples = [
             msgspec.structs.replace(found[n], because=said.get((row.rule, n)))
             for n in picked.get(row.rule, ())
         ]
+
+
+def _explain(found: dict[int, Sample], outcome: Outcome, lost: set[int], asked: Asked, tell: Tell) -> None:
+    """Put into samples their reasons, and into those of `lost` which rules were nearest to them."""
+    wanted = [n for n in found if asked.explained or (asked.nearest and n in lost)]
+    if not wanted:
+        return
+    tell("explaining samples", None)
+    for n, explanation in replaying.explanations(outcome, wanted).items():
+        near = nearest(explanation) if n in lost else ()
+        shown = told(explanation, {one.rule for one in near}) if asked.explained else None
+        found[n] = msgspec.structs.replace(found[n], explanation=shown, near=near)

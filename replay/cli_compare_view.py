@@ -17,7 +17,7 @@ from quell.engine.cli_output import (
     words,
 )
 from quell.replay.cli_replay_tables import RULE_NAME, heading
-from quell.replay.cli_replay_view import print_pairs, print_ways
+from quell.replay.cli_replay_view import about, print_pairs, print_ways
 from quell.replay.headline import change, headline, other, overall
 from quell.replay.reasons import both, renamed
 from quell.replay.report_data import Comparison, Gate, Quality, RuleChange, Sample
@@ -189,9 +189,7 @@ def _print_samples(out: Console, made: Comparison, title: str, samples: Sequence
     heading(out, title, f"{len(shown):,} of {of:,}" if of > len(shown) else "")
     arrow = " → " if utf8(out.file) else " -> "
     for sample in shown:
-        who = f" by {visible(sample.entity, 40)}" if sample.entity else ""
-        named = f" {visible(sample.id, 40)}" if sample.id else ""
-        parts: list[str | tuple[str, str]] = [f"{sample.event}{named}{who}: "]
+        parts: list[str | tuple[str, str]] = [f"{about(sample)}: "]
         parts += [_styled(made, sample.before or ""), arrow, _styled(made, sample.verdict)]
         if sample.label is not None:
             parts.append(", labelled " + ("positive" if sample.label else "negative"))

@@ -21,6 +21,7 @@ from quell.replay.cli_replay_options import history_options, label_options, peri
 
 if TYPE_CHECKING:
     from quell.engine.compile import Build
+    from quell.replay.backtest_frame import Frame
     from quell.replay.backtest_report import Asked
     from quell.replay.database import Database
     from quell.replay.outcome import Outcome
@@ -96,11 +97,12 @@ def replay(policies: str, events: tuple[str, ...], **asked: Any) -> int:
             )
             if asked["event"] is not None:
                 return _explain_one(outcome, asked["event"], tell, asked["as_json"])
-            from quell.replay.backtest_report import backtest_of
+            from quell.replay.backtest_report import backtest_of, frame_of
 
-            report = backtest_of(outcome, prepared, tell)
+            frame = frame_of(outcome, prepared)
+            report = backtest_of(outcome, prepared, tell, frame)
             if asked["out"] is not None:
-                _write_decisions(outcome, asked["out"], tell)
+                _write_decisions(frame, asked["out"], tell)
         change.judge(report)
         _write_others(report, report.source.events, asked)  # whole, whoever reads how much of what is printed
         return change.tell(report, lambda: _print_backtest(report, asked["explain"]))
@@ -158,6 +160,7 @@ def _asked(policies: str, asked: dict[str, Any], *, curves: bool) -> Asked:
         warm_up=asked["warm_up"],
         samples=asked["samples"],
         explained=asked["as_json"] or asked["html"] is not None,
+        nearest=asked["against"] is None,
         policies=policies,
         labels=asked["labels"],
         positive=asked["positive"],
@@ -266,13 +269,13 @@ def write_html(report: Backtest | Comparison, path: str) -> None:
     say(f"wrote the report to {path}: open it in a browser")
 
 
-def _write_decisions(outcome: Outcome, out: str, tell: Tell) -> None:
+def _write_decisions(frame: Frame, out: str, tell: Tell) -> None:
     """Write the decisions; the file takes its name only once it is whole."""
     from quell.replay.backtest_files import write_decisions
 
     tell("writing decisions", None)
     with whole(Path(out)) as stream:
-        write_decisions(outcome, stream)
+        write_decisions(frame, stream)
 
 
 def _explain_one(outcome: Outcome, wanted: str, tell: Tell, as_json: bool) -> int:

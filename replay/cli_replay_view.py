@@ -30,6 +30,7 @@ from quell.replay.cli_replay_tables import (
     weighed,
     weight,
 )
+from quell.replay.reasons import nearly
 from quell.replay.report_data import Backtest, RuleRow, Sample
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 MOST_SAMPLES = 10
+MOST_MISSED = 5
 
 
 def print_backtest(report: Backtest, *, ways: bool = False, stream: IO[str] | None = None) -> None:
@@ -49,6 +51,7 @@ def print_backtest(report: Backtest, *, ways: bool = False, stream: IO[str] | No
     print_quality(out, report)
     _print_effects(out, report)
     _print_samples(out, report)
+    _print_missed(out, report)
     _print_notes(out, report)
     if ways:
         print_ways(out, report)
@@ -194,6 +197,30 @@ def _one_each(report: Backtest) -> list[tuple[str, Sample]]:
             seen.add(sample.n)
             out.append((rule.rule, sample))
     return out
+
+
+def _print_missed(out: Console, report: Backtest) -> None:
+    """Positives that were let through, each with the rule that was nearest to catching it."""
+    shown = report.samples_missed[:MOST_MISSED]
+    if not shown:
+        return
+    heading(
+        out, "Missed", f"{len(shown):,} of {report.missed:,} labelled positive and let through, at random"
+    )
+    for sample in shown:
+        out.print(
+            words(about(sample), (f"  {sample.at}  {visible(sample.place, 60)}", "dim")), soft_wrap=True
+        )
+        if sample.near:
+            print_pairs(out, [("  nearest", nearly(sample.near[0]))])
+    out.print(words(("why, in full:  ", "dim"), (shown[0].command, "cyan")), soft_wrap=True)
+
+
+def about(sample: Sample) -> str:
+    """What an event is called: its type, id and entity."""
+    who = f" by {visible(sample.entity, 40)}" if sample.entity else ""
+    named = f" {visible(sample.id, 40)}" if sample.id else ""
+    return f"{sample.event}{named}{who}"
 
 
 def _print_notes(out: Console, report: Backtest) -> None:

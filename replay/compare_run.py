@@ -34,13 +34,11 @@ class Pair:
 
 @dataclass(slots=True)
 class Compared:
-    """A comparison and the outcomes it is made of."""
+    """A comparison and what its figures are made of on each side."""
 
-    before: Outcome
-    after: Outcome
+    before: Frame
+    after: Frame
     comparison: Comparison
-    period: Frame
-    """The events that the figures are of, on the side of `after`."""
 
 
 def histories(
@@ -78,7 +76,7 @@ def compared(
         for outcome, prepared, frame in zip(outcomes, (pair.before, pair.after), frames, strict=True)
     ]
     made = compare(*sides, samples=asked.samples, explained=explained, against=against, tell=tell)
-    return Compared(outcomes[0], outcomes[1], made, frames[1])
+    return Compared(*frames, made)
 
 
 def _frames(pair: Pair, outcomes: Sequence[Outcome]) -> list[Frame]:

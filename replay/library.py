@@ -21,12 +21,11 @@ from quell.engine.compile import Build, analyse, build
 from quell.grammar.diagnostics import Report, did_you_mean
 from quell.replay.backtest_files import query
 from quell.replay.backtest_places import places
-from quell.replay.backtest_report import Asked, Prepared, WarmUp, backtest_of, frame_of, prepare, run, silent
+from quell.replay.backtest_report import Asked, WarmUp, backtest_of, frame_of, prepare, run, silent
 from quell.replay.database import Database
 from quell.replay.history import Order
 from quell.replay.interrupt import interruptible
 from quell.replay.labels import LabelsError
-from quell.replay.outcome import Outcome
 from quell.replay.report_data import Backtest
 from quell.replay.run import Tell
 
@@ -69,9 +68,9 @@ class Replayed(Result):
     and `problems` what could not be read. `n` is an event's place in the replay.
     """
 
-    def __init__(self, db: Database, outcome: Outcome) -> None:
+    def __init__(self, db: Database, frame: Frame) -> None:
         super().__init__(db)
-        self._outcome = outcome
+        self._frame = frame
 
     def table(self, name: str) -> duckdb.DuckDBPyRelation:
         """A table as a DuckDB relation, in order. Raises KeyError for a name that is none of `TABLES`."""
@@ -86,23 +85,23 @@ class Replayed(Result):
             near = did_you_mean(name, TABLES)
             raise KeyError(f"there is no table `{name}`" + (f": {near}" if near else ""))
         if name == "decisions":
-            return query(self._outcome)
+            return query(self._frame)
         time = 'make_timestamptz("at") AS "at"'
         if name == "events":
-            history = self._outcome.history
+            history = self._frame.outcome.history
             return (
                 f"SELECT n, event, {time}, id, entity, {places(history, 'a')} AS place "
                 f"FROM {history.table('all')} a ORDER BY n"
             )
         columns = f'n, event, {time}, * EXCLUDE (n, event, "at")' if name == "hits" else "*"
-        return f"SELECT {columns} FROM {self._outcome.table(name)} ORDER BY ALL"
+        return f"SELECT {columns} FROM {self._frame.outcome.table(name)} ORDER BY ALL"
 
 
 class BacktestResult(Replayed):
     """What `backtest` gives: `report`, the figures as plain data, and the tables they were made of."""
 
-    def __init__(self, db: Database, outcome: Outcome, report: Backtest) -> None:
-        super().__init__(db, outcome)
+    def __init__(self, db: Database, frame: Frame, report: Backtest) -> None:
+        super().__init__(db, frame)
         self.report = report
 
 
@@ -145,8 +144,10 @@ def backtest(
         **truth(labels, positive),
     )
     with working(memory, threads) as db:
-        outcome, prepared, frame = replayed(db, "after", compiled(policies), asked, events, tell)
-        return BacktestResult(db, outcome, backtest_of(outcome, prepared, tell, frame))
+        prepared = prepare(compiled(policies), asked)
+        outcome = run(db, "after", prepared, several(events), tell)
+        frame = frame_of(outcome, prepared)
+        return BacktestResult(db, frame, backtest_of(outcome, prepared, tell, frame))
 
 
 # ------------------------------------------------------------------------- shared with comparisons
@@ -181,15 +182,6 @@ def truth(labels: str | Path | None, positive: str | Sequence[str]) -> dict[str,
 def several(said: str | Path | Iterable[Any]) -> tuple[Any, ...]:
     """One thing or several of them, as several."""
     return (said,) if isinstance(said, str | Path) else tuple(said)
-
-
-def replayed(
-    db: Database, name: str, made: Build, asked: Asked, events: Paths, tell: Tell = silent
-) -> tuple[Outcome, Prepared, Frame]:
-    """A history read and decided, and what its figures are made of. Raises as `backtest` does."""
-    prepared = prepare(made, asked)
-    outcome = run(db, name, prepared, several(events), tell)
-    return outcome, prepared, frame_of(outcome, prepared)
 
 
 __all__ = ["BacktestResult", "LabelsError", "Replayed", "backtest"]

@@ -37,13 +37,13 @@ class ComparisonResult(Result):
     def changed(self) -> duckdb.DuckDBPyRelation:
         """The events of the period with another verdict: file and row, type, time, verdict before and
         after."""
-        a, b = self._done.before, self._done.after
+        a, b = self._done.before.outcome, self._done.after.outcome
         return self._db.con.sql(
             f'SELECT x.file, x."row", w.event, make_timestamptz(w."at") AS "at", v.verdict AS before, '
             f"w.verdict AS after FROM {a.table('verdicts')} v JOIN {a.table('all')} y ON y.n = v.n "
             f'JOIN {b.table("all")} x ON x.file = y.file AND x."row" = y."row" '
             f"JOIN {b.table('verdicts')} w ON w.n = x.n WHERE v.verdict != w.verdict "
-            f"AND {self._done.period.within('w')} ORDER BY ALL"
+            f"AND {self._done.after.within('w')} ORDER BY ALL"
         )
 
 

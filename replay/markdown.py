@@ -12,7 +12,7 @@ from typing import Any
 
 from quell.engine.cli_output import count, percent
 from quell.replay.headline import change, headline, other, overall
-from quell.replay.reasons import both, renamed
+from quell.replay.reasons import both, nearly, renamed
 from quell.replay.report_data import Backtest, Comparison, Gate, Quality, RuleRow, Sample
 
 LONGEST = 60_000
@@ -266,7 +266,21 @@ def _backtest(report: Backtest, gates: Sequence[Gate], most: int, rules: int) ->
             told = f": {code(sample.because)}" if sample.because else ""
             yield f"- {code(rule.rule)} on {_event(sample)}{told}"
         yield from ("", "</details>")
+    yield from _missed(report, most)
     yield from _notes(report.notes)
+
+
+def _missed(report: Backtest, most: int) -> Iterable[str]:
+    """Positives that were let through, with the rules that were nearest to catching them."""
+    shown = report.samples_missed[:most]
+    if not shown:
+        return
+    few = f"{len(shown)} of {report.missed:,}"
+    yield from ("", f"<details><summary>Missed: {few} labelled positive and let through</summary>", "")
+    for sample in shown:
+        yield f"- {_event(sample)}"
+        yield from (f"  - {code(nearly(near), 300)}" for near in sample.near)
+    yield from ("", "</details>")
 
 
 def _most_first(rule: RuleRow) -> tuple[int, str]:

@@ -35,6 +35,8 @@ MOST_DOTS = 25
 MOST_PLAIN = 200
 """Rules of a picture that is no table to filter."""
 
+SCRIPTED = tag("p", "Samples are shown by the page's script, which does not run here.", class_="noscript")
+
 
 def summary(report: Backtest) -> Html:
     """What stands below the headline."""
@@ -89,16 +91,16 @@ def sections(report: Backtest, packer: Packer) -> tuple[list[Section], dict[str,
     """All sections, and the data that the page opens samples from."""
     found, times = ladder(report.verdicts), axis(report.timeline)
     rules = ordered(report.rules)
-    places = packer.take([r.samples for r in rules])
+    lost, *places = packer.take([report.samples_missed, *(r.samples for r in rules)])
     made = [
         over_time(report.verdicts, report.timeline, times, found),
         rule_section(report, rules, times, found),
     ]
-    made += [
-        s for s in (quality(report, rules), overlaps(report.overlaps, len(rules)), settings(report)) if s
-    ]
+    told = quality(report, rules), missed(report), overlaps(report.overlaps, len(rules)), settings(report)
+    made += [s for s in told if s]
     made += [samples_section(len(packer.samples)), data(report), making(report)]
-    return made, {"rules": [details(r) | {"s": p} for r, p in zip(rules, places, strict=True)]}
+    opened = [details(r) | {"s": p} for r, p in zip(rules, places, strict=True)]
+    return made, {"rules": opened, "missed": lost}
 
 
 # --------------------------------------------------------------------------------------------- verdicts
@@ -158,6 +160,18 @@ def quality(report: Backtest, rules: Sequence[RuleRow]) -> Section | None:
         tag("h3", "By rule that asks for a verdict, the least precise first"),
         dot_rows([(n, [("", q)]) for n, q in told[:MOST_PLAIN]]),
     )  # fmt: skip
+
+
+def missed(report: Backtest) -> Section | None:
+    """Positives that were let through."""
+    if not report.samples_missed:
+        return None
+    few = f"{len(report.samples_missed):,} of {report.missed:,}"
+    lead = (
+        f"Events labelled abuse that got the mildest verdict, {few} picked at random. Below each stand the "
+        "rules that were nearest to catching it; open it to see what they saw."
+    )
+    return section("missed", "What was missed", lead, SCRIPTED, tag("div", id="missed-list"))
 
 
 def dot_rows(rows: Sequence[tuple[str, Sequence[tuple[str, Any]]]]) -> Html:
@@ -247,7 +261,11 @@ def samples_section(samples: int) -> Section:
         "Counters stand with the value that they had at that moment."
     )
     none = None if samples else tag("p", "The report holds no samples.", class_="empty")
-    without = tag("p", "Samples are shown by the page's script, which does not run here.", class_="noscript")
     return section(
-        "samples", "Events to look at", lead, none, without if samples else None, tag("div", id="sample-list")
+        "samples",
+        "Events to look at",
+        lead,
+        none,
+        SCRIPTED if samples else None,
+        tag("div", id="sample-list"),
     )

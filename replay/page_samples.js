@@ -13,7 +13,7 @@ function sampleCard(sample) {
     : make("span", "", chip(sample.b), sample.b === sample.v ? "" : make("span", "arrow", "→"), sample.b === sample.v ? "" : chip(sample.v));
   const label = sample.l === undefined ? null : make("span", "badge", sample.l ? "labelled abuse" : "labelled fine");
   const about = [sample.e, sample.w, sample.i && `id ${sample.i}`].filter(Boolean).join(" · ");
-  const said = make("div", "said", make("p", "", make("bdi", "", sample.m || sample.r.join(", ") || "no rule fired")), sample.q ? make("p", "quoted", make("bdi", "", `“${sample.q}”`)) : null, make("p", "about", make("bdi", "", about)));
+  const said = make("div", "said", make("p", "", make("bdi", "", sample.m || sample.r.join(", ") || "no rule fired")), sample.q ? make("p", "quoted", make("bdi", "", `“${sample.q}”`)) : null, make("p", "about", make("bdi", "", about)), (sample.k || []).map((near) => make("p", "about", "nearest: ", make("bdi", "", near))));
   const card = make("details", "sample", make("summary", "", make("span", "", verdict, label ? make("div", "label", label) : null), said, make("span", "when", sample.t)));
   card.addEventListener("toggle", () => {
     if (card.open && !one(".inside", card)) card.append(sampleInside(sample));
@@ -150,3 +150,4 @@ function sampleList() {
   draw();
 }
 sampleList();
+if (data.missed) one("#missed-list")?.append(...data.missed.map((place) => sampleCard(data.samples[place])));

@@ -13,6 +13,7 @@ import msgspec
 
 from quell.engine.cli_output import visible
 from quell.replay.page_words import stamp
+from quell.replay.reasons import nearly
 from quell.replay.report_data import Sample
 
 SHOWN = 160
@@ -79,7 +80,7 @@ class Packer:
         before = len(self.texts)
         told: tuple[tuple[Builtins | None, Mapping[str, str]], ...]
         told = ((sample.explanation, {}), (sample.other, self.names))
-        rules: set[str] = set()
+        rules = {near.rule for near in sample.near}
         for explained, names in told:
             if explained:
                 rules |= {names.get(str(r["rule"]), str(r["rule"])) for r in explained["rules"] if _opened(r)}
@@ -183,6 +184,8 @@ def head(sample: Sample) -> dict[str, Any]:
     }  # fmt: skip
     optional = (("i", sample.id), ("w", sample.entity), ("m", sample.message), ("b", sample.before))
     made |= {key: visible(value, 300) for key, value in optional if value is not None}
+    if sample.near:
+        made["k"] = [visible(nearly(near), 300) for near in sample.near]
     quoted = _prose(sample.explanation)
     if quoted:
         made["q"] = visible(" ".join(quoted.split()), 160)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from quell.engine.explanation import Explanation, Part, RuleResult
-from quell.replay.report_data import Comparison, Sample
+from quell.replay.report_data import Comparison, Near, Sample
 
 MOST_LINES = 4
 _HOW = {"fired": "fired", "shadow": "would have fired, were it live", "held": "was held back"}
@@ -29,6 +29,14 @@ def both(sample: Sample, names: Mapping[str, str]) -> tuple[list[str], list[str]
         [] if before is None else reasons(before, old, new),
         [] if now is None else reasons(now, new, old),
     )
+
+
+def nearly(near: Near) -> str:
+    """How near a rule came to catching an event, in a line."""
+    why = "; ".join(near.why)
+    if near.outcome in _HOW:
+        return f"{near.rule} {_HOW[near.outcome]}{': ' + why if why else ''}"
+    return f"{near.rule}: {near.holds} of {near.of} {'holds' if near.of == 1 else 'hold'}; {why}"
 
 
 def _explanation(data: dict[str, Any] | None) -> Explanation | None:
@@ -58,7 +66,11 @@ def reasons(of: Explanation, mine: Mapping[str, RuleResult], other: Mapping[str,
 
 def _why(rule: RuleResult) -> str:
     """The part of a condition that decided, with the values in it."""
-    part = rule.condition if rule.outcome == "missing" else rule.deciding()
+    return decided(rule.condition if rule.outcome == "missing" else rule.deciding())
+
+
+def decided(part: Part) -> str:
+    """What a part of a condition is, with the values in it: `spam >= 95% is false (spam: 0.9)`."""
     values = dict.fromkeys(_values(part))
     told = f" ({', '.join(values)})" if values else ""
     return f"{part.text} is {part.state or part.shown}{told}"

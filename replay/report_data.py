@@ -45,6 +45,18 @@ class Quality(msgspec.Struct, frozen=True, omit_defaults=True):
     """How many of the right ones came before the label was known, None where the labels do not tell."""
 
 
+class Near(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A rule that did not catch an event, and how near it came: of the `of` parts of its condition that count
+    `holds` hold, and `why` says what the others are. A rule whose `outcome` is `held` or `shadow` matched;
+    then `why` says what held it back."""
+
+    rule: str
+    outcome: Literal["missing", "not matched", "held", "shadow"]
+    holds: int = 0
+    of: int = 0
+    why: tuple[str, ...] = ()
+
+
 class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     """One event to look at. `n` is its place in the replay, `place` that in the history's files, `command`
     the `quell explain` that tells all of it. `explanation` is `quell.engine.explanation.Explanation` as
@@ -69,6 +81,8 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     """In a comparison: the other bundle's explanation."""
     because: str | None = None
     """What the rule said that this is a sample of."""
+    near: tuple[Near, ...] = ()
+    """Of a positive that was let through: the rules that came nearest to catching it."""
 
 
 class RuleRow(msgspec.Struct, omit_defaults=True):
@@ -300,6 +314,9 @@ class Backtest(msgspec.Struct, omit_defaults=True):
     """What `--fail-if` asked of this backtest alone; those of a comparison stand there."""
     unrecorded: dict[str, int] = {}
     """Over a journal, how many questions to remote models it has no answer to, so that they are missing."""
+    missed: int = 0
+    """Events with a positive label that got the mildest verdict."""
+    samples_missed: list[Sample] = []
 
 
 # ------------------------------------------------------------------------------------------- tuning

@@ -352,20 +352,19 @@ class BaseStore:
         self._held, self._marks = {}, {}
         self._head, self._queue, self._tail, self._due = [], deque(), [], -FOREVER
         self.began, self._refused = dumped["began"], dumped["refused"]
-        for written, entries, *mark in dumped["keys"]:
-            key = _key(written)
-            self._held[key] = self._loaded(key, entries, bool(mark))
-            if self._reach is not None:
-                self._queue_up(key, self._newest(self._held[key]))
-            if mark:
-                self._marks[key] = (mark[0], mark[1])
-        self.memory.left -= len(self._held)
+        held, loaded, newest, queue_up = self._held, self._loaded, self._newest, self._queue_up
+        queued = self._reach is not None
+        for row in dumped["keys"]:  # a restart waits for it
+            key, marked = row[0], len(row) > 2
+            if type(key) is list:  # no key is a list: it was a tuple
+                key = tuple(key)
+            entries = held[key] = loaded(key, row[1], marked)
+            if queued:
+                queue_up(key, newest(entries))
+            if marked:
+                self._marks[key] = (row[2], row[3])
+        self.memory.left -= len(held)
 
 
 def _plain(key: Key) -> Any:
     return list(key) if isinstance(key, tuple) else key
-
-
-def _key(written: Any) -> Key:
-    """A key as it was before it was dumped: no key is a list, so what is one was a tuple."""
-    return tuple(written) if isinstance(written, list | tuple) else written

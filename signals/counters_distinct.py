@@ -272,6 +272,8 @@ class DistinctStore(BaseStore):
             noted = self._logs[key] = _Log()
             noted.times.extend(dumped[2])
             noted.values.extend(dumped[3])
+        if not self._bits:
+            return dict(zip(dumped[0], dumped[1], strict=True))
         seen: dict[Any, int] = {}
         for value, time in zip(dumped[0], dumped[1], strict=True):
             self._put(seen, (value,), time)

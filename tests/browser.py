@@ -24,6 +24,7 @@ PATIENCE = 60.0
 LEFT = (
     "Inspected target navigated or closed",
     "Cannot find context",
+    "Cannot find default execution context",
     "Execution context was destroyed",
     "Promise was collected",
 )
@@ -122,7 +123,11 @@ class Browser:
 
     def __exit__(self, *error: object) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         os.close(self._to)
         os.close(self._from)
         shutil.rmtree(self.profile, ignore_errors=True)

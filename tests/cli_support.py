@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,16 @@ def quell(*args: str | Path, **how: Any) -> subprocess.CompletedProcess[bytes]:
 def command(*args: str | Path) -> list[str]:
     """The command line of a `quell` process."""
     return [sys.executable, "-m", "quell.replay.cli", *(str(a) for a in args)]
+
+
+@contextlib.contextmanager
+def started(args: list[str], **how: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is gone afterwards, whatever becomes of the test; `how` is as for subprocess.Popen."""
+    with subprocess.Popen(args, **how) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 _ESCAPE = re.compile(r"\x1b")

@@ -68,6 +68,10 @@ LISTS = {
     "lists/bad_words.txt": "grobbler\nsnarf\n",
     "lists/countries.csv": "exact,name\nde,Germany\nfr,France\n",
 }
+PATIENCE = 60.0
+"""Seconds after which what hangs is given up."""
+CALM = Limits(lag=PATIENCE)
+"""What a service takes where the machine may be busy with other things: being late turns nothing away."""
 
 
 def message(number: int = 1, **more: Any) -> dict[str, Any]:
@@ -126,7 +130,7 @@ async def _explain(seq: int) -> Any:
 
 def parts_of(made: Service | None = None, keys: Keys | None = None, **more: Any) -> Parts:
     """All parts, so that every address is there; those that are not the service's are stand-ins."""
-    limits, local = more.pop("limits", Limits()), more.pop("local", True)
+    limits, local = more.pop("limits", CALM), more.pop("local", True)
     given: dict[str, Any] = {
         "metrics": lambda accept: (b"quell_up 1\n", "text/plain; version=0.0.4"),
         "decision": _decision,
@@ -209,8 +213,8 @@ class Running:
     stop: Callable[[], object]
 
     def connect(self) -> socket.socket:
-        """A connection that waits for answers 10 seconds at most."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        """A connection that waits for answers, though not for ever."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
 
     def ask(self, sent: bytes) -> bytes:
         """All that comes back for some bytes, to the end of the connection."""
@@ -221,7 +225,7 @@ class Running:
 
     def http(self) -> httpx.Client:
         """A client."""
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE)
 
 
 def rest_of(opened: socket.socket) -> bytes:
@@ -242,13 +246,13 @@ def send(opened: socket.socket, first: bytes, rest: Iterable[bytes]) -> None:
 
 def until(true: Callable[[], bool]) -> None:
     """Wait for something to come true."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < end
         time.sleep(0.005)
 
 
-ANY_PORT = Listen(port=0, grace=1.0)
+ANY_PORT = Listen(port=0, grace=30.0)
 
 
 @contextlib.contextmanager
@@ -266,10 +270,10 @@ def running(parts: Parts, listen: Listen = ANY_PORT) -> Iterator[Running]:
     thread = threading.Thread(target=lambda: asyncio.run(main()))
     thread.start()
     try:
-        assert up.wait(20)
+        assert up.wait(PATIENCE)
         yield Running(sockets[0].getsockname()[1], parts, stops[0])
     finally:
         with contextlib.suppress(RuntimeError):  # it has ended already
             stops[0]()
-        thread.join(20)
+        thread.join(PATIENCE)
         assert not thread.is_alive()

@@ -287,28 +287,43 @@ class Client:
         return Answer(start["status"], {k.decode().lower(): v.decode() for k, v in start["headers"]}, body)
 
 
+class Address(str):
+    """Where a server listens."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def do(self, work: Callable[[], object]) -> None:
+        """Do something on the server's event loop, where a service does it: between two requests."""
+
+        async def now() -> None:
+            work()
+
+        asyncio.run_coroutine_threadsafe(now(), self.loop).result(60)
+
+
 @contextmanager
-def served(app: Starlette) -> Iterator[str]:
+def served(app: Starlette) -> Iterator[Address]:
     """The address of a server in a thread of its own."""
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
     )
     running = threading.Event()
-    found: list[int] = []
+    found: list[Address] = []
 
     async def run() -> None:
         task = asyncio.ensure_future(server.serve())
         while not server.started:
             await asyncio.sleep(0.005)
-        found.append(server.servers[0].sockets[0].getsockname()[1])
+        found.append(Address(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"))
+        found[0].loop = asyncio.get_running_loop()
         running.set()
         await task
 
     thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
     thread.start()
-    assert running.wait(30)
+    assert running.wait(60)
     try:
-        yield f"http://127.0.0.1:{found[0]}"
+        yield found[0]
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(60)

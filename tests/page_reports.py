@@ -21,6 +21,7 @@ from quell.replay.report_data import (
     Flow,
     Gate,
     Labelled,
+    Near,
     Overlap,
     Quality,
     Rate,
@@ -194,6 +195,17 @@ def backtest(text: str = "12 messages within 1m", rules: int = 6, samples: int =
         [Curve(names[0], "messages_1m >= 10", "a.quell:1", 10.0, points)],
         {},
         [f"`usual_1h` was never full: {text}"],
+        missed=7,
+        samples_missed=[_missed(8_000 + i, names[0], text) for i in range(samples)],
+    )
+
+
+def _missed(n: int, rule: str, text: str) -> Sample:
+    """A positive that was let through."""
+    near = (Near(rule, "not matched", 1, 2, (text,)), Near(rule, "held", why=(text,)), Near(rule, "shadow"))
+    reasons = explanation(text, rule, matched=False)
+    return msgspec.structs.replace(
+        sample(n, rule, text), verdict="allow", rules=(), label=True, explanation=reasons, near=near
     )
 
 

@@ -82,6 +82,7 @@ class World:
     swapped: list[tuple[Build, VersionInfo]] = field(default_factory=list)
     told: list[ReloadOutcome] = field(default_factory=list)
     swap_raises: Exception | None = None
+    most: float = 1.0
     _said: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -92,7 +93,7 @@ class World:
             self.tell,
             started=self.started,
             checker=self.checker,
-            patience=Patience(quiet=0.03, most=1.0),
+            patience=Patience(quiet=0.03, most=self.most),
             watch=Watch(self.policies, step=0.01, every=0.2, look=0.1),
         )
 
@@ -115,7 +116,7 @@ class World:
         self.told.append(outcome)
         self._said.set()
 
-    async def until(self, holds: Callable[[], bool], seconds: float = 30) -> None:
+    async def until(self, holds: Callable[[], bool], seconds: float = 60) -> None:
         """Wait until something holds, looked at whenever something was told."""
         async with asyncio.timeout(seconds):
             while not holds():
@@ -140,13 +141,16 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path, *, watched: bool = True, make: bool = True) -> AsyncIterator[World]:
-    """The small bundle, live as version 1, and a reloader that watches its folder."""
+async def world(
+    folder: Path, *, watched: bool = True, make: bool = True, most: float = 1.0
+) -> AsyncIterator[World]:
+    """The small bundle, live as version 1, and a reloader that watches its folder, and waits `most` seconds
+    for it to be still, or there."""
     policies = bundle(folder / "policies") if make else folder / "policies"
     versions = Versions.open(folder / "data" / "versions")
     checker = InThread()
     started = await start(policies, versions, checker=checker)
-    made = World(policies, versions, started, checker)
+    made = World(policies, versions, started, checker, most=most)
     task = asyncio.create_task(made.reloader.watch()) if watched else None
     if watched:
         await made.until(lambda: made.reloader.status.watching != "off")

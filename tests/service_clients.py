@@ -242,12 +242,19 @@ class Changing:
         """Change the policies until the service is gone."""
         while True:
             await asyncio.sleep(self._chance.random() * 0.2)
-            await self.reload(self._chance.randrange(1, 1_000), self._chance.random() < 1 / 3)
+            if self._told.versions and self._chance.random() < 0.3:
+                number = self._chance.choice(self._told.versions)
+                self._note(await self._line.post(f"/v1/versions/{number}/put-back", b""))
+            else:
+                await self.reload(self._chance.randrange(1, 1_000), self._chance.random() < 1 / 3)
 
     async def reload(self, version: int, bad: bool, same: bool = False) -> dict[str, Any]:
         """Change the policies; gives the outcome."""
         write_bundle(self._policies, texts_of(version, remote=self._remote, bad=bad, same=same))
-        status, body = await self._line.post("/v1/reload", b"")
+        return self._note(await self._line.post("/v1/reload", b""))
+
+    def _note(self, answer: tuple[int, bytes]) -> dict[str, Any]:
+        status, body = answer
         said: dict[str, Any] = json.loads(body)
         outcome: dict[str, Any] = said.get("outcome", said)
         self._told.outcomes[outcome.get("result", f"{status}")] += 1

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import random
 import shutil
@@ -19,8 +20,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from tests.service_disk import disk
 from tests.service_fork import Forks
-from tests.service_trial import Trial
+from tests.service_trial import Crowded, Trial
 
 EACH = 20
 """Kills in one trial."""
@@ -33,6 +35,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--longest", type=float, default=1.5, help="seconds until a kill, at most")
     parser.add_argument("--threads", action="store_true", help="threads instead of processes: quicker")
+    parser.add_argument("--disk", action="store_true", help="on a disk that is full at times, with threads")
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(1 << 30) if options.seed is None else options.seed
     done, began = Totals(), time.monotonic()
@@ -40,8 +43,13 @@ def main() -> None:
         while done.kills < options.kills:
             folder = Path(tempfile.mkdtemp(prefix="quell-faults-"))
             print(f"seed {seed}, in {folder}", flush=True)
-            trial = Trial(folder, forks, seed, remote=seed % 2 == 1, processes=not options.threads)
-            asyncio.run(trial.run(min(EACH, options.kills - done.kills), options.longest))
+            kills, remote = min(EACH, options.kills - done.kills), seed % 2 == 1
+            with contextlib.ExitStack() as stack:
+                trial = Trial(folder, forks, seed, remote=remote, processes=not options.threads)
+                if options.disk:
+                    full = stack.enter_context(disk(folder / "data"))
+                    trial = Crowded(folder, forks, seed, full, remote=remote)
+                asyncio.run(trial.run(kills, options.longest))
             done.take(trial)
             shutil.rmtree(folder)
             seed += 1
@@ -65,12 +73,15 @@ class Totals:
         """Add those of a trial."""
         figures = dataclasses.asdict(trial.figures)
         self.longest = max(self.longest, figures.pop("longest_restart"))
-        repairs = figures.pop("told")
+        figures.pop("told")
         self.sums.update(figures)
-        self.sums.update({f"told: {what}": number for what, number in repairs.items()})
+        self.sums.update({f"told: {what}": number for what, number in trial.figures.told.items()})
         self.sums.update({f"journal: {kind}": number for kind, number in trial.follower.kinds.items()})
         self.sums.update({f"reload: {what}": number for what, number in trial.told.outcomes.items()})
         self.sums.update({f"refused: {what}": number for what, number in trial.told.refused.items()})
+        if isinstance(trial, Crowded):
+            starts = [line.split("`")[-1] for line in trial.refused_starts]
+            self.sums.update({f"no start: {why}": starts.count(why) for why in set(starts)})
         self.sums["sent"] += trial.told.sent
         self.sums["nobody knows"] += len(trial.told.unknown)
         self.sums["delivered"] += len(trial.hook.got)

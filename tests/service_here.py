@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from quell.engine.checkpoint import Data, checkpoint
-from quell.engine.explain_past import NotThere, explain_past
+from quell.engine.explain_past import NoDecision, NotThere, explain_past
 from quell.engine.fill import Done, Filler, Order, Ready, _last
 from quell.engine.filling import TRIES, FillFigures, Filling
 from quell.engine.idempotency import Bounds
@@ -45,6 +45,8 @@ def _run(module: str, arguments: list[str]) -> bytes:
         if module == "quell.engine.checkpoint":
             return msgspec.json.encode(checkpoint(data, Bounds(*map(int, arguments[1:]))))
         return msgspec.json.encode(explain_past(data, int(arguments[1])))
+    except NoDecision as error:
+        return msgspec.json.encode({"absent": str(error)})
     except (NotThere, RemakeError, JournalError, SnapshotError, OSError) as error:
         return msgspec.json.encode({"problem": str(error)})
 
@@ -86,8 +88,13 @@ async def _fill_nothing(filling: Filling) -> None:
 
 
 async def _watch_nothing(reloader: Reloader) -> None:
-    """Reloads are asked for: files that change are not looked at meanwhile."""
     reloader._patience = Patience(quiet=0.0)
+
+
+def unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have services of this test take other policies only when asked: whoever watches the files may be first,
+    and then nothing changes any more for whoever asks."""
+    monkeypatch.setattr(Reloader, "watch", _watch_nothing)
 
 
 def here(monkeypatch: pytest.MonkeyPatch, *, fills: bool = True) -> None:
@@ -97,7 +104,7 @@ def here(monkeypatch: pytest.MonkeyPatch, *, fills: bool = True) -> None:
     monkeypatch.setattr(Filling, "_filled", _fill_here)
     if not fills:
         monkeypatch.setattr(Filling, "run", _fill_nothing)
-    monkeypatch.setattr(Reloader, "watch", _watch_nothing)
+    unwatched(monkeypatch)
     monkeypatch.setattr("quell.engine.reload_start.Checker", CheckedHere)
     monkeypatch.setattr("quell.engine.reload.Checker", CheckedHere)
     monkeypatch.setattr("quell.engine.snapshots.run_module", run_here)
@@ -126,11 +133,9 @@ async def kill(running: Serving) -> None:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait until something holds: threads have their own time."""
-    for _ in range(4_000):
-        if holds():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it never comes to hold")
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.005)
 
 
 class Collecting:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from tests.service_clients import Changing, Client, Hook, Told, got_in_file, until_gone
-from tests.service_fork import Forks, Served, Wanted
+from tests.service_disk import Disk
+from tests.service_fork import PATIENCE, Forks, Served, Wanted
 from tests.service_world import Events, Follower, digest, place_of, texts_of, write_bundle
 
 CLIENTS = 4
@@ -85,6 +90,10 @@ class Trial:
     async def meanwhile(self) -> None:
         """What happens beside the load."""
 
+    def met(self) -> bool:
+        """Whether what is to be tried has come about, on however slow a machine: something was decided."""
+        return bool(self.told.decided or self.figures.answered)
+
     def _check(self, served: Served) -> None:
         ready, follower = served.ready, self.follower
         follower.follow(ready.seq)
@@ -100,7 +109,7 @@ class Trial:
         figures.sent_again += ready.sends
         figures.owed += len(self.told.owed)
         figures.longest_restart = max(figures.longest_restart, ready.seconds)
-        figures.told.update(" ".join(w for w in line.split() if "`" not in w) for line in ready.told)
+        figures.told.update(re.sub(r"`.*?`|[0-9,]+", "…", line) for line in ready.told)
 
     def _check_promises(self) -> None:
         """What was answered is in the journal, word for word, and nothing is in it twice, were it sent under
@@ -131,6 +140,10 @@ class Trial:
             )
         )
         await asyncio.wait([load], timeout=seconds)
+        end = time.monotonic() + PATIENCE
+        while not load.done() and not self.met():
+            assert time.monotonic() < end, "nothing comes of the load"
+            await asyncio.wait([load], timeout=0.01)
         if load.done():
             await load
             raise AssertionError("the service ended by itself")
@@ -144,7 +157,8 @@ class Trial:
     async def _end(self, served: Served) -> None:
         """See that all that decisions sent reached its sinks."""
         wanted = self.follower.places()
-        for _ in range(2_000):
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
             places = {place_of(k) for k in (*self.hook.got, *got_in_file(self.folder / "queue.jsonl"))}
             if places >= wanted:
                 break
@@ -170,3 +184,45 @@ class Trial:
         assert len(set(places)) == len(places), "a send came under two keys"
         assert set(places) == wanted, (sorted(wanted - set(places))[:5], sorted(set(places) - wanted)[:5])
         assert all(len(set(bodies)) == 1 for bodies in got.values())
+
+
+class Crowded(Trial):
+    """A trial on a disk that is full every now and then, also while the service is away."""
+
+    def __init__(self, folder: Path, forks: Forks, seed: int, full: Disk, *, remote: bool = True) -> None:
+        super().__init__(folder, forks, seed, remote=remote)
+        self.disk = full
+        self.refused_starts: list[str] = []
+
+    def wanted(self) -> Wanted:
+        """How it is to come back."""
+        return msgspec.structs.replace(super().wanted(), full=not self.disk.real)
+
+    def come_back(self) -> Served:
+        """Let it come back, once there is room."""
+        wanted = self.wanted()
+        ready = self.forks.begin(wanted)
+        if ready.problem:
+            self.refused_starts.append(ready.problem)
+            self.disk.free()
+            ready = self.forks.begin(wanted)
+        assert not ready.problem, ready.problem
+        return self.forks.served[-1]
+
+    async def meanwhile(self) -> None:
+        """Fill the disk, and let there be room again."""
+        for _ in range(self.chance.randrange(5)):
+            await asyncio.sleep(self.chance.random() * 0.1)
+            self.disk.fill(self.chance.choice([0, 0, 4096, 20_000, 300_000]))
+            await asyncio.sleep(self.chance.random() * 0.1)
+            if self.chance.random() < 0.8:
+                self.disk.free()
+        while not self.met():
+            self.disk.fill()
+            await asyncio.sleep(0.05)
+            self.disk.free()
+            await asyncio.sleep(0.05)
+
+    def met(self) -> bool:
+        """Something was decided, and something was not for want of room."""
+        return super().met() and self.told.refused["503 unwritten"] > 0

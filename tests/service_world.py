@@ -16,9 +16,10 @@ from typing import Any
 import msgspec
 
 from quell.engine.carry import sections
-from quell.engine.checkpoint import Data, builds_of, number_of
+from quell.engine.checkpoint import Data, builds_of
 from quell.engine.decision import Acted, Decision
 from quell.engine.journal import JournalReader
+from quell.engine.journal_format import number_of
 from quell.engine.remake import Builds, Remaker
 from quell.engine.service_types import Entry
 from quell.engine.stepper import Stepper

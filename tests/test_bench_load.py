@@ -64,8 +64,8 @@ def load(port: int) -> Load:
 def test_every_request_is_sent_in_turn_and_every_failure_counted() -> None:
     with answering(lambda wanted: [BUSY if b"n" in wanted[-9:] else OK]) as (port, heard):
         made = load(port).peak(0.05)
-    assert len(heard) >= 4
     assert made.rate > 0
+    assert made.failed == sum(b"n" in wanted[-9:] for wanted in heard) > 0
     assert abs(made.failed - len(heard) / 2) <= 1
 
 
@@ -110,6 +110,7 @@ def test_a_server_that_goes_away_ends_the_load() -> None:
 
 def test_processor_time_is_that_of_the_process() -> None:
     before, own = cpu(os.getpid()), time.process_time()
-    while time.process_time() < own + 0.05:
+    while time.process_time() < own + 0.2:
         pass
-    assert 0.04 < cpu(os.getpid()) - before < 5
+    # The kernel adds up what a thread that runs has used by and by.
+    assert 0.1 < cpu(os.getpid()) - before < 5

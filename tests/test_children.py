@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 PARENT = """
 import asyncio
 from quell.engine.children import run_module
-asyncio.run(run_module("tests.test_children", ["wait", {told!r}], 60.0))
+asyncio.run(run_module("tests.test_children", [{what!r}, {told!r}], 60.0))
 """
 
 
@@ -31,10 +31,11 @@ def this_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
+@pytest.mark.parametrize("what", ["wait", "listen"])
 @pytest.mark.usefixtures("this_is_found")
-def test_a_process_ends_with_the_one_that_started_it_however_that_ends(tmp_path: Path) -> None:
+def test_a_process_ends_with_the_one_that_started_it_however_that_ends(tmp_path: Path, what: str) -> None:
     told = tmp_path / "pid"
-    parent = subprocess.Popen([sys.executable, "-c", PARENT.format(told=str(told))])
+    parent = subprocess.Popen([sys.executable, "-c", PARENT.format(told=str(told), what=what)])
     until = time.monotonic() + 60
     while not (told.exists() and told.read_text()):
         assert time.monotonic() < until
@@ -57,6 +58,8 @@ def test_what_a_process_says_is_given_and_what_goes_wrong_is_told(tmp_path: Path
             await run_module("tests.test_children", ["fail"], 60.0)
         with pytest.raises(ChildError, match=r"longer than 0\.05 seconds"):
             await run_module("tests.test_children", ["wait", str(tmp_path / "pid")], 0.05)
+        with pytest.raises(ChildError, match="it was ended by signal 9, as where memory is short"):
+            await run_module("tests.test_children", ["killed"], 60.0)
 
     asyncio.run(main())
 
@@ -82,13 +85,18 @@ def test_a_data_folder_that_is_made_is_for_nobody_else(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    from quell.engine.children import end_with_parent
+    from quell.engine.children import end_with_parent, lines_from_parent
 
-    end_with_parent()
+    if sys.argv[1] == "listen":
+        lines_from_parent()
+    else:
+        end_with_parent()
     if sys.argv[1] == "say":
         sys.stdout.write("a word\n")
     elif sys.argv[1] == "fail":
         sys.exit("a fault")
+    elif sys.argv[1] == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
     else:
         Path(sys.argv[2]).write_text(str(os.getpid()))
         time.sleep(60)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli_support import EVENTS, command, make_bundle, quell, write_events
+from tests.cli_support import EVENTS, command, make_bundle, quell, started, write_events
 
 HEAVY = ("lark", "pyarrow", "duckdb", "re2", "msgspec", "rich", "rapidfuzz", "quell.engine.compile")
 """What `quell --help` must not wait for."""
@@ -63,7 +63,7 @@ def test_help_is_quick_because_it_loads_little() -> None:
 def test_a_reader_that_goes_away_ends_it_quietly(bundle: Path, tmp_path: Path) -> None:
     events = write_events(tmp_path / "e.jsonl", EVENTS[:1] * 30_000)
     args = command("decide", bundle, "--events", events, "--out", "-")
-    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with started(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert json.loads(process.stdout.readline())["verdict"] == "allow"
@@ -76,7 +76,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(bundle: Path, tmp_path: Path) -
 def test_decisions_come_one_by_one_from_a_stream_and_interrupting_is_clean(bundle: Path) -> None:
     args = command("decide", bundle, "--events", "-", "--out", "-")
     pipe = subprocess.PIPE
-    with subprocess.Popen(args, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+    with started(args, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
@@ -93,7 +93,7 @@ def test_decisions_come_one_by_one_from_a_stream_and_interrupting_is_clean(bundl
 def test_an_interrupted_run_leaves_no_half_written_file(bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "d.jsonl"
     args = command("decide", bundle, "--events", "-", "--out", out)
-    with subprocess.Popen(args, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with started(args, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None
         process.stdin.write(json.dumps(EVENTS[0]).encode() + b"\n")
         process.stdin.flush()

@@ -16,7 +16,7 @@ import pytest
 from quell.replay import backtest
 from quell.replay.cli_replay_view import print_backtest
 from tests.backtest_support import decided, make_events, make_history
-from tests.cli_support import colourless, run
+from tests.cli_support import colourless, run, started
 
 EVENTS = make_events()
 
@@ -224,7 +224,7 @@ main(["slow"])
 def test_an_interrupt_stops_a_query_and_leaves_nothing_behind(tmp_path: Path) -> None:
     """The query would run for hours."""
     env = {**os.environ, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(
+    with started(
         [sys.executable, "-c", _SLOW], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env
     ) as process:
         assert process.stdout is not None

@@ -334,7 +334,7 @@ def test_an_engine_whose_event_loop_has_ended_still_closes(bundle: Build) -> Non
     engine = Engine(Stepper(bundle), Later(most=30))
     with pytest.raises(TimeoutError):
         asyncio.run(asyncio.wait_for(engine.decide(event(1)), 0.01))
-    asyncio.run(asyncio.wait_for(engine.close(), 5))
+    asyncio.run(asyncio.wait_for(engine.close(), 60))
 
 
 @pytest.mark.parametrize("deadline", [float("nan"), "1s", True])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ rule later on answer
   when likely > 0.5 and count(message by author within 1h) >= 1
   then block
 """
+PATIENT = POLICY.replace("wait 20ms", "wait 60s")
+"""The same, but nobody who answers is too late, however slow the machine."""
 SETTINGS = '[remote.classifier]\ncallable = true\nlate = "scam_answer"\n'
 
 
@@ -67,7 +70,16 @@ def sure(inputs: list[dict[str, Any]]) -> list[float]:
     return [0.9 for _ in inputs]
 
 
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.002)
+
+
 def test_a_function_of_the_service_answers(folder: Path) -> None:
+    (folder / "p.quell").write_text(PATIENT, encoding="utf-8")
+
     async def work() -> None:
         async with Engine.load(folder, functions={"classifier": sure}) as engine:
             decision = decided(await engine.decide(message()))
@@ -80,20 +92,20 @@ def test_a_function_of_the_service_answers(folder: Path) -> None:
 
 
 def test_a_late_answer_enters_history_as_an_event_of_its_own(folder: Path) -> None:
-    async def late(inputs: list[dict[str, Any]]) -> list[float]:
-        await asyncio.sleep(0.05)
-        return sure(inputs)
-
     async def work() -> None:
         seen: list[object] = []
+        given_up = asyncio.Event()
+
+        async def late(inputs: list[dict[str, Any]]) -> list[float]:
+            await given_up.wait()
+            return sure(inputs)
+
         async with Engine.load(folder, functions={"classifier": late}, on_decision=seen.append) as engine:
             decision = decided(await engine.decide(message()))
             assert decision.verdict == "allow"
             assert [a.status for a in decision.asked] == ["late"]
-            for _ in range(100):
-                if len(seen) == 2:
-                    break
-                await asyncio.sleep(0.01)
+            given_up.set()
+            await until(lambda: len(seen) == 2)
         assert isinstance(seen[1], Decision)
         assert (seen[1].event, seen[1].id, seen[1].at) == ("answer", "1/scam", START + 1)
         assert [f.rule for f in seen[1].fired] == ["later"]
@@ -104,22 +116,25 @@ def test_a_late_answer_enters_history_as_an_event_of_its_own(folder: Path) -> No
 def test_a_late_answer_is_dropped_where_no_event_is_named(folder: Path) -> None:
     (folder / "quell.toml").write_text("[remote.classifier]\ncallable = true\n", encoding="utf-8")
 
-    async def late(inputs: list[dict[str, Any]]) -> list[float]:
-        await asyncio.sleep(0.03)
-        return sure(inputs)
-
     async def work() -> None:
         seen: list[object] = []
+        given_up = asyncio.Event()
+
+        async def late(inputs: list[dict[str, Any]]) -> list[float]:
+            await given_up.wait()
+            return sure(inputs)
+
         async with Engine.load(folder, functions={"classifier": late}, on_decision=seen.append) as engine:
             await engine.decide(message())
-            await asyncio.sleep(0.05)
+            given_up.set()
+            await until(lambda: not engine.figures().remote["classifier"].in_flight)
         assert len(seen) == 1
 
     run(work)
 
 
 def test_whoever_changes_a_decision_changes_no_answer_in_the_cache(folder: Path) -> None:
-    text = POLICY.replace(
+    text = PATIENT.replace(
         "  when length(content) > 1\n", "  gives words list<text>\n  when length(content) > 1\n"
     )
     (folder / "p.quell").write_text(text.replace("scam > 0.5", '"bad" in scam.words'), encoding="utf-8")
@@ -149,18 +164,17 @@ def test_late_answers_do_not_ask_for_themselves_for_ever(folder: Path) -> None:
     async def late(inputs: list[dict[str, Any]]) -> list[float]:
         nonlocal asked
         asked += 1
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0.03)  # longer than is waited for it, by the same clock
         return sure(inputs)
 
     async def work() -> None:
-        async with Engine.load(folder, functions={"classifier": late}) as engine:
+        seen: list[object] = []
+        async with Engine.load(folder, functions={"classifier": late}, on_decision=seen.append) as engine:
             await engine.decide(message())
-            before = -1
-            while asked > before:
-                before = asked
-                await asyncio.sleep(0.1)
-                assert asked < 20
-        assert asked == 1 + MOST_ECHOES
+            await until(lambda: asked == 1 + MOST_ECHOES)
+            await until(lambda: not engine.figures().remote["classifier"].in_flight)
+            await asyncio.sleep(0.1)  # for one more, if there were one
+        assert len(seen) == asked == 1 + MOST_ECHOES
 
     run(work)
 

@@ -472,7 +472,12 @@ def test_events_are_told_by_name() -> None:
     assert str(refusal(decoder, '{"type": "mesage"}')) == (
         'no event type matches: `$.type` is "mesage" (did you mean "message"?)'
     )
-    assert str(refusal(decoder, "{}")) == "no event type matches: `$.type` is missing"
+    assert str(refusal(decoder, '{"type": "zebra"}')) == (
+        'no event type matches: `$.type` is "zebra" (types are "9", "message")'
+    )
+    assert (
+        str(refusal(decoder, "{}")) == 'no event type matches: `$.type` is missing (types are "9", "message")'
+    )
 
 
 def test_events_are_told_by_conditions() -> None:

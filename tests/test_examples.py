@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import json
 import re
@@ -11,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -20,6 +19,7 @@ import pytest
 
 from examples import ask_models, payment_events, service, stream_consumer
 from quell.engine import Decision, Refused, Reply, Stepper
+from tests import virtual_time
 from tests.cli_support import run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -211,13 +211,13 @@ def port() -> Iterator[int]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(timeout=10)
+        thread.join(timeout=60)
     assert not thread.is_alive()
 
 
 def ask(port: int, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
     """One request; the status and the answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})
         answer = connection.getresponse()
@@ -263,7 +263,7 @@ def test_the_service_answers_bad_requests(port: int) -> None:
 
 
 def test_a_body_that_never_ends_does_not_stop_the_service(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as stuck:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as stuck:
         stuck.sendall(b'POST /messages HTTP/1.1\r\nContent-Length: 500\r\n\r\n{"type"')
         status, _ = ask(port, "POST", "/messages", json.dumps(MESSAGE | {"id": 9}).encode())
         assert status == 200
@@ -296,7 +296,7 @@ def test_messages_wait_for_their_answers_together(monkeypatch: pytest.MonkeyPatc
         ]
 
     monkeypatch.setattr(ask_models, "classify", classify)
-    replies = asyncio.run(ask_models.decide(ask_models.messages(100)))
+    replies = in_virtual_time(ask_models.decide(ask_models.messages(100)))
     decisions = [r for r in replies if isinstance(r, Decision)]
     assert len(decisions) == 100
     asked = [d for d in decisions if d.asked]
@@ -306,8 +306,23 @@ def test_messages_wait_for_their_answers_together(monkeypatch: pytest.MonkeyPatc
     assert all(d.fired[0].message == "bait" and d.labels for d in blocked)
 
 
-def test_the_example_says_what_came_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+def in_virtual_time(work: Coroutine[Any, Any, list[Reply]]) -> list[Reply]:
+    """What comes of it where deciding takes no time, so that answers are late by the example's wish alone."""
+    replies: list[Reply] = []
+
+    async def main() -> None:
+        replies.extend(await work)
+
+    virtual_time.run(main())
+    return replies
+
+
+def test_the_example_says_what_came_of_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ask_models.asyncio, "run", in_virtual_time)
     ask_models.main()
     said = capsys.readouterr().out
     assert said.startswith("500 messages in ")
     assert "'answered'" in said
+    assert "'late'" in said

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
 import pytest
 
 from tests.service_clients import Changing, Connection, Hook, Told
 from tests.service_disk import Disk, disk
-from tests.service_fork import Forks, Served, Wanted
-from tests.service_trial import Trial
+from tests.service_fork import PATIENCE, Forks, Wanted
+from tests.service_trial import Crowded
 from tests.service_world import Events, Follower, digest, place_of, texts_of, write_bundle
 
 
@@ -105,10 +104,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(
             platform = Platform(tmp_path, forks, full, hook.port, durability)
             assert platform.begin() == ""
             assert set(await platform.send(60)) == {""}
-            full.fill()
-            while "unwritten" not in await platform.send(1):
-                pass
-            assert set(await platform.send(20)) == {"unwritten"}
+            await _fill_for_good(platform)
             await _others_are_told(platform)
             full.free()
             assert set(await platform.send(60)) == {""}
@@ -151,39 +147,6 @@ def test_a_start_while_the_disk_is_full_tells_so_in_one_line(
     asyncio.run(main())
 
 
-class Crowded(Trial):
-    """A trial on a disk that is full every now and then, also while the service is away."""
-
-    def __init__(self, folder: Path, forks: Forks, seed: int, full: Disk) -> None:
-        super().__init__(folder, forks, seed, remote=True)
-        self.disk = full
-        self.refused_starts: list[str] = []
-
-    def wanted(self) -> Wanted:
-        """How it is to come back."""
-        return msgspec.structs.replace(super().wanted(), full=not self.disk.real)
-
-    def come_back(self) -> Served:
-        """Let it come back, once there is room."""
-        wanted = self.wanted()
-        ready = self.forks.begin(wanted)
-        if ready.problem:
-            self.refused_starts.append(ready.problem)
-            self.disk.free()
-            ready = self.forks.begin(wanted)
-        assert not ready.problem, ready.problem
-        return self.forks.served[-1]
-
-    async def meanwhile(self) -> None:
-        """Fill the disk, and let there be room again."""
-        for _ in range(self.chance.randrange(5)):
-            await asyncio.sleep(self.chance.random() * 0.1)
-            self.disk.fill(self.chance.choice([0, 0, 4096, 20_000, 300_000]))
-            await asyncio.sleep(self.chance.random() * 0.1)
-            if self.chance.random() < 0.8:
-                self.disk.free()
-
-
 def test_a_disk_that_is_full_at_times_costs_no_promise(tmp_path: Path, forks: Forks, full: Disk) -> None:
     trial = Crowded(tmp_path, forks, 4, full)
     asyncio.run(trial.run(8, 0.6))
@@ -194,14 +157,26 @@ def test_a_disk_that_is_full_at_times_costs_no_promise(tmp_path: Path, forks: Fo
         assert "\n" not in problem
 
 
+async def _fill_for_good(platform: Platform) -> None:
+    """Fill the disk until nothing more is written: what is done in the background frees the room of what it
+    had begun to write."""
+    async with asyncio.timeout(PATIENCE):
+        refused = False
+        while not refused:
+            platform.disk.fill()
+            refused = set(await platform.send(20)) == {"unwritten"}
+
+
 async def _others_are_told(platform: Platform) -> None:
     """Labels, reloads, snapshots and the state of the service while the disk is full."""
+    platform.disk.fill()
     label = {"action": "set", "entity": "User", "id": "u1", "label": "spammer", "at": "2024-01-01T00:00:00Z"}
     status, body = await platform.line.post("/v1/labels", json.dumps(label).encode())
     assert (status, json.loads(body)["kind"]) == (503, "unwritten")
     ready = await platform.get("/readyz")
     assert "no space left on the disk" in ready["detail"]
     if platform.disk.real:
+        platform.disk.fill()
         outcome = await _reload(platform, 2)
         assert outcome["result"] == "refused"
         assert "no space left" in outcome["findings"][0]["message"]
@@ -221,15 +196,17 @@ async def _reload(platform: Platform, version: int) -> dict[str, Any]:
 
 async def _until_sent(platform: Platform, hook: Hook) -> None:
     """Wait until what was sent is at the webhook."""
-    for _ in range(1_000):
-        platform.follower.follow()
-        wanted = {
-            f"{number}-{index}"
-            for number, decision in platform.follower.sends
-            for index, sent in enumerate(decision.sends)
-            if sent.sink == "hook"
-        }
-        if {place_of(key) for key in hook.got} == wanted:
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("not all was sent")
+    async with asyncio.timeout(PATIENCE):
+        while {place_of(key) for key in hook.got} != _to_hook(platform.follower):
+            await asyncio.sleep(0.01)
+
+
+def _to_hook(follower: Follower) -> set[str]:
+    """The places of what was to be sent to the webhook so far."""
+    follower.follow()
+    return {
+        f"{number}-{index}"
+        for number, decision in follower.sends
+        for index, sent in enumerate(decision.sends)
+        if sent.sink == "hook"
+    }

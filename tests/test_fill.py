@@ -13,15 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quell.engine import filling
 from quell.engine.decision import Decision
 from quell.engine.fill import Twin, reach_of
 from quell.engine.remake import Remaker
 from quell.engine.service import Service
 from quell.engine.service_types import Entry, Filled, VersionInfo
 from quell.engine.serving import Serving, Setup, serving
+from quell.engine.serving_parts import status_of
 from quell.engine.snapshot import read_sections, write_sections
 from quell.engine.stepper import Stepper
 from tests import virtual_time
+from tests.service_here import unwatched
 from tests.test_remake import ACTS, BUILDS, FIRST, SECOND, World, Written, event, live, memory, service
 
 NEW = "texts"
@@ -124,8 +127,11 @@ def bundle_with(text: str) -> Any:
     return bundle(FIRST + text)
 
 
-def test_what_a_reload_brings_is_filled_while_events_go_on(tmp_path: Path) -> None:
+def test_what_a_reload_brings_is_filled_while_events_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With real files, processes and reloads."""
+    unwatched(monkeypatch)
     policies = tmp_path / "policies"
     policies.mkdir()
     first, second = (local(text) for text in (FIRST, SECOND))
@@ -160,6 +166,42 @@ def test_what_a_reload_brings_is_filled_while_events_go_on(tmp_path: Path) -> No
     for path in (tmp_path / "data" / "snapshots").iterdir():
         path.unlink()
     asyncio.run(again())
+
+
+def test_a_process_that_is_killed_while_it_fills_is_followed_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policies, processes = tmp_path / "policies", []
+    policies.mkdir()
+    (policies / "p.quell").write_text(local(FIRST))
+    asked = filling._ask
+
+    async def ask(process: asyncio.subprocess.Process, what: Any) -> Any:
+        processes.append(process.pid)
+        if len(set(processes)) <= kills:
+            process.kill()
+        return await asked(process, what)
+
+    async def filled(name: str, pauses: tuple[float, ...]) -> tuple[str, tuple[str, ...]]:
+        monkeypatch.setattr(filling, "PAUSES", pauses)
+        async with serving(policies, tmp_path / name, Setup(durability="batch")) as running:
+            await running.service.decide(event(0, "a", "text", 0))
+            (policies / "p.quell").write_text(local(SECOND))
+            await running.reloader.reload("test")
+            figures = running.filling
+            await _until(lambda: bool(figures.figures.counters) or len(set(processes)) > len(pauses))
+            await _until(lambda: not figures.figures.busy)
+            return figures.figures.problem, status_of(running).warnings
+
+    kills = 2
+    monkeypatch.setattr(filling, "_ask", ask)
+    assert asyncio.run(filled("first", (0.0, 0.0))) == ("", ())
+    (policies / "p.quell").write_text(local(FIRST))
+    kills = 9
+    processes.clear()
+    problem, (warning,) = asyncio.run(filled("second", (0.0,)))
+    assert problem == filling.ENDED
+    assert warning == f"counters of this version stay cold: {problem}"
 
 
 def _same(running: Serving, before: bytes) -> None:

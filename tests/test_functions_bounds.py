@@ -14,8 +14,8 @@ from quell.signals.registry import Function
 from quell.signals.text_normalise import normalise
 
 SIZE = 1_000_000
-SECONDS = 2.0
-"""On the machine they were written on the worst take 0.7; the rest is for slow and busy ones."""
+SECONDS = 10.0
+"""The worst take half a second of the processor; what reads a text once for each character takes hours."""
 
 PATTERNS = ("a", "(a+)+", "(b(.*z)?)", "\\b", ".")
 HOSTILE: dict[str, str] = {

@@ -145,7 +145,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("label", {"entity": "Usr"}, "there is no entity `Usr` (did you mean `User`?)"),
     ("unlabel", {"label": "spamer"}, "`User` has no label `spamer` (did you mean `spammer`?)"),
     ("release", {"label": "zzz"}, "`User` has no label `zzz` (it can carry `spammer`, `trusted`)"),
-    ("label", {"entity": "Server"}, "`Server` has no label `spammer` (it carries none)"),
+    ("label", {"entity": "Server"}, "`Server` has no label `spammer` (it can carry none)"),
     ("label", {"id": ""}, "`id` is empty"),
     ("label", {"by": " "}, "`by` is empty"),
     ("label", {"id": "u\ud800"}, "`id` holds half of a surrogate pair, which no text may"),

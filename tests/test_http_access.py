@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hmac
+import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from quell.engine.http_access import LOCAL, TELL_EACH
 from quell.engine.keys import Keys
-from tests.http_support import client, keyring, lines, message, parts_of
+from tests.http_support import client, keyring, lines, message, parts_of, rest_of, running, until
 
 HAND = {
     "type": "quell.label",
@@ -111,13 +113,107 @@ def test_a_file_of_keys_that_goes_away_opens_no_door(tmp_path: Path, left: str |
     parts.access.each_second()
     assert client(parts).get("/v1/status").status_code == 401
     assert client(parts).get("/v1/status", headers=ring.headers("read")).status_code == 200
-    assert "has no keys any more" in parts.access.keys.problem
+    told = "is gone" if left is None else "has no keys any more"
+    assert f"keys.json` {told} (those that it had hold until" in parts.access.keys.problem
     file.unlink(missing_ok=True)
     _, text = Keys(file).add("new", ("read",))
     parts.access.each_second()
     assert not parts.access.keys.problem
     assert client(parts).get("/v1/status", headers={"Authorization": f"Bearer {text}"}).status_code == 200
     assert client(parts).get("/v1/status", headers=ring.headers("read")).status_code == 401
+
+
+def test_a_file_of_keys_that_is_put_back_is_well(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ring, file = keyring(tmp_path), tmp_path / "keys.json"
+    parts = parts_of(keys=Keys(file))
+    assert parts.access.keys is not None
+    file.rename(tmp_path / "aside")
+    parts.access.each_second()
+    assert "is gone" in parts.access.keys.problem
+    (tmp_path / "aside").rename(file)
+    with caplog.at_level(logging.INFO):
+        parts.access.each_second()
+    assert parts.access.keys.problem == ""
+    assert "the file of the API keys is well again" in caplog.messages
+    assert client(parts).get("/v1/status", headers=ring.headers("read")).status_code == 200
+
+
+def test_a_key_that_holds_no_more_is_told_so_and_only_to_who_has_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "keys.json"
+    keys = Keys(file)
+    _, short = keys.add("short", ("decide",), 1)
+    _, ended = keys.add("ended", ("decide",))
+    keys.revoke("ended")
+    _, lost = keys.add("lost", ("decide",))
+    parts = parts_of(keys=keys)
+
+    def told(text: str) -> tuple[str, str]:
+        said = client(parts, Authorization=f"Bearer {text}").get("/v1/status")
+        assert (said.status_code, said.json()["kind"]) == (401, "no-key")
+        return said.json()["detail"], said.json()["hint"]
+
+    detail, hint = told(short)
+    assert re.fullmatch(r"the API key `short` expired at [0-9-]+T[0-9:]+Z", detail)
+    assert hint.startswith("ask whoever runs the service for another: `quell keys add")
+    assert re.fullmatch(r"the API key `ended` was revoked at [0-9-]+T[0-9:]+Z", told(ended)[0])
+    for other in (ended[:-4] + "aaaa", "qk_aaaaaaaa_" + "a" * 52):  # a secret that is wrong hears no name
+        detail, hint = told(other)
+        assert detail == "the API key is none of this service"
+        assert "made for another data folder" in hint
+    assert told("hello")[0] == "the Authorization header holds no API key as it is to be sent"
+    assert client(parts).get("/v1/status").json()["detail"] == "the request has no API key"
+    file.unlink()
+    other_keys = Keys(file)
+    other_keys.add("new", ("read",))
+    parts.access.each_second()
+    assert told(lost)[0] == "the API key is none of this service"
+    with caplog.at_level(logging.WARNING):
+        for _ in range(10):
+            parts.access.each_second()
+    logged = " ".join(caplog.messages)
+    assert f"qk_{short[3:11]}… of short, which expired at" in logged
+    assert short not in logged
+
+
+@pytest.mark.parametrize("how", ["revoked", "expired", "taken out"])
+def test_a_stream_ends_with_the_key_that_it_came_with(how: str, tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    keys = Keys(file)
+    keys.add("other", ("read",))
+    key, text = keys.add("gate", ("decide",))
+    head = b"POST /v1/decide/stream HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
+    head += b"Transfer-Encoding: chunked\r\nAuthorization: Bearer " + text.encode() + b"\r\n\r\n"
+    with running(parts_of(keys=keys)) as served, served.connect() as opened:
+        opened.sendall(head + chunk(lines(message(1))))
+        while b'"m1"' not in opened.recv(1 << 16):
+            pass
+        if how == "revoked":
+            Keys(file).revoke("gate")
+        else:
+            said = json.loads(file.read_bytes())
+            said["keys"] = [k for k in said["keys"] if how != "taken out" or k["name"] != "gate"]
+            for k in said["keys"]:
+                k |= {"expires": k["made"] + 1} if k["name"] == "gate" else {}
+            file.write_text(json.dumps(said))
+        until(lambda: served.parts.access.keys.why_not(key) != "")  # type: ignore[union-attr]
+        opened.sendall(chunk(lines(message(2))))
+        rest = rest_of(opened)
+    why = {
+        "revoked": "was revoked at",
+        "expired": "expired at",
+        "taken out": "is in the service's keys no more",
+    }
+    assert b'"kind":"no-key"' in rest
+    assert b'"line":2' in rest
+    assert f"the API key `gate` {why[how]}".encode() in rest
+    assert b'"m2"' not in rest
+
+
+def chunk(piece: bytes) -> bytes:
+    """A piece of a body whose length is not known."""
+    return b"%x\r\n%s\r\n" % (len(piece), piece)
 
 
 def test_wrong_keys_are_told_thinly_and_never_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,13 +15,14 @@ import uvloop
 from quell.engine.http_access import Access
 from quell.engine.http_app import App
 from quell.engine.http_parts import Parts
-from quell.engine.http_pressure import Limits, Pressure
+from quell.engine.http_pressure import Pressure
 from quell.engine.http_server import Stop, bind, serve
 from quell.engine.journal import Journal, read
 from quell.engine.keys import Keys
 from quell.engine.service import Service
 from quell.engine.service_settings import Listen
 from tests.bundles import engine
+from tests.http_support import CALM, PATIENCE
 
 POLICY = """
 entity User labels "spammer"
@@ -76,7 +77,7 @@ class Served:
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], Any]:
-    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).decode().split("\r\n")
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)).decode().split("\r\n")
     headers = {name: value for name, _, value in (line.partition(": ") for line in head[1:-2])}
     body = await reader.readexactly(int(headers["content-length"]))
     return int(head[0].split()[1]), headers, json.loads(body)
@@ -92,7 +93,7 @@ def served(
         service = Service(engine(POLICY), journal=journal, ahead=None)
         keys = Keys(folder / "keys.json")
         _, text = keys.add("test", ("decide",))
-        pressure = Pressure(Limits())
+        pressure = Pressure(CALM)
         app = App(Parts(service, Access(keys, local=False), pressure))
         sockets = bind("127.0.0.1", 0)
         made = Served(service, app, sockets[0].getsockname()[1], text, folder / "journal")
@@ -100,7 +101,7 @@ def served(
         stop, up = Stop(), asyncio.Event()
         serving = asyncio.ensure_future(serve(app, sockets, stop, Listen(), pressure.close, up.set))
         try:
-            await asyncio.wait_for(up.wait(), 5)
+            await asyncio.wait_for(up.wait(), PATIENCE)
             await test(made)
         finally:
             stop()

@@ -12,7 +12,7 @@ import pytest
 
 from quell.engine.http_pressure import BEAT, Limits, Pressure
 from quell.engine.http_problem import HttpError
-from tests.http_support import LINES, Running, client, lines, message, parts_of, rest_of, running
+from tests.http_support import LINES, PATIENCE, Running, client, lines, message, parts_of, rest_of, running
 
 
 def beats(pressure: Pressure, late: list[float]) -> list[bool]:
@@ -36,7 +36,7 @@ def test_a_loop_that_stays_late_is_overload_until_it_is_not() -> None:
 
 
 def test_events_are_shed_before_they_are_counted() -> None:
-    parts = parts_of()
+    parts = parts_of(limits=Limits())
     parts.pressure.beat(1.0, 10.0)
     assert not parts.pressure.overloaded
     parts.pressure.beat(1.0, 11.0)
@@ -123,8 +123,74 @@ def test_a_service_that_closes_takes_no_events() -> None:
     assert client(parts).get("/healthz").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/reload"),
+        ("POST", "/v1/versions/1/put-back"),
+        ("GET", "/v1/decisions/1/explanation"),
+    ],
+)
+def test_a_service_that_closes_does_not_wait_for_what_may_take_long(method: str, path: str) -> None:
+    parts, begun, ended = parts_of(), threading.Event(), threading.Event()
+
+    async def for_ever(*asked: Any) -> Any:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    parts.reload = parts.put_back = parts.explain = for_ever
+    with running(parts) as server, server.http() as asked, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(asked.request, method, path)
+        assert begun.wait(10)
+        server.stop()
+        answer = waiting.result()
+    assert (answer.status_code, answer.json()["kind"]) == (503, "closing")
+    assert ended.is_set()
+
+
+def test_nothing_that_may_take_long_is_begun_while_a_service_closes() -> None:
+    begun: list[str] = []
+
+    async def work() -> None:
+        begun.append("begun")
+
+    async def closing() -> None:
+        pressure = Pressure(Limits())
+        pressure.close()
+        with pytest.raises(HttpError, match="does not wait"):
+            await pressure.unless_closing(work())
+
+    asyncio.run(closing())
+    assert not begun
+
+
+def test_work_that_may_take_long_ends_with_who_waits_for_it() -> None:
+    ended: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("ended")
+
+    async def cancelled() -> None:
+        waiting = asyncio.ensure_future(Pressure(Limits()).unless_closing(work()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await asyncio.sleep(0)
+
+    asyncio.run(cancelled())
+    assert ended == ["ended"]
+
+
 def test_a_body_that_comes_too_slowly_is_given_up() -> None:
-    parts = parts_of(limits=Limits(body_timeout=0.3))
+    parts = parts_of(limits=Limits(lag=PATIENCE, body_timeout=0.3))
     head = b"POST /v1/decide HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with running(parts) as server, server.connect() as opened:
         opened.sendall(head + b"Content-Length: 100\r\n\r\n{")
@@ -146,11 +212,14 @@ def test_under_more_than_it_can_do_a_service_answers_some_and_turns_the_rest_awa
 
     engine.begin = slowly
     found: Counter[int] = Counter()
+    one_at_a_time = threading.Lock()
 
     def ask(server: Running, number: int) -> None:
         with server.http() as asked:
             for n in range(1, 200):
-                found[asked.post("/v1/decide", json=message(n, author=f"u{number}")).status_code] += 1
+                status = asked.post("/v1/decide", json=message(n, author=f"u{number}")).status_code
+                with one_at_a_time:
+                    found[status] += 1
                 if found[503] > 20:
                     return
 

@@ -54,6 +54,54 @@ def test_labels_are_set_by_hand_and_shown_with_their_reasons() -> None:
     assert asked.post("/v1/labels", json={**gone, "action": "release"}).json()["on"] is False
 
 
+SET = {"action": "set", "entity": "User", "id": "1", "label": "spammer"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "path", "told"),
+    [
+        ({"action": "sett"}, "$.action", "did you mean `set`?"),
+        ({"action": "put"}, "$.action", "there is `set`, `remove`, `release`"),
+        ({"untill": "2026-01-01"}, "", "did you mean `until`?"),
+        ({"by": "me"}, "", "there is `action`, `entity`, `id`, `label`, `at`, `until`, `for`, `why`"),
+        ({"entity": "Usr"}, "", "did you mean `User`?"),
+        ({"entity": "Zebra"}, "", "there is `User`"),
+        ({"label": "spamer"}, "", "did you mean `spammer`?"),
+        ({"label": "zebra"}, "", "it can carry `spammer`, `trusted`"),
+    ],
+    ids=["near action", "action", "near name", "name", "near entity", "entity", "near label", "label"],
+)
+def test_a_word_that_is_none_is_answered_with_those_that_are(
+    changed: dict[str, str], path: str, told: str
+) -> None:
+    said = client().post("/v1/labels", json={**SET, **changed}).json()
+    assert said.get("path", "") == path
+    assert told in said["detail"] + said.get("hint", "")
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("/v1/labels/Zebra/1", "there is `User`"),
+        ("/v1/lists/zebra", "there is `bad_words`, `countries`"),
+        ("/v1/lists/bad_word", "did you mean `bad_words`?"),
+        ("/v1/lists/bad_words?ofset=1", "did you mean `offset`?"),
+        ("/v1/lists/bad_words?x=1", "there is contains, offset, limit"),
+    ],
+)
+def test_the_same_in_addresses(address: str, told: str) -> None:
+    said = client().get(address).json()
+    assert told in said["detail"] + said.get("hint", "")
+
+
+def test_an_event_of_no_type_is_answered_with_the_types() -> None:
+    assert (
+        client().post("/v1/decide", json=message(type="mesage")).json()["hint"] == 'did you mean "message"?'
+    )
+    said = client().post("/v1/decide", json=message(type="zebra")).json()
+    assert said["hint"] == 'types are "message", "purchase"'
+
+
 @pytest.mark.parametrize(
     ("body", "status", "kind"),
     [

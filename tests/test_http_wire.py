@@ -106,13 +106,11 @@ async def answers(app: Any, pieces: list[bytes], turns: list[int], number: int) 
         protocol.data_received(piece)
         for _ in range(turn):
             await asyncio.sleep(0)
-    for _ in range(1_000):
-        if wire.closed or len(found := read(wire.written)) >= number:
-            break
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(60):
+        while not wire.closed and len(read(wire.written)) < number:
+            await asyncio.sleep(0.001)
     protocol.connection_lost(None)
-    found = read(wire.written)
-    return found
+    return read(wire.written)
 
 
 def read(written: bytes) -> list[tuple[int, Any]]:

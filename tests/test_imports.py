@@ -156,7 +156,8 @@ REACH: dict[str, str] = {
     "engine.keys": "os pathlib time",  # keys are in a file, and expire
     "engine.link": "compile exec",  # and the function that decides
     "engine.live_events": "eval",  # a leaf's reader is generated
-    "engine.lock": "os pathlib",
+    "engine.live_recall": "pathlib sys",  # a process that reads the journal
+    "engine.lock": "os pathlib time",
     "engine.logs": "os sys",  # the log is standard error, and NO_COLOR is heeded
     "engine.logs_thin": "time",  # repeated messages are thinned by the clock
     "engine.metrics": "time",  # what was asked lately is answered with what was made

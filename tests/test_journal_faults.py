@@ -241,7 +241,7 @@ def settle(journal: Journal) -> None:
 
 def until(holds: Callable[[], bool]) -> None:
     """Wait until something holds."""
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < ends, "it took too long"
         time.sleep(0.001)

@@ -384,6 +384,19 @@ def test_rules_with_what_became_of_them() -> None:
     assert (silent.edited.version, silent.edited.change) == (1, "")
 
 
+def test_of_the_rules_that_fired_the_gravest_come_first() -> None:
+    kept = told(
+        "verdicts allow < flag < block\n"
+        + POLICY.split("# Who shouts.")[0]
+        + "".join(
+            f"rule {name} on message\n  when number > 0\n  then {does}\n"
+            for name, does in (("a", 'label author "spammer"'), ("b", "flag"), ("c", "block"), ("d", "flag"))
+        )
+    )
+    kept.decide([message(1, 1)])
+    assert kept.live.now().decisions[0].fired == ["c", "b", "d", "a"]
+
+
 def test_a_rule_that_is_gone_keeps_its_hits_and_decisions() -> None:
     kept = told()
     kept.decide([message(1, 12)])

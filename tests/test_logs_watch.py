@@ -76,6 +76,31 @@ def test_sinks() -> None:
     assert heard.names(look, outbox()) == ["outbox.well"]
 
 
+def test_sinks_that_nobody_set_up_are_told_once_and_again_after_a_reload() -> None:
+    heard = Heard()
+    look = heard.watch.outbox
+    named = outbox(**{"a b": SinkFigures(False, rules=("flood", "raid"))})
+    (line,) = heard.of(look, named)
+    assert (line["event"], line["level"], line["rules"]) == ("sink.unknown", "warning", "`flood` and `raid`")
+    assert "the sink `a b` of `flood` and `raid` is not set up" in line["message"]
+    assert '[sinks."a b"]' in line["write"]
+    assert heard.names(look, named) == []
+    heard.of(heard.watch.reloaded, outcome("refused"))
+    assert heard.names(look, named) == []
+    heard.of(heard.watch.reloaded, outcome("live"))
+    assert heard.names(look, named) == ["sink.unknown"]
+    assert heard.names(look, outbox(a=SinkFigures(False, rules=()))) == []  # nothing sends to it any more
+    assert heard.names(look, outbox(a=SinkFigures(False, dead=1, rules=()))) == ["sink.unknown"]
+
+
+def test_a_sink_that_no_rule_sends_to_is_mentioned() -> None:
+    heard = Heard()
+    look = heard.watch.outbox
+    (line,) = heard.of(look, outbox(a=SinkFigures(True, rules=()), b=SinkFigures(True, rules=("flood",))))
+    assert (line["event"], line["level"], line["sink"]) == ("sink.unused", "info", "a")
+    assert heard.names(look, outbox(a=SinkFigures(True, rules=()))) == []
+
+
 def test_snapshots() -> None:
     from quell.engine.snapshots import SnapshotFigures
 

@@ -15,6 +15,7 @@ from quell.engine.logs import Logs
 from quell.engine.service_settings import LogSettings
 from quell.engine.serving import Setup, serving
 from tests.metrics_support import POLICY, of, samples
+from tests.service_here import unwatched
 
 
 def event(n: int) -> bytes:
@@ -23,8 +24,9 @@ def event(n: int) -> bytes:
 
 
 @pytest.mark.slow
-def test_a_service_and_its_metrics(tmp_path: Path) -> None:
+def test_a_service_and_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Decided, journalled, reloaded, refused, ended."""
+    unwatched(monkeypatch)
     policies = tmp_path / "policies"
     policies.mkdir()
     (policies / "p.quell").write_text(POLICY, encoding="utf-8")
@@ -36,6 +38,7 @@ def test_a_service_and_its_metrics(tmp_path: Path) -> None:
             health.follow(running)
             metrics = health.metrics
             metrics._fresh = 0
+            assert of(samples(metrics), "quell_outbox_trouble", "sink") == {"queue": 1}  # before any send
             for n in range(12):
                 await running.service.decide(event(n))
             await running.service.decide(b"{")
@@ -67,5 +70,5 @@ def test_a_service_and_its_metrics(tmp_path: Path) -> None:
     assert names.count("reload.live") == 1
     assert names.count("reload.refused") == 1
     assert "reload.finding" in names
-    assert "sink.unknown" in names
+    assert names.count("sink.unknown") == 2  # at the start, and for the version after
     assert "log.other" not in names, lines

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from quell.engine.decision import Decision, Sent
 from quell.engine.outbox import Outbox
 from quell.engine.outbox_lane import Item, Lane, item_of
-from quell.engine.outbox_types import Dead, Message, Retry, key_of, tag_of
+from quell.engine.outbox_look import SinkSeen, look
+from quell.engine.outbox_types import Dead, Message, OutboxError, Retry, key_of, tag_of
 from tests.outbox_support import START, Journal, Recorder, decision, made, running, settled
 from tests.virtual_time import run
 
@@ -407,6 +408,54 @@ def test_dead_letters_are_sent_again_once_and_under_the_same_key(tmp_path: Path)
         async with running(tmp_path / "outbox", sinks):
             await asyncio.sleep(10)
         assert (len(sink.got), len(other.got)) == (5, 4)
+
+    run(main())
+
+
+def test_a_dead_letter_that_fails_again_tells_what_it_meets_with(tmp_path: Path) -> None:
+    async def main() -> None:
+        outcomes = iter([Dead("answered 401")])
+
+        def behave(message: Message) -> None:
+            raise next(outcomes, Retry("could not be reached"))
+
+        async with running(tmp_path / "outbox", {"mods": Recorder(behave)}) as outbox:
+            outbox.take(1, decision(1, "mods"))
+            await settled(outbox, 1)
+            assert look(tmp_path / "outbox").sinks["mods"] == SinkSeen(dead=1)
+            outbox.resend()
+            await asyncio.sleep(20)
+            (letter,) = outbox.dead()
+            assert (letter.state, letter.reason) == ("sending", "answered 401")
+            assert letter.attempts > 2
+            assert (letter.first_error, letter.last_error) == ("answered 401", "could not be reached")
+            seen = look(tmp_path / "outbox").sinks["mods"]
+            assert seen == SinkSeen(dead=1, again=1, first_error="could not be reached")
+        before = letter.attempts
+        async with running(tmp_path / "outbox", {"mods": Recorder(behave, age=1.0)}) as outbox:
+            await asyncio.sleep(4_000)  # what is old when a service starts gets another hour
+            (letter,) = outbox.dead()
+            assert (letter.state, letter.last_error) == ("dead", "could not be reached")
+            assert letter.attempts > before
+
+    run(main())
+
+
+def test_dead_letters_come_in_pages(tmp_path: Path) -> None:
+    async def main() -> None:
+        def behave(message: Message) -> None:
+            raise Dead("answered 401")
+
+        async with running(tmp_path / "outbox", {"mods": Recorder(behave)}) as outbox:
+            for number in range(1, 6):
+                outbox.take(number, decision(number, "mods"))
+            await settled(outbox, 5)
+            first = outbox.dead(most=2)
+            second = outbox.dead(most=2, after=first[-1].message.key)
+            assert [letter.message.number for letter in (*first, *second)] == [1, 2, 3, 4]
+            assert outbox.drop([first[-1].message.key]) == 1
+            with pytest.raises(OutboxError, match="there is no dead letter"):
+                outbox.dead(most=2, after=first[-1].message.key)  # not the first page once more
 
     run(main())
 

@@ -500,6 +500,20 @@ def test_rules_are_filtered_sorted_and_shown_in_parts(browser: Browser, tmp_path
 
 
 @pytest.mark.slow
+def test_what_was_missed_says_what_came_near(browser: Browser, pages: dict[str, Path]) -> None:
+    tab = browser.open(pages["backtest hostile"])
+    card = 'document.querySelector("#missed-list .sample")'
+    assert tab.run('document.querySelectorAll("#missed-list .sample").length') == 2
+    told = tab.run(f"{card}.textContent")
+    assert "labelled abuse" in told
+    assert "nearest: rule_number_0_with_a_long_name: 1 of 2 hold; " in told
+    assert "</script><script>window.hacked = 1" in told
+    opened(tab)
+    assert "did not match" in tab.run(f'{card}.querySelector(".inside").textContent')
+    tab.close()
+
+
+@pytest.mark.slow
 def test_samples_are_filtered(browser: Browser, pages: dict[str, Path]) -> None:
     tab = browser.open(pages["comparison plain"])
     count = 'document.querySelectorAll("#sample-list .sample").length'

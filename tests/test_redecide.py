@@ -15,6 +15,7 @@ from quell.engine.redecide import redecide
 from quell.engine.remake import RemakeError
 from quell.engine.serving import serving
 from quell.replay.cli import main
+from tests.service_here import unwatched
 from tests.test_fill import local
 from tests.test_remake import FIRST, SECOND, event
 
@@ -37,7 +38,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for number in range(20, 30):
                 await running.service.decide(event(number, "a", f"text {number % 4}", number))
 
-    asyncio.run(serve())
+    with pytest.MonkeyPatch.context() as patched:
+        unwatched(patched)
+        asyncio.run(serve())
     return folder / "data"
 
 

@@ -147,7 +147,7 @@ def test_a_deleted_list_is_told_and_comes_back(tmp_path: Path) -> None:
 
 def test_a_checkout_of_200_files_is_one_version(tmp_path: Path) -> None:
     async def scene() -> None:
-        async with world(tmp_path) as w:
+        async with world(tmp_path, most=60) as w:
             for i in range(200):
                 name = f"checked_out_{i:03}"
                 (w.policies / f"{name}.quell").write_text(f"# {i}\nlet {name} = {i}\n")
@@ -164,7 +164,7 @@ def test_a_checkout_of_200_files_is_one_version(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_made_again_is_watched_again(tmp_path: Path) -> None:
     async def scene() -> None:
-        async with world(tmp_path) as w:
+        async with world(tmp_path, most=60) as w:
             aside = tmp_path / "aside"
             w.policies.rename(aside)
             await asyncio.sleep(0.2)

@@ -396,3 +396,30 @@ def test_the_cache_lets_go_of_what_was_not_asked_for_longest() -> None:
     assert cache.get(("b",)) is None
     assert cache.get(("a",)) is held[0]
     assert cache.get(("c",)) is held[2]
+
+
+def _counts(db: Database, counted: str, asked: str, cache: Cache) -> dict[str, list[int]]:
+    """How many rows of the tables `counted` the rows of the tables `asked` read under their key, by table."""
+    events = tuple(StoreSource(name, None, (0,), None, None) for name in counted)
+    spec = Store("s", "count", events, "a counter")
+    spec.widen("count", None, 0)
+    node = Node(5, "counter", (0, 1), ("s", "count", None, 0), NUMBER, frozenset(), (0, 0), False, "")
+    sources = [Source(name, f"SELECT * FROM parted_{name}", [TEXT], None, name) for name in counted]
+    readings = [Asked(name, f"SELECT * FROM parted_{name}", [node], None, name) for name in asked]
+    made = read_counters(db, spec, sources, readings, True, 0, f"parted_{counted}_", cache)
+    return {
+        name: [v for (v,) in db.rows(f"SELECT c5 FROM {got.table} ORDER BY n")]
+        for name, got in zip(asked, made, strict=True)
+    }
+
+
+def test_rows_counted_by_one_store_and_only_read_by_another_are_sorted_for_each(db: Database) -> None:
+    for name, rows in {"x": "(1, 'a'), (4, 'a')", "y": "(2, 'a'), (5, 'b')", "z": "(3, 'a')"}.items():
+        db.con.execute(
+            f"CREATE OR REPLACE TABLE parted_{name} AS "
+            f"SELECT n, n AS now, k0, true AS counted FROM (VALUES {rows}) t(n, k0)"
+        )
+    cache = Cache()
+    assert _counts(db, "xy", "z", cache) == {"z": [2]}
+    assert _counts(db, "x", "yz", cache) == {"y": [1, 0], "z": [1]}
+    assert _counts(db, "xy", "z", cache) == {"z": [2]}

@@ -26,7 +26,7 @@ from quell.replay.database import Database
 from quell.replay.history_files import find
 from quell.replay.interrupt import interruptible
 from quell.replay.library import compiled
-from tests.cli_support import EVENTS, make_bundle, run, write_events
+from tests.cli_support import EVENTS, make_bundle, run, started, write_events
 
 # ------------------------------------------------------------------------- interrupts
 
@@ -144,7 +144,7 @@ def test_a_process_that_is_asked_to_end_leaves_nothing_behind(
     tmp_path: Path, signals: list[signal.Signals], status: int, said: str
 ) -> None:
     env = {**os.environ, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(
+    with started(
         [sys.executable, "-c", _WORKING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env
     ) as process:
         assert process.stdout is not None

@@ -43,7 +43,7 @@ def acts_of(chance: random.Random, many: int) -> list[Act]:
         if draw < 0.93:
             acts.append(Act("event", place, events.next()))
         elif draw < 0.95:
-            acts.append(Act("label", int(events.second)))
+            acts.append(Act("label", int(events.second), by_hand(chance, events.second)))
         elif draw < 0.965:
             version += 1
             acts.append(Act(chance.choice(["reload", "reload", "reload while down"]), version))
@@ -52,6 +52,20 @@ def acts_of(chance: random.Random, many: int) -> list[Act]:
         else:
             acts.append(Act(chance.choice(["close", "kill"]), place))
     return acts
+
+
+def by_hand(chance: random.Random, second: float) -> bytes:
+    """A label by hand as an event."""
+    said = {
+        "type": "quell.label",
+        "at": START / 1e6 + second,
+        "entity": "User",
+        "id": f"u{chance.randrange(5)}",
+        "label": chance.choice(["spammer", "watched"]),
+        "action": chance.choice(["set", "remove", "release"]),
+        "by": "ana",
+    }
+    return msgspec.json.encode(said if said["action"] == "release" else {**said, "for": "20s"})
 
 
 class Run:
@@ -140,6 +154,7 @@ class Run:
             at = START + act.number * 1_000_000
             action = made("set", "User", f"u{act.number % 5}", "spammer", at=at, by="ana", lasts=9_000_000)
             self.replies.append((await service.label(action))[1])
+            self.replies.append((await _whole(service.begin(act.event)))[1])
         elif act.what.startswith("reload"):
             self._write(act.number)
             outcome = await running.reloader.reload("test")
@@ -199,6 +214,54 @@ def test_what_waits_for_remote_answers_when_the_service_ends_is_decided(
         sent(run.sink)
 
     asyncio.run(main())
+
+
+def test_the_version_that_decided_decides_after_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here(monkeypatch, fills=False)
+    policies, events = tmp_path / "policies", Events(random.Random(1))
+
+    async def lives(
+        version: int, *, warned: bool = False, then: Callable[[Serving], Any] | None = None
+    ) -> None:
+        """The service comes back with a version; something is done with it, and it is killed."""
+        async with serving(policies, tmp_path / "data") as running:
+            assert running.service.number == version
+            assert bool(running.started.warnings) == warned
+            await running.service.decide(events.next())
+            if then is not None:
+                outcome = await then(running)
+                assert outcome.result == "live"
+            await running.service.decide(events.next())
+            last = running.service.engine.stepper.seq
+            await kill(running)
+        follower = Follower(tmp_path / "data")
+        follower.follow()
+        follower.close()
+        assert (follower.remaker.differing, follower.remaker.waiting) == (0, {})
+        assert follower.remaker.stepper.seq == last
+
+    async def main() -> None:
+        write_bundle(policies, texts_of(1))
+        await lives(1)
+        write_bundle(policies, texts_of(2))
+        await lives(2, then=lambda running: running.reloader.put_back(1, "ana"))
+        await lives(3)  # and not what is in the folder, which has not changed since
+        write_bundle(policies, texts_of(3))
+        await lives(4)
+        write_bundle(policies, texts_of(4, bad=True))
+        await lives(4, warned=True)
+        write_bundle(policies, texts_of(5))
+        await lives(5, then=lambda running: _reloaded(running, policies))
+        await lives(6)
+
+    asyncio.run(main())
+
+
+async def _reloaded(running: Serving, policies: Path) -> Any:
+    write_bundle(policies, texts_of(6))
+    return await running.reloader.reload("ana")
 
 
 class Looking:
@@ -279,5 +342,50 @@ def test_what_a_decision_sends_goes_out_though_nobody_waits_for_its_answer(
             follower.follow()
             assert len(follower.places()) > 10
             await until(lambda: {place_of(key) for key in sink.delivered} == follower.places())
+
+    asyncio.run(main())
+
+
+def _damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    path.write_bytes(content)
+
+
+def test_damaged_snapshots_are_told_and_what_is_whole_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here(monkeypatch)
+    write_bundle(tmp_path / "policies", texts_of(1))
+    data, setup = tmp_path / "data", Setup(snapshots_every=1 << 40)
+    events = Events(random.Random(1))
+
+    async def begun() -> tuple[int, tuple[str, ...]]:
+        """How the service comes back; it remembers what the journal says."""
+        async with serving(tmp_path / "policies", data, setup) as running:
+            follower = Follower(data)
+            follower.follow()
+            follower.close()
+            assert memory(running.service.engine.stepper) == memory(follower.remaker.stepper)
+            restart = running.restart
+            await kill(running)
+            return restart.snapshot, restart.told
+
+    async def main() -> None:
+        async with serving(tmp_path / "policies", data, setup) as running:
+            for _ in range(3):
+                for _ in range(30):
+                    await running.service.decide(events.next())
+                await running.snapshots.make()
+        newest, middle, oldest = (s.path for s in snapshots(Data(data)))
+        _damage(newest)
+        number, told = await begun()
+        assert number == snapshots(Data(data))[1].number
+        assert f"the snapshot `{newest.name}` was left out" in told[0]
+        _damage(middle)
+        assert (await begun())[0] == snapshots(Data(data))[2].number
+        _damage(oldest)
+        number, told = await begun()
+        assert (number, len(told)) == (0, 3)
 
     asyncio.run(main())

@@ -12,11 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from quell.engine.checkpoint import snapshots
+from quell.engine.checkpoint import Data, snapshots
 from quell.engine.children import ChildError
 from quell.engine.decision import Decision
 from quell.engine.journal import Journal, read
 from quell.engine.outbox_types import Message, Retry
+from quell.engine.remake import RemakeError
 from quell.engine.serving import Serving, Setup, serving
 from tests.service_here import Collecting, here, kill, until
 from tests.service_world import Events, Follower, memory, place_of, texts_of, write_bundle
@@ -190,5 +191,37 @@ def test_restarts_while_the_past_is_dropped(tmp_path: Path, seed: int) -> None:
                     await kill(running)
                 elif round_ == 9:
                     await until(lambda: {place_of(k) for k in sink.delivered} == follower.places())
+
+    asyncio.run(main())
+
+
+def test_where_nothing_says_what_was_remembered_the_service_does_not_begin(tmp_path: Path) -> None:
+    policies, data = write_bundle(tmp_path / "policies", texts_of(1)), tmp_path / "data"
+    sink = Collecting()
+    how = setup(sinks={"queue": sink, "hook": sink})
+
+    async def main() -> None:
+        events = Events(random.Random(1))
+        async with serving(policies, data, how) as running:
+            for _ in range(4):
+                await send(running, events, 60)
+                await running.snapshots.make()
+            await until(lambda: first(running) > 1)
+        kept = {snapshot.path: snapshot.path.read_bytes() for snapshot in snapshots(Data(data))}
+        for path in kept:
+            path.write_bytes(b"nothing of the kind")
+        with pytest.raises(RemakeError, match="and there is no whole snapshot") as refused:
+            async with serving(policies, data, how):
+                pass
+        assert "begin without a memory" in refused.value.hint
+        for path, content in kept.items():
+            path.write_bytes(content)
+        for segment in sorted((data / "journal").glob("*.qj"))[:-1]:
+            segment.unlink()
+        oldest = snapshots(Data(data))[-1]
+        for newer in snapshots(Data(data))[:-1]:
+            newer.path.unlink()
+        async with serving(policies, data, how) as running:
+            assert f"numbers after the snapshot of {oldest.number}" in running.restart.told[0]
 
     asyncio.run(main())
