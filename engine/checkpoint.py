@@ -14,7 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from quell.engine.compile import Build, analyse, build
 from quell.engine.idempotency import BOUNDS, Bounds, Known
 from quell.engine.journal import JournalError, read
 from quell.engine.journal_format import number_of
+from quell.engine.plain_files import open_plain
 from quell.engine.reload_freeze import BUNDLE
 from quell.engine.remake import Builds, RemakeError, Remaker, quiet_numbers
 from quell.engine.service_types import Entry
@@ -154,8 +155,16 @@ def prune(data: Data, keep: int = KEEP) -> int:
     """Remove old snapshots but for the newest; gives the number of the oldest that is left, 0 for none."""
     there = snapshots(data)
     for old in there[keep:]:
-        old.path.unlink(missing_ok=True)
+        with suppress(OSError):  # it is left, as where somebody put a folder in its place
+            old.path.unlink(missing_ok=True)
     return there[:keep][-1].number if there else 0
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what processes that were killed had begun to write in a folder. Nobody may be writing there."""
+    for path in folder.glob(".*.part") if folder.is_dir() else ():
+        with suppress(OSError):
+            path.unlink()
 
 
 def greatest_version(data: Data) -> int:
@@ -202,18 +211,25 @@ def recover(data: Data, builds: Builds, upto: int | None = None, known: Known | 
     Raises RemakeError for a journal that cannot be made again, JournalError for one that cannot be read."""
     found = begin(data, builds, upto, known)
     began = time.process_time()
-    with uncollected(), closing(read(data.journal, found.began)) as entries:
+    missing = partial(_refuse, data)
+    with uncollected(), closing(read(data.journal, found.began, missing=missing)) as entries:
         for place, entry in enumerate(entries):
             if upto is not None and number_of(entry) > upto:
                 break
             if not place:
-                _check_first(found, entry)
+                check_first(found, entry)
             found.remaker.take(entry)
     found.seconds = time.process_time() - began
     return found
 
 
-def _check_first(found: Recovered, entry: Entry) -> None:
+def _refuse(data: Data, error: JournalError) -> None:
+    """The memory needs what is lost."""
+    hint = f"put the file back from a copy; or `quell journal mend {data.root}` goes on without what is lost"
+    raise JournalError(error.message, hint)
+
+
+def check_first(found: Recovered, entry: Entry) -> None:
     """See whether an entry may be the first one after a snapshot, or the first of all; what is missing before
     it is told. Raises RemakeError where nothing says what was remembered then."""
     if not found.remaker.begun:
@@ -242,7 +258,7 @@ def sync_journal(data: Data) -> None:
     Raises OSError."""
     for path in sorted(data.journal.glob("*.qj")):
         try:
-            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            handle = open_plain(path)
         except FileNotFoundError:  # packed since
             continue
         try:

@@ -15,6 +15,7 @@ from quell.engine.cli_output import Watch, count, print_json, say, stderr, stdou
 from quell.engine.cli_state import leave, report_json, resumed, tell
 
 if TYPE_CHECKING:
+    from quell.engine.compile import Analysis
     from quell.engine.decision_files import DecisionWriter
     from quell.engine.decision_summary import Summary
     from quell.engine.sources import Source
@@ -28,7 +29,11 @@ _STEP = 256
 @click.command("decide", short_help="Decide a file of events.")
 @click.argument("policies", metavar="POLICIES")
 @click.option(
-    "--events", "events", required=True, metavar="FILE|-", help="The events, in order; - is standard input."
+    "--events",
+    "events",
+    required=True,
+    metavar="FILE|-",
+    help="The events, in order: a file, a journal's folder, or - for standard input.",
 )
 @click.option(
     "--out",
@@ -156,10 +161,11 @@ def _run(
     try:
         with (
             open_source(
-                events, format=format_, columns=decoder.columns(), max_bytes=decoder.max_bytes
+                events, format=format_, columns=decoder.columns(), max_bytes=decoder.max_bytes, journals=True
             ) as source,
             Watch("deciding", _total(source, limit)) as watch,
         ):
+            note_answers(source, made.bundle.analysis)
             try:
                 with _writer(out, events) as writer:
                     _decide(made, source, summary, writer, watch, limit)
@@ -168,6 +174,14 @@ def _run(
             return summary, watch.elapsed, None
     except SourceError as error:
         raise Unreadable(error.message, error.hint or None) from error
+
+
+def note_answers(source: Source, analysis: Analysis) -> None:
+    """Say that the answers of remote models in a journal are passed over, where there would be some."""
+    from quell.engine.source_journal import JournalEvents
+
+    if isinstance(source, JournalEvents) and analysis.lowerer.remotes:
+        say("what remote models answered in service is not taken from the journal: `quell replay` does that")
 
 
 def _total(source: Source, limit: int | None) -> int | None:

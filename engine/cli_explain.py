@@ -34,7 +34,7 @@ _STEP = 256
     "--events",
     "history",
     metavar="FILE",
-    help="The events before it, decided first; or those it is found among.",
+    help="The events before it, decided first, or those it is found among: a file, or a journal's folder.",
 )
 @click.option(
     "--format",
@@ -213,7 +213,7 @@ def _catch_up(
     done = 0
     with (
         open_source(
-            history, format=format_, columns=decoder.columns(), max_bytes=decoder.max_bytes
+            history, format=format_, columns=decoder.columns(), max_bytes=decoder.max_bytes, journals=True
         ) as source,
         Watch("deciding what came before", source.total) as watch,
     ):

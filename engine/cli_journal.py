@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from quell.engine.journal_format import Damage
     from quell.engine.journal_stats import Stats
     from quell.engine.journal_verify import SegmentSeen, Verified
+    from quell.engine.mend import Mended
     from quell.engine.redecide import Redecided
 
 MOST_TOLD = 20
@@ -158,13 +159,68 @@ def _redecided(place: Path) -> Redecided:
     from quell.engine.redecide import redecide
     from quell.engine.remake import RemakeError
 
-    if not (place.parent / "versions").is_dir():
-        raise click.UsageError(f"`{place}` lies in no data folder, so the policies of its days are not known")
+    data = Data(_data_folder(place))
     try:
         with _told(), Watch("deciding again") as watch:
-            return redecide(Data(place.parent), lambda number: watch.tell(number, f"number {number:,}"))
+            return redecide(data, lambda number: watch.tell(number, f"number {number:,}"))
     except RemakeError as error:
         raise Unreadable(f"the journal cannot be decided again: {error}") from error
+
+
+@journal.command("mend", short_help="Go on past damage, without what is lost.")
+@_folder
+@_as_json
+def mend(folder: str, as_json: bool) -> int:
+    """Go on past damaged places that a start of the server needs, without what is lost there.
+
+    DIR must be the data folder, and no server may be running. The rest of the journal is made again, and the
+    memory left in a snapshot from which the next start goes on; the journal stays as it is. What is put back
+    from a copy loses nothing: try that first.
+    """
+    import msgspec
+
+    from quell.engine.checkpoint import Data
+    from quell.engine.lock import LockError, held
+    from quell.engine.mend import mend as mended
+    from quell.engine.remake import RemakeError
+    from quell.engine.snapshot import SnapshotError
+
+    with _told():
+        data = Data(_data_folder(_journal(folder)))
+        try:
+            with held(data.root), Watch("making the journal again"):
+                found = mended(data)
+        except (RemakeError, LockError, SnapshotError) as error:
+            raise Unreadable(str(error), error.hint or None) from error
+        except OSError as error:
+            raise Unreadable(f"`{data.root}` cannot be mended: {error.strerror or error}") from error
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+    else:
+        _print_mended(found)
+    return OK
+
+
+def _data_folder(place: Path) -> Path:
+    """The data folder around a journal. Raises UsageError if there is none."""
+    if not (place.parent / "versions").is_dir():
+        raise click.UsageError(f"`{place}` lies in no data folder, so the policies of its days are not known")
+    return place.parent
+
+
+def _print_mended(found: Mended) -> None:
+    out = console()
+    for note in found.told:
+        out.print(words(("note ", "yellow"), visible(note, 400)), soft_wrap=True)
+    for lost in found.lost:
+        out.print(words(("lost ", "red"), visible(lost, 400)), soft_wrap=True)
+    if not found.lost:
+        out.print("a start needs nothing that is damaged: nothing was done")
+        return
+    told = (
+        f"the next start goes on from number {found.number:,}: {count(found.made, 'decision')} made again, "
+    )
+    out.print(f"{told}{found.differing:,} of which came out otherwise without what is lost", soft_wrap=True)
 
 
 def _print_redecided(again: Redecided) -> None:

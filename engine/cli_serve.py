@@ -188,6 +188,7 @@ def _setup(data: str, settings: ServiceSettings) -> Setup:
         deadline=events.deadline,
         in_flight=events.in_flight,
         keys=Bounds(settings.idempotency.keys, settings.idempotency.age),
+        checking=settings.reload.check,
         sinks=sinks,
     )
 

@@ -22,7 +22,7 @@ VERSIONS = "versions"
 _NAME_IT = "name the one of `quell serve`"
 PATIENCE = 180.0
 """Seconds that a running server may take to answer."""
-_STYLES = {"live": "green", "refused": "red", "unchanged": "dim"}
+_STYLES = {"live": "green", "refused": "red", "failed": "red", "unchanged": "dim"}
 
 
 @click.group("versions", short_help="Versions of the policies that decided; put one back.")
@@ -244,7 +244,7 @@ def _ask(root: Path, number: int | None, by: str, as_json: bool) -> int:
         print_json(msgspec.to_builtins(outcome))
     else:
         _print_outcome(outcome)
-    return FINDINGS if outcome.result == "refused" else OK
+    return FINDINGS if outcome.result in ("refused", "failed") else OK
 
 
 def _who(by: str | None) -> str:

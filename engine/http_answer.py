@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from quell.engine.decision import Refused, Reply
+from quell.engine.decision import Refused
 from quell.engine.engine import BY_HAND
 from quell.engine.event_problems import KINDS, Refusal
 from quell.engine.http_body import Send
@@ -41,13 +41,6 @@ def problem_of(service: Service, event: bytes, refused: Refused, line: int = 0) 
         if isinstance(again, Refusal) and again.kind == refused.kind:
             made.detail, made.hint, made.problems = again.message, again.hint, again.problems
     return made
-
-
-def answer_of(service: Service, event: bytes, reply: Reply, encoded: bytes, line: int = 0) -> bytes:
-    """An answer as it stands in an array or a line: a decision as it is, a refused event as a problem."""
-    if isinstance(reply, Refused):
-        return encode(problem_of(service, event, reply, line))
-    return encoded
 
 
 async def send_json(

@@ -12,7 +12,7 @@ from quell.engine.decision import Acted
 from quell.engine.hand import Action, LabelError, made, span_of, time_of
 from quell.engine.http_answer import encode
 from quell.engine.http_call import Answer, Call
-from quell.engine.http_problem import PROBLEM_JSON, details, refuse
+from quell.engine.http_problem import PROBLEM_JSON, RETRY_AFTER, details, refuse
 from quell.engine.service_types import ReloadOutcome
 
 
@@ -106,13 +106,15 @@ async def put_back(call: Call) -> Any:
 
 def _outcome(outcome: ReloadOutcome) -> Any:
     """What came of it; a refused bundle is a problem, for whoever looks at the status alone."""
-    if outcome.result != "refused":
+    if outcome.result not in ("refused", "failed"):
         return outcome
     first = outcome.findings[0] if outcome.findings else None
-    where = f"{first.file}:{first.line}: {first.message}" if first is not None else ""
-    said = details("bundle-refused", where)
+    place = f"{first.file}:{first.line}: " if first is not None and first.file else ""
+    where = f"{place}{first.message}" if first is not None else ""
+    undone = outcome.result == "failed"
+    said = details("unchecked" if undone else "bundle-refused", where)
     problem = RefusedBundle(said.type, said.title, said.status, said.detail, said.kind, outcome)
-    return Answer(encode(problem), said.status, [PROBLEM_JSON])
+    return Answer(encode(problem), said.status, [PROBLEM_JSON, *([RETRY_AFTER] if undone else [])])
 
 
 async def resend(call: Call) -> Resent:

@@ -136,6 +136,11 @@ HTTP_KINDS: dict[str, KindOfProblem] = {
         "the policies were refused",
         "the policies have errors or their tests fail; nothing was changed, and `findings` say why",
     ),
+    "unchecked": KindOfProblem(
+        503,
+        "the policies could not be checked",
+        "checking them failed or took too long; nothing was changed, and `findings` say what happened",
+    ),
     "not-decided-here": KindOfProblem(
         404,
         "no such decision",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from quell.engine.journal_format import HEAD_SIZE, Head, JournalError, Salt, Segment, segments_of
@@ -68,9 +69,16 @@ class Chain:
 def _unborn(path: Path) -> bool:
     """Whether a segment's head is still to be written."""
     try:
-        return path.stat().st_size < HEAD_SIZE
+        return is_begun(path)
     except FileNotFoundError:
         return True
+
+
+def is_begun(path: Path) -> bool:
+    """Whether a segment's file holds no whole head yet. What is no ordinary file is not taken for one, though
+    its size is 0. Raises OSError."""
+    found = path.stat()
+    return stat.S_ISREG(found.st_mode) and found.st_size < HEAD_SIZE
 
 
 def unreadable(path: Path, error: OSError) -> JournalError:

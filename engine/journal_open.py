@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from quell.engine.journal_chain import Chain
-from quell.engine.journal_format import HEAD_SIZE, Damage, JournalError, Segment, new_salt, segments_of
+from quell.engine.journal_chain import Chain, is_begun
+from quell.engine.journal_format import Damage, JournalError, Segment, new_salt, segments_of
 from quell.engine.journal_packed import PackedFile
 from quell.engine.journal_records import SegmentFile
 from quell.engine.journal_writer import Writer, sync_folder, told
+from quell.engine.plain_files import open_plain
 
 
 class Opened(NamedTuple):
@@ -71,7 +72,7 @@ def _take_up(writer: Writer, folder: Path) -> Opened:
 def _without_beginnings(folder: Path) -> list[str]:
     """Take away a last segment that has no whole head: nothing was written to it. Says so."""
     found = segments_of(folder)
-    if found and not found[-1].packed and found[-1].path.stat().st_size < HEAD_SIZE:
+    if found and not found[-1].packed and is_begun(found[-1].path):
         found[-1].path.unlink()
         return [f"`{found[-1].path.name}` was only begun, and is taken away"]
     return []
@@ -80,7 +81,7 @@ def _without_beginnings(folder: Path) -> list[str]:
 def _settle(writer: Writer, segment: Segment) -> None:
     """Note a segment's size, and bring to disk what a killed process may have left to the system."""
     if not segment.packed:
-        fd = os.open(segment.path, os.O_RDWR | os.O_CLOEXEC)
+        fd = open_plain(segment.path, os.O_RDWR)
         try:
             os.fsync(fd)
         finally:

@@ -26,6 +26,7 @@ from quell.engine.journal_format import (
     pack_record,
 )
 from quell.engine.journal_records import Tell
+from quell.engine.plain_files import stream_plain
 from quell.engine.service_types import Entry
 
 _KEY = b"quell.journal"
@@ -220,7 +221,7 @@ class PackedFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.packed: Packed | None = None
-        self._stream = path.open("rb")
+        self._stream = stream_plain(path)
         self._file: Any = None
         self._groups: Iterator[int] = iter(())
         try:

@@ -62,11 +62,12 @@ def _refuse(error: JournalError) -> None:
 
 
 class _Gaps:
-    """What damaged places cost. Numbers rise by one: so it shows at the next entry whether such a place held
-    any that is wanted, and which."""
+    """What damaged places cost. One among entries that are not wanted costs nothing, and that shows at the
+    first that is: numbers rise by one. (The decision of an event that waited while nothing else happened has
+    the event's number, so behind that a place with no number missing may have cost a decision.)"""
 
     def __init__(self, after: int, missing: Missing) -> None:
-        self._last = after
+        self._last, self._before = after, True
         self._damage: Damage | None = None
         self._missing = missing
 
@@ -76,10 +77,12 @@ class _Gaps:
 
     def look(self, entries: list[Entry]) -> None:
         """See whether something is missing before these."""
-        first, last = number_of(entries[0]), self._last
-        damage, self._damage, self._last = self._damage, None, number_of(entries[-1])
-        if damage is not None and first != last + 1:
-            self._missing(_damaged(damage, last + 1, first - 1))
+        first, last, before = entries[0], self._last, self._before
+        damage, self._damage, self._before = self._damage, None, False
+        number, self._last = number_of(first), number_of(entries[-1])
+        of_lost = first.kind == "decided" and first.seq == number
+        if damage is not None and not (before and number == last + 1 and not of_lost):
+            self._missing(_damaged(damage, last + 1, number - 1))
 
     def end(self) -> None:
         """See whether something may be missing at the end."""

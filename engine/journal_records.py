@@ -21,6 +21,7 @@ from quell.engine.journal_format import (
     unpack_head,
     unpack_record,
 )
+from quell.engine.plain_files import open_plain, stream_plain
 from quell.engine.service_types import Entry
 
 CHUNK = 1 << 20
@@ -106,7 +107,7 @@ class SegmentFile:
     def __init__(self, path: Path, salt: Salt | None = None) -> None:
         self.path = path
         self._fd = -1
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._fd = open_plain(path)
         try:
             self.head, self.head_whole = unpack_head(os.pread(self._fd, HEAD_SIZE, 0), str(path))
         except BaseException:
@@ -180,5 +181,5 @@ class SegmentFile:
 
 def head_of(path: Path) -> Head | None:
     """The head of a segment's file; None where it is damaged or not yet there. Raises OSError."""
-    with path.open("rb") as file:
+    with stream_plain(path) as file:
         return unpack_head(file.read(HEAD_SIZE), str(path))[0]

@@ -31,6 +31,7 @@ from quell.engine.journal_format import (
     name_of,
     pack_head,
 )
+from quell.engine.plain_files import open_plain
 
 MOST_KEPT = 256 << 20
 """Bytes that may wait to be brought to disk; beyond them nothing more is acknowledged."""
@@ -102,7 +103,7 @@ class Writer:
                 return
             os.close(self._held)  # the folder was taken away, and may be back
             self._held = None
-        fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = open_plain(place, os.O_RDWR | os.O_CREAT)
         try:
             _lock(fd)
         except BlockingIOError:
@@ -204,7 +205,7 @@ class Writer:
     def go_on(self, path: Path, head: Head, end: int, entries: int) -> None:
         """Go on at a byte of a segment that is there, with so many entries written before. What stands behind
         is cut off. Raises OSError."""
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        fd = open_plain(path, os.O_RDWR)
         try:
             os.ftruncate(fd, end)
             os.fsync(fd)

@@ -18,7 +18,6 @@ import hmac
 import os
 import re
 import secrets
-import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from quell.engine.plain_files import open_plain
 from quell.signals.show import show_time
 
 Scope = Literal["decide", "read", "admin"]
@@ -190,7 +190,7 @@ class Keys:
         """The keys to change, as they are now; what is made of them is written. One process at a time."""
         try:
             self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(self.file.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            lock = open_plain(self.file.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o600)
         except OSError as error:
             raise KeysError(f"`{self.file.parent}` cannot be written: {_reason(error)}") from error
         try:
@@ -219,7 +219,7 @@ class Keys:
 
     def _read(self) -> tuple[_File, tuple[int, ...] | None]:
         try:
-            handle = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            handle = open_plain(self.file)
         except FileNotFoundError:
             return _File(), None
         except OSError as error:
@@ -236,8 +236,6 @@ class Keys:
 
     def _check(self, found: os.stat_result) -> None:
         """Raises KeysError for a file that is none, or cannot be believed."""
-        if not stat.S_ISREG(found.st_mode):
-            raise KeysError(f"`{self.file}` is no plain file")
         if found.st_mode & 0o022:
             why = "may be written by others, who could add keys"
             raise KeysError(f"`{self.file}` {why}", f"chmod 600 {self.file}")

@@ -55,7 +55,7 @@ def lint(analysis: Analysis) -> None:
     Messages(symbols, texts, report).lint()
     lint_remote(symbols, analysis.lowerer.remotes, analysis.files.settings.remote, report)
     if not any(d.code in LOST for d in report.errors):
-        lint_names(symbols, written, report)
+        lint_names(written, report)
         lint_labels(symbols, analysis.lowerer.graphs, analysis.rules, report)
         lint_tests(symbols, report)
         lint_effects(symbols, written.fired, report)

@@ -29,7 +29,7 @@ Label = tuple[str, str]
 """An entity's kind and a label of it."""
 
 
-def lint_names(symbols: Symbols, written: Written, report: Report) -> None:
+def lint_names(written: Written, report: Report) -> None:
     """Report declarations that nothing reaches."""
     roots = [d.names for d in written.declared if isinstance(d.declaration, _ROOTS)]
     others = [d for d in written.declared if not isinstance(d.declaration, _ROOTS)]

@@ -59,7 +59,7 @@ function outcome(reload, wall) {
   if (!last) return reload.busy ? card("Last reload", make("p", "", "One is under way.")) : "";
   const findings = last.findings || [];
   const more = (last.errors || 0) - findings.length;
-  const words = { live: last.why === "start" ? "started" : "taken", unchanged: last.why === "start" ? "as before" : "unchanged", refused: "refused" }[last.result] || last.result;
+  const words = { live: last.why === "start" ? "started" : "taken", unchanged: last.why === "start" ? "as before" : "unchanged", refused: "refused", failed: "could not be checked" }[last.result] || last.result;
   const state = last.state || {};
   const lasted = [last.seconds ? `took ${took(last.seconds)}` : "", last.held ? `events were held up ${took(last.held)}` : ""].filter(Boolean).join(", ");
   return card(last.why === "start" ? "The start" : "Last reload",

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from quell.engine.plain_files import NotPlain, open_plain
+
 LINGERING = 10.0
 """Seconds to wait for a lock whose holder is gone: a process that it was just starting when it was killed
 has the lock too, until it becomes another program."""
@@ -30,12 +32,11 @@ def held(folder: Path) -> Iterator[None]:
     path = folder / "lock"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what people wrote lies in it
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = open_plain(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         reason = (error.strerror or "it fails").lower()
-        raise LockError(
-            f"the data folder `{folder}` cannot be used: {reason}", "name another with --data"
-        ) from error
+        what = f"`{path}`" if isinstance(error, NotPlain) else f"the data folder `{folder}`"
+        raise LockError(f"{what} cannot be used: {reason}", "name another with --data") from error
     try:
         _take(handle, folder)
         with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
@@ -67,7 +68,7 @@ def _take(handle: int, folder: Path) -> None:
 def is_held(folder: Path) -> bool:
     """Whether a process serves a data folder now."""
     try:
-        handle = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+        handle = open_plain(folder / "lock", os.O_RDWR)
     except OSError:
         return False
     try:

@@ -86,6 +86,11 @@ EVENTS: dict[str, Event] = {
             "digest by why errors seconds",
         ),
         _warning(
+            "reload.failed",
+            "the policies could not be checked, and nothing changed ({why}, by {by}): {problem}",
+            "digest by why problem hint seconds",
+        ),
+        _warning(
             "reload.finding",
             "{file}:{line}: {finding}",
             "file line finding code hint",

@@ -53,6 +53,9 @@ class LogWatch:
             tell("reload.live", held=outcome.held, changed=changed, **kept, **what)
         elif outcome.result == "unchanged":
             tell("reload.unchanged", **what)
+        elif outcome.result == "failed":
+            first = outcome.findings[0]
+            tell("reload.failed", problem=first.message, hint=first.hint or None, **what)
         else:
             tell("reload.refused", errors=outcome.errors, **what)
             for found in outcome.findings[:MOST_FINDINGS]:

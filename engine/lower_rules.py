@@ -92,7 +92,7 @@ def _rule(
     scope = Scope(event, shadow=not live)
     assert rule.condition is not None
     condition = low.condition(rule.condition, scope, "what follows `when`")
-    effects = [_effect(low, rule, e, scope) for e in rule.effects if not isinstance(e, tree.Exempt)]
+    effects = [_effect(low, e, scope) for e in rule.effects if not isinstance(e, tree.Exempt)]
     sound = _effects_fit(low, rule)
     because = template(low, rule.because, scope, "tell") if rule.because is not None else None
     bucket = [low.expr(k, scope) for k in rule.rollout.keys] if rule.rollout is not None else []
@@ -130,7 +130,7 @@ def _effects_fit(low: Lowerer, rule: tree.Rule) -> bool:
     return not limits and len(verdicts) <= 1
 
 
-def _effect(low: Lowerer, rule: tree.Rule, effect: tree.Effect, scope: Scope) -> LoweredEffect | None:
+def _effect(low: Lowerer, effect: tree.Effect, scope: Scope) -> LoweredEffect | None:
     limit = _limit(low, effect.limit, scope) if effect.limit is not None else None
     if effect.limit is not None and limit is None:
         return None

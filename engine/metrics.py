@@ -81,7 +81,7 @@ class Metrics(Collector):
         self._fresh, self._clock = fresh, clock
         self._bundle: Build | None = None
         self._names: Names | None = None
-        self._reloads: dict[str, int] = {"live": 0, "unchanged": 0, "refused": 0}
+        self._reloads: dict[str, int] = {"live": 0, "unchanged": 0, "refused": 0, "failed": 0}
         self._ended: dict[str, float] = {}
         self._last: ReloadOutcome | None = None
         self._texts: dict[str, _Text] = {}
@@ -198,7 +198,7 @@ class Metrics(Collector):
         yield "quell_reloads", [((result,), n) for result, n in self._reloads.items()]
         yield "quell_reload_timestamp_seconds", [((result,), at) for result, at in self._ended.items()]
         last = self._last
-        yield "quell_reload_refused", one(int(last is not None and last.result == "refused"))
+        yield "quell_reload_refused", one(int(last is not None and last.result in ("refused", "failed")))
         yield "quell_reload_findings", one(last.errors if last is not None else 0)
         if last is not None:
             yield "quell_reload_seconds", one(last.seconds)

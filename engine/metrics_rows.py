@@ -114,7 +114,10 @@ ROWS: dict[str, Row] = {
         _gauge(
             "quell_reload_timestamp_seconds", "When an attempt to reload last ended in this way.", "result"
         ),
-        _gauge("quell_reload_refused", "1 while the newest version of the bundle is one that was refused."),
+        _gauge(
+            "quell_reload_refused",
+            "1 while the newest version of the bundle was refused, or could not be checked.",
+        ),
         _gauge("quell_reload_findings", "Errors and failed tests of the last attempt to reload."),
         _gauge("quell_reload_seconds", "How long the last attempt to reload took."),
         _gauge("quell_reload_held_seconds", "How long the last reload held up admissions."),

@@ -31,6 +31,7 @@ from zlib import crc32
 import msgspec
 
 from quell.engine.outbox_types import OutboxError
+from quell.engine.plain_files import open_plain, read_plain
 
 NAME = "acks.log"
 BEFORE = NAME + ".1"
@@ -188,7 +189,7 @@ class AckLog:
 
     def _reopen(self, size: int) -> None:
         """Go on after the first `size` bytes."""
-        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        file = open_plain(self._path, os.O_WRONLY | os.O_APPEND)
         if self._file >= 0:
             os.close(self._file)
         self._file, self._size = file, size
@@ -263,7 +264,7 @@ class Read:
     def file(cls, path: Path) -> Read:
         """Read a file, which may not be there. Raises OSError, and OutboxError for a format of the future."""
         try:
-            content = path.read_bytes()
+            content = read_plain(path)
         except FileNotFoundError:
             return cls()
         *lines, torn = content.split(b"\n")

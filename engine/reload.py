@@ -56,10 +56,13 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Refusal(Exception):
-    """An attempt that ends here, with the findings to show."""
+    """An attempt that ends here, with the findings to show; `undone` where they say nothing of the bundle."""
 
-    def __init__(self, findings: tuple[Finding, ...], errors: int | None = None) -> None:
+    def __init__(
+        self, findings: tuple[Finding, ...], errors: int | None = None, undone: bool = False
+    ) -> None:
         super().__init__(findings[0].message if findings else "")
+        self.undone = undone
         self.findings = findings
         self.errors = len(findings) if errors is None else errors
 
@@ -218,6 +221,9 @@ class Reloader:
             if not asked and staged.content in (self._ignored, former):
                 return None  # put aside by hand, or refused a moment ago
         checked = await self._checked(staged)
+        if checked.undone:
+            self._tried = former  # it is not known for bad: it is taken when it comes again
+            raise Refusal(checked.findings, undone=True)
         findings, errors = merged(staged, checked)
         if errors:
             raise Refusal(findings, errors)
@@ -257,7 +263,7 @@ class Reloader:
     def _equal(self, staged: Staged, began: float, asked: bool) -> ReloadOutcome | None:
         """The folder holds what decides already."""
         was_ignored, self._ignored = self._ignored, ""
-        refused = self._last is not None and self._last.result == "refused"
+        refused = self._last is not None and self._last.result in ("refused", "failed")
         if not (asked or refused or was_ignored):
             return None
         outcome = self._unchanged(staged.by, staged.why, began)
@@ -377,7 +383,7 @@ class Reloader:
         version: VersionInfo | None = None,
     ) -> ReloadOutcome:
         outcome = ReloadOutcome(
-            "refused",
+            "failed" if refusal.undone else "refused",
             now(),
             by,
             why,

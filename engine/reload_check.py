@@ -36,7 +36,8 @@ NICE = 10
 class Checked(msgspec.Struct, frozen=True, omit_defaults=True):
     """What came of a check: the `findings` (the first of `errors` in number, tests that failed among them),
     how many warnings and tests there are, the `digest` of the bundle, and what `changed` against another. A
-    bundle with errors has no digest, and its tests are not run."""
+    bundle with errors has no digest, and its tests are not run. Where the check itself could not be done,
+    which says nothing of the bundle, it is `undone`, and the findings say what happened."""
 
     findings: tuple[Finding, ...] = ()
     errors: int = 0
@@ -45,6 +46,7 @@ class Checked(msgspec.Struct, frozen=True, omit_defaults=True):
     failed: int = 0
     digest: str = ""
     changed: tuple[str, ...] = ()
+    undone: bool = False
 
 
 def check(folder: Path, against: Path | None = None, tests: bool = True) -> Checked:

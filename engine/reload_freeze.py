@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from quell.engine.drift_card import card_of
+from quell.engine.plain_files import stream_plain
 from quell.engine.reload_files import Look, Stamp, Unreadable, blocks, content_id, look
 from quell.engine.service_types import Finding
 from quell.signals.models import MAX_MODEL_BYTES
@@ -215,7 +216,7 @@ def digests_of(bundle: Path, names: Iterable[str]) -> dict[str, str | None]:
 
 def _digest(path: Path) -> str | None:
     try:
-        with path.open("rb") as file:
+        with stream_plain(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
@@ -235,7 +236,7 @@ def sync_tree(folder: Path) -> None:
 
 def sync(path: Path) -> None:
     """Bring a file or a folder to disk. Raises OSError."""
-    opened = os.open(path, os.O_RDONLY)
+    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a folder, or a file of a frozen copy
     try:
         os.fsync(opened)
     finally:

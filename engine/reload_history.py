@@ -17,6 +17,7 @@ from zlib import crc32
 import msgspec
 from msgspec.structs import replace
 
+from quell.engine.plain_files import open_plain, stream_plain
 from quell.engine.reload_freeze import sync
 from quell.engine.service_types import ReloadOutcome, VersionInfo
 
@@ -95,7 +96,7 @@ def read_history(folder: Path) -> Iterator[Line]:
     """The whole lines of the history in versions/, in order. Nothing of a file that is not there; raises
     OSError for one that cannot be read."""
     try:
-        file = (folder / HISTORY).open("rb")
+        file = stream_plain(folder / HISTORY)
     except FileNotFoundError:
         return
     with file:
@@ -164,7 +165,7 @@ class History:
         """Read all lines; gives where the last whole one ends."""
         good = damaged = at = 0
         try:
-            file = self.path.open("rb")
+            file = stream_plain(self.path)
         except FileNotFoundError:
             return 0
         with file:
@@ -189,7 +190,7 @@ class History:
         line = shortened(line)
         data = encoded(line)
         try:
-            opened = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            opened = open_plain(self.path, os.O_WRONLY | os.O_CREAT)
             try:
                 if os.fstat(opened).st_size < self._size:  # somebody removed it, or cut it off
                     self._rewrite([*self.lines, line])
@@ -211,4 +212,4 @@ class History:
 
 
 def _told(path: Path, error: OSError) -> str:
-    return f"`{path}` cannot be written: {(error.strerror or 'it fails').lower()}"
+    return f"`{path}` cannot be used: {(error.strerror or 'it fails').lower()}"

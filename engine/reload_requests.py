@@ -17,6 +17,7 @@ from typing import Annotated
 
 import msgspec
 
+from quell.engine.plain_files import open_plain
 from quell.engine.service_types import ReloadOutcome
 from quell.engine.watch import Watch
 
@@ -70,7 +71,7 @@ async def _answer(path: Path, put_back: Asked) -> None:
 
 
 def _read(path: Path) -> bytes:
-    opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    opened = open_plain(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         return os.read(opened, MAX_BYTES + 1)[:MAX_BYTES]
     finally:

@@ -62,10 +62,13 @@ class StartError(Exception):
 
 
 class _Refused(Exception):
-    """A version that cannot be started with."""
+    """A version that cannot be started with; `undone` where it could not be checked."""
 
-    def __init__(self, findings: tuple[Finding, ...], errors: int | None = None) -> None:
+    def __init__(
+        self, findings: tuple[Finding, ...], errors: int | None = None, undone: bool = False
+    ) -> None:
         super().__init__(findings[0].message)
+        self.undone = undone
         self.findings, self.errors = findings, len(findings) if errors is None else errors
 
 
@@ -181,6 +184,9 @@ class _Start:
         checked = await self._checker.check(staged.bundle, self._live_folder())
         findings, errors = merged(staged, checked)
         await compiling
+        if checked.undone:
+            self._tried = ""  # it is not known for bad: it is taken when it comes again
+            raise _Refused(checked.findings, undone=True)
         if errors:
             raise _Refused(findings, errors)
         await self._whole(staged)
@@ -193,9 +199,11 @@ class _Start:
         """The last version that was live and can still be used, since the folder's bundle is refused. Raises
         StartError."""
         ignored, live = self.versions.ignored(), self.versions.live
-        outcome = self._outcome("refused", None, refused)
+        outcome = self._outcome("failed" if refused.undone else "refused", None, refused)
         self.versions.note(outcome, ignored=ignored)
         told = _errors(refused.errors, self.policies)
+        if refused.undone:
+            told = f"the policies of {self.policies} could not be checked"
         more: list[Finding] = []
         for info in self._live_before():
             content, name = self.versions.content(info.number), self.versions.name(info.number)
@@ -266,7 +274,7 @@ class _Start:
 
     def _outcome(
         self,
-        result: Literal["live", "unchanged", "refused"],
+        result: Literal["live", "unchanged", "refused", "failed"],
         info: VersionInfo | None,
         refused: _Refused | None = None,
         by: str = BY,

@@ -101,10 +101,7 @@ class Remaker:
         if entry.version != self.number and entry.kind != "decided":
             raise RemakeError(f"entry {entry.seq} is of version {entry.version}, but {self.number} decides")
         if entry.kind == "admitted":
-            answer = self._admit(entry, observe)
-            if not isinstance(answer, Waiting):
-                raise RemakeError(f"event {entry.seq} waited for remote answers and now does not")
-            self.waiting[entry.seq] = answer
+            self._wait(entry, self._admit(entry, observe))
             return None
         reply = self._reply(entry, observe)
         self.made += 1
@@ -145,7 +142,16 @@ class Remaker:
             return self.stepper.act(action_of(_acted.decode(entry.reply)))
         if entry.kind == "decided":
             return self._resume(entry, observe)
-        answer = self._admit(entry, observe)
+        return self._at_once(entry, self._admit(entry, observe), observe)
+
+    def _wait(self, entry: Entry, answer: Reply | Waiting) -> None:
+        """An event waited; see that it does."""
+        if not isinstance(answer, Waiting):
+            raise RemakeError(f"event {entry.seq} waited for remote answers and now does not")
+        self.waiting[entry.seq] = answer
+
+    def _at_once(self, entry: Entry, answer: Reply | Waiting, observe: Observer | None) -> Reply:
+        """An event was decided at once; see that it is."""
         if isinstance(answer, Waiting):
             raise RemakeError(f"event {entry.seq} was decided at once and now waits for remote answers")
         return answer

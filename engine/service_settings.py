@@ -18,13 +18,14 @@ import msgspec
 
 from quell.engine.http_pressure import Limits
 from quell.engine.idempotency import BOUNDS
+from quell.engine.plain_files import stream_plain
+from quell.engine.reload_process import TIME
 from quell.grammar.diagnostics import did_you_mean
 from quell.grammar.literals import MICROS, LiteralError, duration, spell_duration
 
 FILE = "service.toml"
 MAX_FILE = 1 << 18
 PORT = 8600
-DURABILITIES = ("each", "batch", "off")
 _DURATION = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,6})?(?:us|ms|s|m|h|d|w))+")
 _SIZE = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,6}))? ?(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)", re.IGNORECASE)
 _UNITS = {
@@ -101,6 +102,12 @@ class KeySettings(msgspec.Struct, frozen=True):
     age: int = BOUNDS.age
 
 
+class ReloadSettings(msgspec.Struct, frozen=True):
+    """Reloads: how many seconds checking the policies and running their tests may take."""
+
+    check: float = TIME
+
+
 class LogSettings(msgspec.Struct, frozen=True):
     """The log: as text or JSON (`auto`: text on a terminal), from which level on, and whether it may hold
     what is in events."""
@@ -119,6 +126,7 @@ class ServiceSettings(msgspec.Struct, frozen=True):
     snapshots: SnapshotSettings = SnapshotSettings()
     events: EventSettings = EventSettings()
     idempotency: KeySettings = KeySettings()
+    reload: ReloadSettings = ReloadSettings()
     log: LogSettings = LogSettings()
     sinks: Mapping[str, Any] = {}
 
@@ -129,9 +137,7 @@ def read_settings(file: Path, must: bool = False) -> ServiceSettings:
     try:
         if not must and not (file.exists() or file.is_symlink()):
             return ServiceSettings()
-        if file.exists() and not file.is_file():
-            raise ValueError("it is no plain file")
-        with file.open("rb") as opened:
+        with stream_plain(file) as opened:
             data = opened.read(MAX_FILE + 1)
         if len(data) > MAX_FILE:
             raise ValueError(f"it is larger than {MAX_FILE >> 10} KB")
@@ -174,6 +180,7 @@ def settings_of(said: Mapping[str, Any], wrong: list[Wrong]) -> ServiceSettings:
         SnapshotSettings(**sections["snapshots"]),
         EventSettings(**sections["events"]),
         KeySettings(**sections["idempotency"]),
+        ReloadSettings(**sections["reload"]),
         LogSettings(**sections["log"]),
         sinks,
     )
@@ -346,6 +353,7 @@ _SECTIONS: dict[str, dict[str, Read]] = {
         "keys": _whole(1_000, 100_000_000, 1_000_000),
         "age": _micros(60 * _S, 366 * _D, "24h"),
     },
+    "reload": {"check": _seconds(_S, 86_400 * _S, "2m")},
     "log": {
         "format": _one_of("auto", "text", "json"),
         "level": _one_of("info", "debug", "warning", "error"),

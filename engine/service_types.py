@@ -95,11 +95,12 @@ class ReloadOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """What came of one attempt to take another version of the bundle.
 
     `live`: it decides now, and `state` says what was kept. `unchanged`: it is the one that decides already.
-    `refused`: nothing changed, `findings` say why (the first of `errors` in number). `seconds` is how long
+    `refused`: nothing changed, `findings` say why (the first of `errors` in number). `failed`: nothing
+    changed, as the policies could not be checked; `findings` say what happened. `seconds` is how long
     it took in all, `held` how long admissions were held up meanwhile.
     """
 
-    result: Literal["live", "unchanged", "refused"]
+    result: Literal["live", "unchanged", "refused", "failed"]
     at: int
     by: str
     why: str

@@ -33,6 +33,7 @@ from quell.engine.checkpoint import (
     drop_fills,
     greatest_version,
     recover,
+    remove_parts,
     snapshots,
 )
 from quell.engine.children import NoSuchDecision, NothingFound, run_module
@@ -48,6 +49,7 @@ from quell.engine.outbox import Outbox
 from quell.engine.outbox_reading import decisions_of
 from quell.engine.outbox_types import Sink
 from quell.engine.reload import Reloader
+from quell.engine.reload_process import TIME, Checker
 from quell.engine.reload_start import Started, start
 from quell.engine.remake import RemakeError
 from quell.engine.service import AHEAD, Service
@@ -77,8 +79,9 @@ AT_ONCE = 2
 class Setup:
     """How a service is to be kept. `sinks` by name; `functions` and `environ` as `Engine.load` takes them;
     `keep_age` (microseconds) and `keep_bytes` bound the journal, `snapshots_every` is in numbers of the
-    journal (None: as often as a restart stays quick). `keys` bounds the Idempotency-Keys that are remembered.
-    `tell` hears of every reload."""
+    journal (None: as often as a restart stays quick), `checking` is how many seconds checking the policies
+    and running their tests may take. `keys` bounds the Idempotency-Keys that are remembered. `tell` hears of
+    every reload."""
 
     durability: Durability = "batch"
     segment_bytes: int = SEGMENT_BYTES
@@ -88,6 +91,7 @@ class Setup:
     snapshots_kept: int = KEEP
     ahead: float | None = AHEAD
     deadline: float | None = None
+    checking: float = TIME
     in_flight: int = IN_FLIGHT
     keys: Bounds = BOUNDS
     sinks: Mapping[str, Sink] = field(default_factory=dict)
@@ -136,7 +140,9 @@ class Serving:
     ) -> None:
         self.data, self.setup, self.service, self.journal = data, setup, service, journal
         self.outbox, self.versions, self.started, self.restart = outbox, versions, started, restart
-        self.reloader = Reloader(policies, versions, service.swap, self.told, started=started)
+        self.reloader = Reloader(
+            policies, versions, service.swap, self.told, started=started, checker=Checker(setup.checking)
+        )
         self.snapshots = Snapshots(
             data, service, self.keep, every=setup.snapshots_every, keep=setup.snapshots_kept
         )
@@ -252,11 +258,13 @@ async def serving(policies: str | Path, data: str | Path, setup: Setup = Setup()
 
 
 async def _opened(policies: Path, data: Data, setup: Setup) -> Serving:
+    for folder in (data.states, data.fills):
+        remove_parts(folder)
     versions = Versions.open(data.versions)
     if versions.repaired or not versions.history():  # else the history of versions says it
         versions.used = greatest_version(data)
     usable = lambda build: _answerable(build, setup)  # noqa: E731
-    started = await start(policies, versions, usable=usable)
+    started = await start(policies, versions, usable=usable, checker=Checker(setup.checking))
     journal = Journal.open(
         data.journal,
         durability=setup.durability,

@@ -74,6 +74,8 @@ def status_of(running: Serving, access: Access | None = None) -> ServingStatus:
         warnings.append(f"{number:,} decisions came out otherwise when they were made again")
     if reload.last is not None and reload.last.result == "refused":
         warnings.append("the policies as they are now were refused: an earlier version decides")
+    if reload.last is not None and reload.last.result == "failed":
+        warnings.append("the policies as they are now could not be checked: an earlier version decides")
     return ServingStatus(
         running.began,
         running.restart,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import stat
 from pathlib import Path
 
 from quell.engine.outbox_thread import Errands
 from quell.engine.outbox_types import Delivery, Message, Retry
+from quell.engine.plain_files import open_plain
 
 FILE_DELIVERY = Delivery(concurrency=256, timeout=60.0, ordered=True)
 
@@ -69,13 +69,9 @@ def _resolve(batch: list[tuple[bytes, asyncio.Future[None]]], error: Retry | Non
 
 def _append(path: Path, lines: bytes) -> None:
     """Append whole lines, or nothing, and bring them to disk. Raises OSError."""
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-    file = os.open(path, flags, 0o640)
+    file = open_plain(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
     try:
-        found = os.fstat(file)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(0, "it is no ordinary file")
-        size = found.st_size
+        size = os.fstat(file).st_size
         if size and os.pread(file, 1, size - 1) != b"\n":
             lines = b"\n" + lines
         _write_whole(file, lines, size)

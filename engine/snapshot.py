@@ -26,6 +26,7 @@ import msgspec
 
 from quell.engine.carry import Section, SnapshotReport, restore, sections
 from quell.engine.idempotency import SECTION, Known
+from quell.engine.plain_files import stream_plain
 from quell.engine.stepper import Stepper
 
 MAGIC = b"QUELLSNP"
@@ -237,7 +238,7 @@ def _without_keys(told: Iterator[Section], known: Known | None) -> Iterator[Sect
 
 def _check(path: Path) -> None:
     """See that a file is whole, without holding it. Raises _Damaged, and SnapshotError for a newer format."""
-    with path.open("rb") as file:
+    with stream_plain(path) as file:
         for _ in _frames(file, keep=False):
             pass
 
@@ -245,7 +246,7 @@ def _check(path: Path) -> None:
 def _sections(path: Path) -> Iterator[Section]:
     decoder = msgspec.msgpack.Decoder(tuple[str, str, Any])
     count = 0
-    with path.open("rb") as file:
+    with stream_plain(path) as file:
         for content in _frames(file, keep=True):
             kind, name, what = decoder.decode(content)
             if kind == "end":

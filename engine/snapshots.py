@@ -8,7 +8,16 @@ from collections.abc import Callable
 
 import msgspec
 
-from quell.engine.checkpoint import KEEP, Checkpoint, Data, checkpoint_of, prune, snapshots, sync_journal
+from quell.engine.checkpoint import (
+    KEEP,
+    Checkpoint,
+    Data,
+    checkpoint_of,
+    prune,
+    remove_parts,
+    snapshots,
+    sync_journal,
+)
 from quell.engine.children import ChildError, run_module
 from quell.engine.service import Service
 from quell.engine.snapshot import SnapshotError, write_snapshot
@@ -123,6 +132,7 @@ class Snapshots:
         async with self._making:
             began, self._last_try = time.monotonic(), self._service.engine.stepper.seq
             await self._service.quiet(QUIET)
+            remove_parts(self._data.states)
             try:
                 out = await run_module("quell.engine.checkpoint", self._order(), LONGEST)
                 made = _decode(out)

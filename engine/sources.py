@@ -1,4 +1,4 @@
-"""Where events come from: JSON lines, Parquet and CSV, from files or standard input, one after another.
+"""Where events come from: JSON lines, Parquet and CSV, from files or standard input, and journals.
 
 `open_source` finds out what a file is and gives a `Source`: an iterator over numbered records that holds
 little in memory, however long the file. A record that cannot be read comes out as a `Refusal`, and the
@@ -48,17 +48,21 @@ def open_source(
     format: Format | None = None,
     columns: Collection[str] | None = None,
     max_bytes: int = MAX_BYTES,
+    journals: bool = False,
 ) -> Source:
     """Open a file of events, or standard input for ``-`` (JSON lines unless `format` says otherwise).
 
     The format follows from the file's ending: .jsonl .ndjson .json .csv .tsv, each also packed as .gz
     or .zst, and .parquet. `columns` are the outermost keys worth reading (`Decoder.columns`); tables
-    skip the others. A line or row longer than `max_bytes` is refused. Raises SourceError.
+    skip the others. A line or row longer than `max_bytes` is refused. With `journals` a journal's folder, or
+    the data folder above it, can be opened too. Raises SourceError.
     """
     if str(path) == "-":
         opened = unpack(sys.stdin.buffer, "standard input", owned=False)
         return _open(opened, format or "json lines", columns, max_bytes)
     file = Path(path)
+    if journals and file.is_dir():
+        return _journal(file, format)
     kind = format or _format_of(file)
     try:
         stream = file.open("rb")
@@ -105,6 +109,20 @@ def _open(opened: Opened, kind: Format, columns: Collection[str] | None, max_byt
     if kind in ("csv", "tsv"):
         return Csv(opened, columns, "\t" if kind == "tsv" else ",", max_bytes)
     return open_json(opened, max_bytes) if kind == "json" else JsonLines(opened, max_bytes)
+
+
+def _journal(folder: Path, format: Format | None) -> Source:
+    from quell.engine.journal_format import JournalError
+    from quell.engine.journal_read import journal_in
+    from quell.engine.source_journal import JournalEvents
+
+    try:
+        place = journal_in(folder)
+    except JournalError as error:
+        raise cannot_open(folder, error) from error
+    if format is not None:
+        raise SourceError(f"`{place}` is a journal, which is in no other format", "leave --format out")
+    return JournalEvents(str(place))
 
 
 def _format_of(file: Path) -> Format:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from quell.engine.plain_files import read_plain
 from quell.engine.reload_files import Look, content_id
 from quell.engine.reload_freeze import BUNDLE, Freezer, Staged, digests_of, sync, sync_tree
 from quell.engine.reload_history import Given, History, HistoryError, Line, Record, Wanted, read_history
@@ -224,7 +225,7 @@ class Versions:
         """What lies in a frozen copy. Raises OSError and msgspec.MsgspecError."""
         found = self._manifests.get(content)
         if found is None:
-            data = (self._place(content) / MANIFEST).read_bytes()
+            data = read_plain(self._place(content) / MANIFEST)
             self._manifests[content] = found = msgspec.json.decode(data, type=Manifest)
         return found
 

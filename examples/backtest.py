@@ -45,7 +45,7 @@ def verdicts(result: BacktestResult) -> Iterator[str]:
 def repeated(result: BacktestResult) -> Iterator[str]:
     """What no report says: how often the same people are blocked, by a query over the tables."""
     blocked = result.table("decisions").filter("verdict = 'block'")
-    people = blocked.join(result.table("events"), "place").aggregate("entity, count(*) AS times", "entity")
+    people = blocked.aggregate("entity, count(*) AS times", "entity")
     found = people.aggregate(
         "CASE WHEN times < 5 THEN 'up to 4' ELSE '5 and more' END AS often, count(*)", "often"
     )

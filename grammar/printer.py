@@ -20,16 +20,6 @@ _PATH_COLUMN = 0, 32
 entry longer than the largest stands out rather than push the others apart."""
 
 
-def print_file(file: tree.PolicyFile) -> str:
-    """Every declaration, with its documentation above it and a blank line between two."""
-    return "\n".join(_documented(d) for d in file.declarations)
-
-
-def _documented(node: tree.Declaration) -> str:
-    doc = "".join(f"# {line}".rstrip() + "\n" for line in node.doc.split("\n")) if node.doc else ""
-    return doc + print_declaration(node) + "\n"
-
-
 def print_declaration(node: tree.Declaration, source: str | None = None, width: int = WIDTH) -> str:
     """One declaration, without its documentation and without a line break at the end."""
     printer = _Printer(source, width)

@@ -1,15 +1,13 @@
-"""Diagnostics for people, in colour with their source lines, and for programs, as JSON."""
+"""Diagnostics for people, in colour with their source lines."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 from rich.cells import cell_len
-from rich.console import Console
 from rich.text import Text
 
-from quell.grammar.diagnostics import Diagnostic, as_json, place, sort
+from quell.grammar.diagnostics import Diagnostic, place
 from quell.grammar.source import Source, Span
 
 _COLOUR = {"error": "bold red", "warning": "bold yellow"}
@@ -17,46 +15,11 @@ _TAB = 4
 _LEAST_WIDTH = 40
 
 
-def render(found: Iterable[Diagnostic], sources: Mapping[str, Source], console: Console) -> None:
-    """Print each finding, in order of place, and then how many there were.
+def lines(diagnostic: Diagnostic, sources: Mapping[str, Source], width: int = 100) -> list[Text]:
+    """One finding as styled lines, its source lines cut to `width` columns.
 
     Nothing of a policy is taken for markup, and characters that cannot be seen are spelled out.
     """
-    ordered = sort(found)
-    for diagnostic in ordered:
-        for line in lines(diagnostic, sources, console.width):
-            _print(line, console)
-        _print(Text(), console)
-    _print(_count(ordered), console)
-
-
-def render_json(found: Iterable[Diagnostic], sources: Mapping[str, Source]) -> str:
-    """The findings as a JSON text: how many errors and warnings, and each as `as_json` gives it."""
-    ordered = sort(found)
-    return json.dumps(
-        {
-            "errors": sum(d.severity == "error" for d in ordered),
-            "warnings": sum(d.severity == "warning" for d in ordered),
-            "diagnostics": [as_json(d, sources) for d in ordered],
-        },
-        ensure_ascii=True,
-        indent=2,
-    )
-
-
-def summary(found: Sequence[Diagnostic]) -> str:
-    """`2 errors and 1 warning in 2 files`, or `no errors, no warnings`."""
-    errors = sum(d.severity == "error" for d in found)
-    parts = [_number(errors, "error")] if errors else []
-    if len(found) > errors:
-        parts.append(_number(len(found) - errors, "warning"))
-    files = len({d.span.file for d in found if d.span.file})
-    where = f" in {_number(files, 'file')}" if files else ""
-    return (" and ".join(parts) or "no errors, no warnings") + where
-
-
-def lines(diagnostic: Diagnostic, sources: Mapping[str, Source], width: int = 100) -> list[Text]:
-    """One finding as styled lines, its source lines cut to `width` columns."""
     colour = _COLOUR[diagnostic.severity]
     gutter = _gutter(diagnostic, sources)
     head = Text(f"{diagnostic.severity}[{diagnostic.code}]", style=colour)
@@ -77,21 +40,6 @@ def visible(text: str) -> str:
 
 
 # ------------------------------------------------------------------- details
-
-
-def _print(line: Text, console: Console) -> None:
-    console.print(line, soft_wrap=True, highlight=False)
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _count(found: Sequence[Diagnostic]) -> Text:
-    errors = any(d.severity == "error" for d in found)
-    return Text(
-        summary(found), style=_COLOUR["error"] if errors else _COLOUR["warning"] if found else "bold green"
-    )
 
 
 def _gutter(diagnostic: Diagnostic, sources: Mapping[str, Source]) -> int:

@@ -222,8 +222,8 @@ def _quotes_and_paths(m: Mistake) -> Fault | None:
     return None
 
 
-def _places(m: Mistake) -> Fault | None:
-    """Mistakes of one place: types, commas, `is`, `on last`, and names with a hyphen."""
+def _hyphens_and_commas(m: Mistake) -> Fault | None:
+    """Names with a hyphen, and commas where none stand."""
     if m.found == "-" and m.last is not None and m.last.end_pos == m.offset and not m.value_is_complete:
         match = re.match(r"[\w\-]+", m.text[m.previous_at :])
         name = match[0] if match else m.previous
@@ -247,6 +247,11 @@ def _places(m: Mistake) -> Fault | None:
             and re.search(r"\bin\s*\([^()]*\Z", m.text[: m.offset])
         ):
             return m.fault(hint='values to choose from stand in brackets: `["a", "b"]`')
+    return None
+
+
+def _places(m: Mistake) -> Fault | None:
+    """Mistakes of one declaration: ladders, types, the events of tests, times of verdicts."""
     if m.found == ">" and m.start == "verdicts":
         return m.fault(hint="the ladder is written from the lowest up: `allow < flag < block`")
     if m.found == ":" and m.start in ("shape", "event"):
@@ -263,6 +268,11 @@ def _places(m: Mistake) -> Fault | None:
         return m.fault(hint='only a label has a time: `label author "…" for 30d`')
     if m.start == "let" and m.accepts == {"COLON"} and "{" not in m.stack:
         return m.fault(hint="a parameter has a type: `x: text`")
+    return None
+
+
+def _words(m: Mistake) -> Fault | None:
+    """Words that need another one behind them: `fired`, `is`, `on last`, `any of`, `if`."""
     if m.last is not None and m.last.type == "FIRED":
         return m.fault(
             hint="behind `fired` stands the name of a rule; a name of its own stands in backquotes: `fired`"
@@ -326,7 +336,9 @@ GUESSES: tuple[Callable[[Mistake], Fault | None], ...] = (
     labels,
     limits,
     windows,
+    _hyphens_and_commas,
     _places,
+    _words,
     _brackets,
     _capitals_and_slips,
     _quotes_and_paths,

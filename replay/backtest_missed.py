@@ -95,8 +95,8 @@ def _far(part: Part) -> float:
     written = parse_expression(part.text) if part.kind == "compare" else None
     if not isinstance(written, tree.Compare) or len(written.rest) != 1 or written.rest[0][0] in ("==", "!="):
         return 1.0
-    sides = [_number(written.first), _number(written.rest[0][1])]
-    sides = [side for side in sides if side is not None]
+    both = (_number(written.first), _number(written.rest[0][1]))
+    sides = [side for side in both if side is not None]
     sides += [inner.value for inner in part.parts if type(inner.value) in (int, float)]
     if len(sides) != 2:
         return 1.0

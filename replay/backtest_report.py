@@ -27,8 +27,9 @@ from quell.replay.backtest_source import check_period, span, warmup, windows
 from quell.replay.backtest_values import Beside
 from quell.replay.backtest_weight import Weight, read_weight
 from quell.replay.database import Database
-from quell.replay.history import History, Order, check_usable, ingest
+from quell.replay.history import History, Order
 from quell.replay.history_coverage import source_of
+from quell.replay.history_ingest import check_usable, ingest
 from quell.replay.labels import Labels, read_labels
 from quell.replay.named_values import NotAValue
 from quell.replay.outcome import Outcome

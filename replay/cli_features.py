@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quell.engine.cli_bundle import read_sound
+from quell.engine.cli_decide import note_answers
 from quell.engine.cli_files import STDIO, missing_parent, same_file, whole
 from quell.engine.cli_group import DEFECT, OK, UNREADABLE, Unreadable, say_error
 from quell.engine.cli_output import (
@@ -38,7 +39,12 @@ OUT = "features.parquet"
 
 @click.command("features", short_help="Write the values of every event, as the engine saw them.")
 @click.argument("policies", metavar="POLICIES")
-@click.option("--events", required=True, metavar="FILE|-", help="The history, in order; - is standard input.")
+@click.option(
+    "--events",
+    required=True,
+    metavar="FILE|-",
+    help="The history, in order: a file, a journal's folder, or - for standard input.",
+)
 @click.option(
     "--values", metavar="NAME,…", help="Fields, lets, scores and models, as the policies call them."
 )
@@ -173,11 +179,12 @@ def _run(
     try:
         with (
             open_source(
-                events, format=format_, columns=decoder.columns(), max_bytes=decoder.max_bytes
+                events, format=format_, columns=decoder.columns(), max_bytes=decoder.max_bytes, journals=True
             ) as source,
             Watch("deciding", source.total if limit is None else limit) as watch,
             whole(Path(out)) as stream,
         ):
+            note_answers(source, tapped.build.analysis)
 
             def tell(done: int) -> None:
                 if done % STEP == 0:

@@ -76,7 +76,7 @@ def compared(
         for outcome, prepared, frame in zip(outcomes, (pair.before, pair.after), frames, strict=True)
     ]
     made = compare(*sides, samples=asked.samples, explained=explained, against=against, tell=tell)
-    return Compared(*frames, made)
+    return Compared(frames[0], frames[1], made)
 
 
 def _frames(pair: Pair, outcomes: Sequence[Outcome]) -> list[Frame]:

@@ -48,22 +48,6 @@ def read_counters(
     return [work.readings(i) for i in range(len(asked))]
 
 
-def distinct_keys(db: Database, spec: Store, sources: Sequence[Source]) -> int:
-    """How many different keys a store takes in over the whole history, at least as many as it ever holds."""
-    parts = []
-    for source in sources:
-        keys = names(len(source.keys))
-        inner = f"({source.query})"
-        for name, type_ in zip(keys, source.keys, strict=True):
-            if type_.kind == "list":
-                inner = f"(SELECT * REPLACE (unnest({name}) AS {name}) FROM {inner} WHERE counted)"
-        present = " AND ".join(["counted", *(f"{k} IS NOT NULL" for k in keys)])
-        parts.append(f"SELECT {', '.join(keys) or '0 AS k'} FROM {inner} WHERE {present}")
-    if not parts:
-        return 0
-    return int(db.value(f"SELECT count(*) FROM (SELECT DISTINCT * FROM ({' UNION ALL '.join(parts)}))"))
-
-
 class _Work:
     """One store: which of its nodes go by columns, and the tables of either way."""
 

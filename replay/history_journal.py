@@ -7,23 +7,16 @@ A journal may grow while it is read: a replay reads it up to where it ended when
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import pyarrow as pa
 
-from quell.engine.decision import Acted
-from quell.engine.journal_chain import Chain
-from quell.engine.journal_format import JournalError, number_of
-from quell.engine.journal_read import JournalReader
-from quell.engine.remake import action_of
 from quell.engine.service_types import Entry, VersionInfo
-from quell.engine.source_base import Payload, Source, SourceError
+from quell.engine.source_base import Payload
+from quell.engine.source_journal import JournalEvents
 from quell.replay.database import Database, quoted
 
-_RECORD = 600
-"""Bytes of an entry, about: for how far reading is, and nothing else."""
 _ASKED = b'"asked":'
 _ANSWERS = pa.schema(
     [("file", pa.int32()), ("row", pa.int64()), ("decided", pa.int64()), ("asked", pa.string())]
@@ -44,82 +37,44 @@ class _Said(msgspec.Struct):
 
 
 _said = msgspec.json.Decoder(_Said)
-_acted = msgspec.json.Decoder(Acted)
 _version = msgspec.json.Decoder(VersionInfo)
 
 
-class JournalSource(Source):
-    """The events and labels by hand of a journal, each with its number.
+class JournalSource(JournalEvents):
+    """The events and labels by hand of a journal, each with its number, and what else a replay wants of it.
 
-    `upto` is the last number to read, None for all that is there; `last` the last that was read. `answers`
-    gathers what `Answers` takes away, and `versions` the digests of the versions of the policies that
-    decided, by number.
+    `answers` gathers what `Answers` takes away, and `versions` the digests of the versions of the policies
+    that decided, by number.
     """
 
-    unit = "rows"
-
     def __init__(self, path: str, upto: int | None) -> None:
-        self.name = Path(path).name
-        self.last = 0
+        super().__init__(path, upto)
         self.answers: list[Answered] = []
         self.versions: dict[int, str] = {}
-        self._upto = upto
-        self._position = 0
         self._open: set[int] = set()
-        self._reader = JournalReader(path)
-        try:
-            self.total = _entries(Chain(Path(path)))
-        except JournalError as error:
-            raise SourceError(error.message, error.hint) from error
-
-    @property
-    def position(self) -> int:
-        """How many entries have been read."""
-        return self._position
-
-    def close(self) -> None:
-        """Let go of the files."""
-        self._reader.close()
 
     def __iter__(self) -> Iterator[tuple[int, Payload]]:
         try:
-            for entries in self._reader.pieces():
-                for entry in entries:
-                    number = number_of(entry)
-                    if self._upto is not None and number > self._upto:
-                        return
-                    self.last = number
-                    self._position += 1
-                    taken = self._take(entry)
-                    if taken is not None:
-                        yield taken
-        except JournalError as error:
-            hint = "`quell journal export --events-only` takes out what can be read"
-            raise SourceError(error.message, hint) from error
+            yield from super().__iter__()
         finally:
             self.answers += [Answered(seq, None, "[]") for seq in sorted(self._open)]
             self._open.clear()
 
-    def _take(self, entry: Entry) -> tuple[int, Payload] | None:
-        """What an entry gives to decide, if it does."""
+    def note(self, entry: Entry) -> None:
+        """Gather what was answered, and by which versions."""
         kind, seq = entry.kind, entry.seq
         if kind == "event":
             if _ASKED in entry.reply:
                 self._answered(entry)
             self._seen(entry.version)
-            return seq, entry.event
-        if kind == "admitted":
+        elif kind == "admitted":
             self._open.add(seq)
             self._seen(entry.version)
-            return seq, entry.event
-        if kind == "acted":
-            return seq, action_of(_acted.decode(entry.reply))
-        if kind == "decided":
+        elif kind == "decided":
             self._open.discard(seq)
             self._answered(entry)
         elif kind == "version":
             self.versions[entry.version] = _version.decode(entry.reply).digest
-        return None
 
     def _seen(self, version: int) -> None:
         if version not in self.versions:  # the entry that says more was dropped for its age
@@ -132,20 +87,6 @@ class JournalSource(Source):
             asked = "[]"
         if asked != "[]" or entry.kind == "decided":
             self.answers.append(Answered(entry.seq, entry.decided, asked))
-
-
-def _entries(chain: Chain) -> int | None:
-    """About how many entries a journal holds."""
-    valid = chain.valid(chain.listed())
-    if not valid:
-        return None
-    first, last = chain.head(valid[0]), chain.head(valid[-1])
-    try:
-        size = valid[-1].path.stat().st_size
-    except OSError:
-        size = 0
-    before = last.before - first.before if first is not None and last is not None else 0
-    return max(1, before + size // _RECORD)
 
 
 class Answers:

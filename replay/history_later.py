@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import fields
 
 from quell.replay.database import Database, quoted, text_literal
-from quell.replay.history import History, check_usable
+from quell.replay.history import History
+from quell.replay.history_ingest import check_usable
 
 
 class OddText(Exception):

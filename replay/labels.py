@@ -103,17 +103,16 @@ def is_file(text: str) -> bool:
         return False
 
 
-def table_of(history: History) -> str:
-    """The table that the labels of a history's events go to."""
-    return quoted(f"{history.schema}_truth")
-
-
-def labelled(history: History, table: str, text: str) -> Labelled:
-    """How many events have a label."""
-    positive, negative = history.db.rows(
-        f"SELECT count(*) FILTER (label), count(*) FILTER (NOT label) FROM {table}"
+def truth_of(history: History, text: str, rows: str) -> Truth:
+    """Put the labels of a history's events in a table. `rows` is a query that gives n, label and known (NULL
+    where nothing says when), `text` what the labels are called."""
+    table = quoted(f"{history.schema}_truth")
+    history.db.con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {rows}")
+    positive, negative, timed = history.db.rows(
+        f"SELECT count(*) FILTER (label), count(*) FILTER (NOT label), count(known) > 0 FROM {table}"
     )[0]
-    return Labelled(text, positive, negative, history.events - positive - negative)
+    unlabelled = history.events - positive - negative
+    return Truth(table, Labelled(text, positive, negative, unlabelled), timed=timed)
 
 
 @dataclass(slots=True)
@@ -129,30 +128,31 @@ class PathLabels(Labels):
         return self.label.text
 
     def attach(self, history: History) -> Truth:
-        column, table = quoted(self.column), table_of(history)
+        column = quoted(self.column)
         values = history.db.rows(
             f"SELECT DISTINCT {column} FROM {history.table('all')} WHERE {column} IS NOT NULL ORDER BY ALL"
         )
         said = [(value, self.label.said(msgspec.json.decode(value))) for (value,) in values]
         if not any(label is not None for _, label in said):
-            raise self._nothing(history)
+            raise self._nothing()
         columns = {
             "value": pa.array([v for v, _ in said]),
             "label": pa.array([x for _, x in said], pa.bool_()),
         }
         history.db.con.register("_said", pa.table(columns))
-        history.db.con.execute(
-            f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT n, label, NULL::BIGINT AS known "
-            f"FROM {history.table('all')} JOIN _said ON {column} = value WHERE label IS NOT NULL"
+        found = truth_of(
+            history,
+            self.text,
+            f"SELECT n, label, NULL::BIGINT AS known FROM {history.table('all')} "
+            f"JOIN _said ON {column} = value WHERE label IS NOT NULL",
         )
         history.db.con.unregister("_said")
-        found = Truth(table, labelled(history, table, self.text))
         if self.label.values and not found.labelled.positive:
             seen = ", ".join(f"`{value}`" for value in sorted(self.label.seen)[:5])
             raise LabelsError(f"the label `{self.text}` is true of no event", f"the values there are {seen}")
         return found
 
-    def _nothing(self, history: History) -> LabelsError:
+    def _nothing(self) -> LabelsError:
         if self.label.unclear:
             seen = ", ".join(f"`{value}`" for value in sorted(self.label.unclear)[:5])
             hint = f"compare it, such as {self.text} == {sorted(self.label.unclear)[0]}"

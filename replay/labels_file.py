@@ -39,14 +39,13 @@ from quell.replay.backtest_values import Beside
 from quell.replay.database import Database, quoted
 from quell.replay.history import History
 from quell.replay.labels import Labels, LabelsError, Truth
-from quell.replay.train_labels import record_of, spelled
+from quell.replay.train_labels import record_of, spelled, yes_or_no
 from quell.signals.values import Unfit, micros
 
 By = Literal["place", "entity", "id", "row"]
 BATCH = 50_000
 _PLACE = re.compile(r".+(?::| row )[0-9]{1,18}", re.ASCII | re.DOTALL)
 TIMES = ("from", "known_at")
-_YES, _NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 ROWS = pa.schema(
     [("kind", pa.string()), ("key", pa.string()), ("row", pa.int64()), ("label", pa.bool_()),
      ("since", pa.int64()), ("known", pa.int64())]
@@ -101,7 +100,7 @@ class FileLabels(Labels):
         if self.positive or name is None:
             return
         seen = Counter(said for record in first if (said := _text(record.get(name))) is not None)
-        unclear = [said for said, _ in seen.most_common() if said.lower() not in (*_YES, *_NO)]
+        unclear = [said for said, _ in seen.most_common() if yes_or_no(said) is None]
         if unclear:
             told = ", ".join(f"`{said}`" for said in sorted(unclear[:6]))
             raise LabelsError(
@@ -270,10 +269,9 @@ class _Reader:
             self._seen[said] += 1
         if self._positive:
             return said in self._positive
-        if said.lower() in _YES:
-            return True
-        if said.lower() in _NO:
-            return False
+        label = yes_or_no(said)
+        if label is not None:
+            return label
         raise LabelsError(
             f"the column `{name}` of `{self._file}` is neither true nor false: it is `{said}` ({place})",
             "say which value is positive: --positive VALUE (may be repeated)",

@@ -13,7 +13,7 @@ from quell.replay.backtest_values import text_of
 from quell.replay.database import Database, text_literal
 from quell.replay.history import History
 from quell.replay.history_files import as_text
-from quell.replay.labels import LabelsError, Truth, labelled, table_of
+from quell.replay.labels import LabelsError, Truth, truth_of
 
 if TYPE_CHECKING:
     from quell.replay.labels_file import FileLabels
@@ -36,18 +36,16 @@ def entity_fields(build: Build, kind: str = "") -> Iterator[tuple[str, str, Fiel
 def join(history: History, labels: FileLabels, rows: str, later: int) -> Truth:
     """Put the labels that belong to events in a table. `rows` is the table of the file's rows, `later` how
     many were left out since they were found out too late. Raises LabelsError."""
-    db, table = history.db, table_of(history)
+    db = history.db
     if not db.value(f"SELECT count(*) FROM {rows}"):
         raise _empty(labels, later)
     notes = _contrary(db, rows, labels)
     by = {"id": _by_id, "place": _by_place, "entity": _by_entity, "row": _by_row}[labels.shape.by]
     matched = by(history, labels, rows)
-    db.con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {_one_each(matched)}")
-    found = Truth(table, labelled(history, table, labels.text), notes)
-    found.timed = bool(db.value(f"SELECT count(known) FROM {table}"))
+    found = truth_of(history, labels.text, _one_each(matched))
     if not found.labelled.positive and not found.labelled.negative:
         raise _unmatched(history, labels, rows)
-    found.notes += _left(history, rows, matched, labels, later)
+    found.notes += notes + _left(history, rows, matched, labels, later)
     if not found.labelled.negative:
         found.notes.append("the labels name no negative: precision cannot be told, only what was missed")
     elif not found.labelled.positive:

@@ -17,8 +17,9 @@ from quell.engine.lowered import LoweredRule, Store
 from quell.engine.order import order
 from quell.grammar import tree
 from quell.grammar.diagnostics import Report
-from quell.replay.history import History, ingest
-from quell.replay.labels import Labels, LabelsError, Truth, labelled, table_of
+from quell.replay.history import History
+from quell.replay.history_ingest import ingest
+from quell.replay.labels import Labels, LabelsError, Truth, truth_of
 from quell.replay.named_values import NotAValue, lowered
 from quell.replay.train_labels import ValueLabel
 
@@ -46,7 +47,7 @@ class RuleLabels(Labels):
         more for them."""
         from quell.replay.run import decide
 
-        table, name = table_of(history), f"{history.schema}_labels"
+        name = f"{history.schema}_labels"
         if self._has_columns(history):
             outcome = decide(replace(history, build=self._build), name)
             rows = f"SELECT n, rule FROM {outcome.table('hits')}"
@@ -64,11 +65,9 @@ class RuleLabels(Labels):
                 f"SELECT a.n, h.rule FROM {outcome.table('hits')} h JOIN {own.table('all')} o USING (n) "
                 f"JOIN {history.table('all')} a ON a.file = o.file AND a.row = o.row"
             )
-        history.db.con.execute(
-            f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT n, rule = '{POSITIVE}' AS label, "
-            f"NULL::BIGINT AS known FROM ({rows})"
+        found = truth_of(
+            history, self.text, f"SELECT n, rule = '{POSITIVE}' AS label, NULL::BIGINT AS known FROM ({rows})"
         )
-        found = Truth(table, labelled(history, table, self.text))
         if not found.labelled.positive and not found.labelled.negative:
             raise LabelsError(f"the label `{self.text}` is missing on every event of the history")
         return found

@@ -84,7 +84,7 @@ def sections(report: Comparison, packer: Packer) -> tuple[list[Section], dict[st
     lists = packer.take([report.newly_caught, report.newly_let_go])
     newly = packer.take([r.samples_newly for r in rules])
     gone = packer.take([r.samples_no_longer for r in rules])
-    made = [flows(report, found), rule_changes(report, rules, times), over_time(report, times, found)]
+    made = [flows(report, found), rule_changes(rules, times), over_time(report, times, found)]
     made += [s for s in (qualities(report, rules, found), looks(report), settings(after)) if s is not None]
     made.append(samples_section(len(packer.samples)))
     made += [s for s in (overlaps(after.overlaps, len(after.rules)),) if s is not None]
@@ -114,7 +114,7 @@ def flows(report: Comparison, found: Ladder) -> Section:
 # ------------------------------------------------------------------------------------------------ rules
 
 
-def rule_changes(report: Comparison, rules: Sequence[RuleChange], times: Axis) -> Section:
+def rule_changes(rules: Sequence[RuleChange], times: Axis) -> Section:
     """Every rule whose hits or text change, then all others."""
     differ = differing(rules)
     most = max([r.newly + r.no_longer for r in rules], default=1) or 1

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from quell.engine.explanation import Outcome as RuleOutcome
+
 Outcome = Literal["fired", "shadow", "held"]
 
 
@@ -51,7 +53,7 @@ class Near(msgspec.Struct, frozen=True, omit_defaults=True):
     then `why` says what held it back."""
 
     rule: str
-    outcome: Literal["missing", "not matched", "held", "shadow"]
+    outcome: RuleOutcome
     holds: int = 0
     of: int = 0
     why: tuple[str, ...] = ()

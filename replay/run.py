@@ -17,7 +17,8 @@ from quell.replay.columnar import Columnar, TooManyKeys
 from quell.replay.database import Database
 from quell.replay.dependence import Dependence
 from quell.replay.explaining import explain_columns, explain_steps
-from quell.replay.history import Extras, History, Order, ingest
+from quell.replay.history import Extras, History, Order
+from quell.replay.history_ingest import ingest
 from quell.replay.history_later import OddText, look, read_again
 from quell.replay.outcome import Outcome
 from quell.replay.report_data import Way

@@ -17,7 +17,7 @@ from quell.replay.sql_form import element
 from quell.replay.sql_forms import FORMS
 from quell.replay.sql_models import MASK_BITS, model_batch, points_batch
 from quell.replay.sql_python import Pythons, reach
-from quell.replay.sql_shared import Shared, gate_key, shared_columns, shared_nodes, visible
+from quell.replay.sql_shared import Shared, gate_key, shared_columns, visible
 from quell.replay.sql_truths import DEAREST, MAYBE, TRUTHS, tier
 from quell.replay.sql_values import Columns
 from quell.signals.policy_lists import PolicyList
@@ -94,11 +94,6 @@ class Translator:
             for number in visible(writing, [root], writing.given):
                 if number in writing.notes:
                     self.reasons[number] = writing.notes[number]
-
-    def shared(self, roots: Sequence[int], columns: Mapping[int, str]) -> list[int]:
-        """The nodes that the roots need more than once and that are worth a column of an inner SELECT, each
-        after those that it needs itself."""
-        return shared_nodes(self._writing(columns), roots, columns)
 
     def over(
         self,

@@ -34,7 +34,7 @@ MOST_VALUES = 1_000
 
 _COMPARED = re.compile(r"(.+?)\s*(==|!=|\bin\b)\s*(.+)", re.DOTALL)
 _ASSIGNED = re.compile(r"\$[\w.]*\s*=(?!=)")
-_YES, _NO = ("true", "1", "1.0"), ("false", "0", "0.0")
+_YES, _NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 
 
 @dataclass(slots=True)
@@ -62,9 +62,9 @@ class RecordLabel:
             self.seen[shown] += 1
         if self.values:
             return any(same(value, v) for v in self.values) is not self.negated
-        said = shown.strip('"').lower()
-        if said in _YES or said in _NO:
-            return said in _YES
+        said = yes_or_no(shown.strip('"'))
+        if said is not None:
+            return said
         if len(self.unclear) < MOST_VALUES:
             self.unclear[shown] += 1
         return None
@@ -140,6 +140,11 @@ def record_of(payload: Payload) -> Any:
         except (msgspec.DecodeError, RecursionError):
             return None
     return None if isinstance(payload, Refusal | HandAction) else payload
+
+
+def yes_or_no(said: str) -> bool | None:
+    """What a label that is a text says by itself; None where it says neither."""
+    return True if said.lower() in _YES else False if said.lower() in _NO else None
 
 
 def follow(record: Any, path: tuple[str | int | None, ...]) -> Any:

@@ -100,9 +100,8 @@ def _axes(curve: Curve, most: int, x: Callable[[int], float], chosen: str) -> li
     for i in spread(len(curve.points), now, _MOST_NAMES):
         kind = "now" if i in now else ""
         out.append(_text(x(i), base + 18, curve.points[i].text, kind, "middle"))
-    out.append(
-        _text(_LEFT, base + 44, "hits at each value; the dark bar is what stands in the policy", "dim")
-    )
+    told = f"hits at each value; the dark bar is what stands in the policy{chosen}"
+    out.append(_text(_LEFT, base + 44, told, "dim"))
     return out
 
 

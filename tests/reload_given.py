@@ -17,7 +17,7 @@ from quell.engine.reload_check import Checked, check
 from quell.engine.reload_process import Checker
 from quell.engine.reload_settle import Patience
 from quell.engine.reload_start import Started, start
-from quell.engine.service_types import ReloadOutcome, VersionInfo
+from quell.engine.service_types import Finding, ReloadOutcome, VersionInfo
 from quell.engine.versions import Versions
 from quell.engine.watch import Watch
 
@@ -62,9 +62,13 @@ class InThread(Checker):
         super().__init__()
         self.checked: list[Path] = []
         self.hold: asyncio.Event | None = None
+        self.undone: tuple[Finding, ...] = ()
+        """What happened to the check instead of its being done."""
 
     async def check(self, folder: Path, against: Path | None = None, tests: bool = True) -> Checked:
         self.checked.append(folder)
+        if self.undone:
+            return Checked(self.undone, len(self.undone), undone=True)
         made = await asyncio.to_thread(check, folder, against, tests)
         if self.hold is not None:
             await self.hold.wait()

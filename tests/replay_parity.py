@@ -14,7 +14,8 @@ from quell.replay.choosing import why_not_columns
 from quell.replay.columnar import Columnar
 from quell.replay.database import Database
 from quell.replay.dependence import Dependence
-from quell.replay.history import History, Order, ingest
+from quell.replay.history import History, Order
+from quell.replay.history_ingest import ingest
 from quell.replay.outcome import Outcome
 from quell.replay.stepping import step
 from quell.signals.clock import BLOCK

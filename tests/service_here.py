@@ -105,8 +105,7 @@ def here(monkeypatch: pytest.MonkeyPatch, *, fills: bool = True) -> None:
     if not fills:
         monkeypatch.setattr(Filling, "run", _fill_nothing)
     unwatched(monkeypatch)
-    monkeypatch.setattr("quell.engine.reload_start.Checker", CheckedHere)
-    monkeypatch.setattr("quell.engine.reload.Checker", CheckedHere)
+    monkeypatch.setattr("quell.engine.serving.Checker", lambda seconds: CheckedHere())
     monkeypatch.setattr("quell.engine.snapshots.run_module", run_here)
     monkeypatch.setattr("quell.engine.serving.run_module", run_here)
 

@@ -99,6 +99,16 @@ def test_a_path_into_the_record(history: tuple[Path, Path], seen: list[Seen]) ->
     check(run(history, '$.label in ["ham"]'), seen, lambda s: None if spam(s) is None else not spam(s))
 
 
+@pytest.mark.parametrize(("said", "label"), [("yes", True), ("No", False), ("1.0", True), ("0", False)])
+def test_a_path_and_a_file_take_the_same_words(tmp_path: Path, said: str, label: bool) -> None:
+    paths = make_history(tmp_path, [{**event, "reported": said} for event in EVENTS[:20]])
+    rows = write(tmp_path / "truth.csv", [{"id": event["id"], "label": said} for event in EVENTS[:20]])
+    for labels in ("$.reported", rows):
+        told = run(paths, labels).labelled
+        assert told is not None
+        assert (told.positive > 0, told.negative > 0) == (label, not label)
+
+
 def test_rates_have_wilson_intervals(history: tuple[Path, Path], seen: list[Seen]) -> None:
     report = run(history, '$.label == "spam"')
     high = next(r for r in report.rules if r.rule == "high").quality

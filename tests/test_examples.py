@@ -227,13 +227,14 @@ def ask(port: int, method: str, path: str, body: bytes | None = None, **headers:
 
 
 def test_the_service_decides(port: int) -> None:
-    status, decision = ask(port, "POST", "/messages", json.dumps(MESSAGE).encode())
+    message = MESSAGE | {"author": MESSAGE["author"] | {"id": 77}}  # of whom no other test has a message
+    status, decision = ask(port, "POST", "/messages", json.dumps(message).encode())
     assert (status, decision["verdict"]) == (200, "allow")
-    bad = MESSAGE | {"id": 2, "message": {"content": "see https://free-boost-drop.example/x"}}
+    bad = message | {"id": 2, "message": {"content": "see https://free-boost-drop.example/x"}}
     status, decision = ask(port, "POST", "/messages", json.dumps(bad).encode())
     assert (status, decision["verdict"]) == (200, "block")
     assert "known_bad_link" in [f["rule"] for f in decision["fired"]]
-    status, decision = ask(port, "POST", "/messages", json.dumps(MESSAGE | {"id": 3}).encode())
+    status, decision = ask(port, "POST", "/messages", json.dumps(message | {"id": 3}).encode())
     assert (status, decision["verdict"]) == (200, "review"), "the label of the message before is remembered"
 
 
@@ -320,7 +321,7 @@ def in_virtual_time(work: Coroutine[Any, Any, list[Reply]]) -> list[Reply]:
 def test_the_example_says_what_came_of_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ask_models.asyncio, "run", in_virtual_time)
+    monkeypatch.setattr("asyncio.run", in_virtual_time)
     ask_models.main()
     said = capsys.readouterr().out
     assert said.startswith("500 messages in ")

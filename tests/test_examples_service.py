@@ -28,12 +28,11 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A service with the starter bundle."""
-    data = tmp_path_factory.mktemp("service")
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """A service with the starter bundle, for one test: the numbers of its decisions begin anew."""
     quell = Path(sys.executable).with_name("quell")
-    command = [str(p) for p in (quell, "serve", ROOT / "policies", "--data", data / "data", "--port", 0)]
+    command = [str(p) for p in (quell, "serve", ROOT / "policies", "--data", tmp_path / "data", "--port", 0)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     said: list[str] = []

@@ -25,8 +25,9 @@ from quell.engine.sources import SourceError, decoded, open_source, read_record
 from quell.engine.stepper import Stepper
 from quell.grammar.diagnostics import Report
 from quell.replay.database import Database
-from quell.replay.history import History, check_usable, ingest
+from quell.replay.history import History
 from quell.replay.history_coverage import source_of
+from quell.replay.history_ingest import check_usable, ingest
 from quell.replay.stepping import entries
 from tests.bundles import sound
 from tests.history_oracle import Tables, expected, found_in, records
@@ -230,7 +231,7 @@ def test_several_files_are_one_history(tmp_path: Path) -> None:
         assert sorted(history.scans) == [4, 5]
         assert history.told([1, 2, 60]) == {1: "e.jsonl:1", 2: "e.jsonl:2", 60: "e.duckdb row 10"}
         assert history.place(60) == "e.duckdb row 10"
-        assert history.origin(60) == (5, 10)
+        assert history.origins([60])[60] == (5, 10)
 
 
 def test_files_in_order_stay_where_they_are(db: Database, tmp_path: Path) -> None:
@@ -239,7 +240,7 @@ def test_files_in_order_stay_where_they_are(db: Database, tmp_path: Path) -> Non
         pq.write_table(pa.Table.from_pylist(later), tmp_path / f"{i}.parquet")
     history = ingest(db, "h", WHOLE, [tmp_path / "*.parquet"])
     assert [n for (n,) in db.rows(f"SELECT n FROM {history.of('message')} ORDER BY n")] == list(range(1, 31))
-    assert history.origin(21) == (2, 1)
+    assert history.origins([21])[21] == (2, 1)
     assert history.place(21) == "2.parquet row 1"
     assert "_rows" not in {name for (name,) in db.rows("SELECT table_name FROM duckdb_tables()")}
 

@@ -14,7 +14,8 @@ from quell.engine.compile import Build, build
 from quell.engine.source_base import SourceError
 from quell.replay.backtest_report import Asked, prepare, run
 from quell.replay.database import Database
-from quell.replay.history import History, ingest
+from quell.replay.history import History
+from quell.replay.history_ingest import ingest
 from quell.replay.outcome import Outcome
 from quell.replay.run import RunWay, decide, replay
 from tests.bundles import sound

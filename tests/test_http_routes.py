@@ -54,6 +54,19 @@ def test_labels_are_set_by_hand_and_shown_with_their_reasons() -> None:
     assert asked.post("/v1/labels", json={**gone, "action": "release"}).json()["on"] is False
 
 
+def test_policies_that_could_not_be_checked_may_be_tried_again() -> None:
+    found = (Finding("", 0, "the check of the policies was killed twice (SIGKILL)"),)
+
+    async def reload(by: str) -> ReloadOutcome:
+        return ReloadOutcome("failed", 1, by, "asked for", findings=found, errors=1)
+
+    answer = client(parts_of(reload=reload)).post("/v1/reload")
+    said = answer.json()
+    assert (answer.status_code, said["kind"], said["detail"]) == (503, "unchecked", found[0].message)
+    assert said["outcome"]["result"] == "failed"
+    assert answer.headers["retry-after"]
+
+
 SET = {"action": "set", "entity": "User", "id": "1", "label": "spammer"}
 
 

@@ -168,6 +168,7 @@ REACH: dict[str, str] = {
     "engine.outbox_look": "pathlib",  # and so does this
     "engine.outbox_reading": "pathlib",  # names the journal
     "engine.outbox_store": "pathlib",
+    "engine.plain_files": "io os pathlib",
     "engine.reload": "pathlib time",  # how long it took
     "engine.reload_check": "os pathlib sys",  # a process of its own
     "engine.reload_compile": "pathlib sys",  # lets the thread of the event loop have its turns
@@ -187,6 +188,7 @@ REACH: dict[str, str] = {
     "engine.sinks": "pathlib",
     "engine.snapshot": "os pathlib",  # what an engine remembers, in a file that is whole or not there
     "engine.snapshots": "time",
+    "engine.source_journal": "pathlib",
     "engine.source_streams": "io os pathlib",  # histories are files or standard input
     "engine.source_tables": "io",
     "engine.sources": "pathlib sys",
@@ -206,9 +208,8 @@ REACH: dict[str, str] = {
     "replay.database": "shutil tempfile",  # a replay works in a folder of its own
     "replay.demo": "time",  # says how long the day took
     "replay.demo_change": "pathlib",  # the day's first events, to replay
-    "replay.history": "pathlib",  # names files
     "replay.history_files": "glob pathlib",  # finds them
-    "replay.history_journal": "pathlib",  # names it
+    "replay.history_ingest": "pathlib",  # asks how large files are
     "replay.history_reading": "eval",  # what makes a row of an event is generated
     "replay.history_sources": "pathlib",  # opens them
     "replay.interrupt": "os signal sys time",  # Ctrl-C stops a query

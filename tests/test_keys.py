@@ -120,10 +120,10 @@ def test_a_file_that_others_may_write_is_not_believed(tmp_path: Path) -> None:
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "keys.json").mkdir()
-    with pytest.raises(KeysError, match="no plain file"):
+    with pytest.raises(KeysError, match="it is a folder, and no ordinary file"):
         Keys(tmp_path / "keys.json")
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(KeysError, match="no plain file"):
+    with pytest.raises(KeysError, match="it is a named pipe, and no"):
         Keys(tmp_path / "pipe")
 
 
@@ -132,7 +132,7 @@ def _add(folder: str, number: int) -> None:
 
 
 def test_keys_that_are_made_at_once_are_all_kept(tmp_path: Path) -> None:
-    with multiprocessing.get_context("fork").Pool(4) as pool:
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
         pool.starmap(_add, [(str(tmp_path), n) for n in range(12)])
     assert len(Keys(tmp_path / "keys.json").keys) == 12
     assert not list(tmp_path.glob("*.part"))

@@ -19,7 +19,7 @@ from quell.replay.choosing import why_not_columns
 from quell.replay.columnar import Columnar
 from quell.replay.database import Database
 from quell.replay.dependence import Dependence
-from quell.replay.history import ingest
+from quell.replay.history_ingest import ingest
 from quell.replay.outcome import Outcome
 from quell.replay.stepping import step
 from tests.language_cases import BundleCase, EventsCase, ValueCase

@@ -76,10 +76,18 @@ def test_sinks() -> None:
     assert heard.names(look, outbox()) == ["outbox.well"]
 
 
+def test_a_check_that_failed_is_no_refusal() -> None:
+    heard = Heard()
+    found = (Finding("", 0, "the check was killed", "", "see that there is memory"),)
+    (line,) = heard.of(heard.watch.reloaded, replace(outcome("failed"), findings=found))
+    assert (line["event"], line["problem"]) == ("reload.failed", "the check was killed")
+    assert line["hint"] == "see that there is memory"
+
+
 def test_sinks_that_nobody_set_up_are_told_once_and_again_after_a_reload() -> None:
     heard = Heard()
     look = heard.watch.outbox
-    named = outbox(**{"a b": SinkFigures(False, rules=("flood", "raid"))})
+    named = replace(outbox(), sinks={"a b": SinkFigures(False, rules=("flood", "raid"))})
     (line,) = heard.of(look, named)
     assert (line["event"], line["level"], line["rules"]) == ("sink.unknown", "warning", "`flood` and `raid`")
     assert "the sink `a b` of `flood` and `raid` is not set up" in line["message"]

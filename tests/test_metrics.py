@@ -228,11 +228,14 @@ def test_reloads_by_result() -> None:
     for result in ("live", "refused", "refused"):
         metrics.reloaded(outcome(result, errors=2 if result == "refused" else 0))
     found = samples(metrics)
-    assert of(found, "quell_reloads_total", "result") == {"live": 1, "refused": 2, "unchanged": 0}
+    by_result = {"live": 1, "refused": 2, "unchanged": 0, "failed": 0}
+    assert of(found, "quell_reloads_total", "result") == by_result
     assert of(found, "quell_reload_refused") == {(): 1}
     assert of(found, "quell_reload_findings") == {(): 2}
     metrics.reloaded(outcome("unchanged"))
     assert of(samples(metrics), "quell_reload_refused") == {(): 0}
+    metrics.reloaded(outcome("failed", errors=1))
+    assert of(samples(metrics), "quell_reload_refused") == {(): 1}
 
 
 def test_a_journal_that_cannot_be_written_shows() -> None:

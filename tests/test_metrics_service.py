@@ -57,7 +57,8 @@ def test_a_service_and_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             await running.reloader.reload("ada", "asked for")
             found = samples(metrics)
             assert of(found, "quell_version_info", "number") == {"2": 1}
-            assert of(found, "quell_reloads_total", "result") == {"live": 1, "refused": 1, "unchanged": 0}
+            by_result = {"live": 1, "refused": 1, "unchanged": 0, "failed": 0}
+            assert of(found, "quell_reloads_total", "result") == by_result
             assert of(found, "quell_reload_refused") == {(): 1}
             assert of(found, "quell_journal_sync_timestamp_seconds")[()] > 1_700_000_000
             health.look()

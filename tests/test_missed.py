@@ -252,7 +252,7 @@ def test_decisions_have_their_label_and_entity(history: tuple[Path, Path], tmp_p
 
 
 def test_programs_get_them_too(history: tuple[Path, Path]) -> None:
-    with compare(*([history[0]] * 2), history[1], labels=SPAM, explained=False) as made:
+    with compare(history[0], history[0], history[1], labels=SPAM, explained=False) as made:
         for side in (made.before, made.after):
             table = side.arrow("decisions")
             assert table["label"].null_count == sum(

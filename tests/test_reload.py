@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 from quell.engine import reload_process
 from quell.engine.asking import SetupError
 from quell.engine.compile import Build
+from quell.engine.reload_history import Record
 from quell.engine.reload_start import StartError, start
-from quell.engine.versions import Versions
+from quell.engine.service_types import Finding
+from quell.engine.versions import Versions, read_versions
 from tests.reload_given import RULES, SAVES, InThread, World, bundle, save, world
 
 
@@ -320,6 +323,52 @@ def test_asked_for_by_hand(tmp_path: Path) -> None:
             assert [o.result for o in w.told] == ["unchanged", "live"]
 
     run(scene())
+
+
+def test_policies_that_cannot_be_checked_are_not_known_for_bad(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path, watched=False) as w:
+            w.checker.undone = (Finding("", 0, "the check of the policies was killed twice (SIGKILL)"),)
+            (w.policies / "lists" / "bad_words.txt").write_text("badword\nsecond\n")
+            failed = await w.reloader.reload("ann")
+            assert (failed.result, failed.findings, failed.version) == ("failed", w.checker.undone, None)
+            assert w.words() == ["badword", "worse"]
+            assert w.reloader.status.last == failed
+            w.checker.undone = ()
+            os.utime(w.policies / "lists" / "bad_words.txt")  # saved once more, as it was
+            taken = await w.reloader._attempt("server", "files changed", asked=False)
+            assert taken is not None
+            assert taken.result == "live"
+            assert w.words() == ["badword", "second"]
+            assert [line.outcome.result for line in records(w)] == ["live", "failed", "live"]
+
+    asyncio.run(scene())
+
+
+def records(w: World) -> list[Record]:
+    """The attempts in the history."""
+    lines = read_versions(w.versions.path)[1]
+    return [line for line in lines if isinstance(line, Record)]
+
+
+def test_a_restart_whose_check_fails_serves_the_last_good_version(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path, watched=False):
+            pass
+        (tmp_path / "policies" / "lists" / "bad_words.txt").write_text("badword\nsecond\n")
+        checker = InThread()
+        checker.undone = (Finding("", 0, "the check of the policies was killed twice (SIGKILL)"),)
+        versions = Versions.open(tmp_path / "data" / "versions")
+        found = await start(tmp_path / "policies", versions, checker=checker)
+        assert found.info.number == 1
+        assert (found.outcome.result, found.outcome.findings) == ("failed", checker.undone)
+        assert found.tried == ""
+        (warning,) = found.warnings
+        assert warning.endswith(
+            "policies could not be checked: version 1, the last good one, decides instead"
+        )
+
+    asyncio.run(scene())
 
 
 def test_a_model_that_nobody_answers_is_refused_and_its_number_is_not_used_again(tmp_path: Path) -> None:

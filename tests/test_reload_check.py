@@ -71,7 +71,8 @@ def test_tests_that_never_end_refuse_the_bundle(policies: Path) -> None:
     assert found.findings[0].message == (
         "checking the policies and running their tests took longer than 2 seconds"
     )
-    assert found.errors == 1
+    assert found.findings[0].hint.endswith('allow more: check = "5m" in [reload] of service.toml')
+    assert found.undone
 
 
 def test_a_list_named_like_a_module_is_not_run(policies: Path) -> None:
@@ -91,20 +92,43 @@ async def _from(policies: Path) -> Checked:
         os.chdir(here)
 
 
-def test_a_process_that_the_system_ends_is_a_finding(policies: Path) -> None:
-    (policies / "endless.quell").write_text(ENDLESS)
-
-    async def scene() -> Checked:
-        checker = Checker()
-        checking = asyncio.create_task(checker.check(policies))
-        while checker.process is None:
+async def killed(policies: Path, *signals: signal.Signals) -> Checked:
+    """What comes of a check whose first processes are ended by signals."""
+    checker = Checker(again=0.0)
+    checking = asyncio.create_task(checker.check(policies))
+    seen: set[int] = set()
+    for number in signals:
+        while checker.process is None or checker.process.pid in seen:
             await asyncio.sleep(0.01)
-        os.kill(checker.process.pid, signal.SIGKILL)
-        return await checking
+        seen.add(checker.process.pid)
+        os.kill(checker.process.pid, number)
+    return await checking
 
-    assert asyncio.run(scene()).findings[0].message == (
-        "the check was ended by the system, which may have run out of memory"
-    )
+
+def test_a_process_that_the_system_ends_is_tried_once_more(
+    policies: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = asyncio.run(killed(policies, signal.SIGKILL))
+    assert (found.errors, found.tests, found.undone) == (0, 1, False)
+    assert caplog.messages == ["the check of the policies was killed (SIGKILL), and is tried once more"]
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        (signal.SIGKILL, "killed twice (SIGKILL): the system may have run out of memory"),
+        (signal.SIGTERM, "killed twice (SIGTERM)"),
+    ],
+    ids=["memory", "somebody"],
+)
+def test_a_process_that_is_ended_twice_says_nothing_of_the_policies(
+    policies: Path, last: signal.Signals, told: str
+) -> None:
+    (policies / "endless.quell").write_text(ENDLESS)
+    found = asyncio.run(killed(policies, signal.SIGKILL, last))
+    assert found.undone
+    assert found.findings[0].message == f"the check of the policies was {told}"
+    assert "save once more" in found.findings[0].hint
 
 
 @pytest.mark.parametrize(
@@ -120,6 +144,7 @@ def test_an_answer_that_is_none_is_a_finding(policies: Path, does: str, message:
     checker = Checker(command=(sys.executable, "-c", does))
     found = asyncio.run(checker.check(policies))
     assert found.findings == (Finding("", 0, message, "", "please report it"),)
+    assert found.undone
 
 
 def test_a_process_that_cannot_be_run_is_a_finding(policies: Path) -> None:

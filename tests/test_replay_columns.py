@@ -17,7 +17,8 @@ from quell.replay import choosing
 from quell.replay.columnar import Columnar
 from quell.replay.database import Database
 from quell.replay.dependence import Dependence
-from quell.replay.history import History, ingest
+from quell.replay.history import History
+from quell.replay.history_ingest import ingest
 from quell.replay.outcome import Outcome
 from quell.replay.run import RunWay, decide
 from quell.replay.stepping import step

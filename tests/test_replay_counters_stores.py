@@ -21,7 +21,7 @@ from quell.engine.lowered import Store, StoreKind, StoreSource
 from quell.grammar.types import BOOL, DURATION, NUMBER, TEXT, TIME, Type, list_of
 from quell.replay import counters_read, counters_windows
 from quell.replay.counters_load import Cache, Keyed
-from quell.replay.counters_read import distinct_keys, read_counters
+from quell.replay.counters_read import read_counters
 from quell.replay.counters_rows import Asked, Source, column
 from quell.replay.counters_stepped import step_counters
 from quell.replay.counters_sums import Sums, TooWide, extreme
@@ -250,7 +250,6 @@ def check(db: Database, seed: int, rows: int, sizes: int = 30, safe: int = 500_0
                 db, tables.spec, tables.sources, tables.asked, tables.in_order, tables.began, prefix, cache
             )
             assert found(db, tables.asked, [g.table for g in got]) == wanted, (seed, tables.spec)
-        distinct_keys(db, tables.spec, tables.sources)
     finally:
         counters_read.ROWS, counters_windows.SAFE = was
         db.con.execute("SET schema = 'main'")
@@ -373,17 +372,6 @@ def test_an_event_that_counts_too_much(db: Database, size: int, way: str, told: 
 def test_numbers_that_limbs_cannot_hold(db: Database) -> None:
     columns = {"n": [1, 2], "now": [1, 2], "k0": ["a", "a"], "v": [1e300, 1e-300], "counted": [True, True]}
     assert _one_store(db, "number", "sum", NUMBER, pa.table(columns)) == ([1e300, 1e300], "store")
-
-
-def test_how_many_keys_there_are(db: Database) -> None:
-    db.con.execute(
-        "CREATE TABLE keyed AS SELECT * FROM (VALUES (1, 1, ['a', 'b'], true), (2, 1, ['b', 'c'], true), "
-        "(3, 1, ['d'], false), (4, 1, NULL, true)) t(n, now, k0, counted)"
-    )
-    spec = Store("s", "count", (StoreSource("e", None, (0,), None, None),), "a counter")
-    source = Source("e", "SELECT * FROM keyed", [list_of(TEXT)])
-    assert distinct_keys(db, spec, [source]) == 3
-    assert distinct_keys(db, spec, []) == 0
 
 
 def test_the_cache_lets_go_of_what_was_not_asked_for_longest() -> None:

@@ -21,7 +21,8 @@ from quell.engine.service_types import VersionInfo
 from quell.engine.source_base import SourceError
 from quell.engine.stepper import Stepper
 from quell.replay.database import Database
-from quell.replay.history import History, ingest
+from quell.replay.history import History
+from quell.replay.history_ingest import ingest
 from quell.replay.stepping import Steps
 from quell.signals.remote_types import Answer
 from tests.cli_support import run as quell

@@ -21,7 +21,8 @@ from quell.grammar.source import Source
 from quell.replay.columnar import Columnar
 from quell.replay.database import Database
 from quell.replay.dependence import Dependence
-from quell.replay.history import Order, ingest
+from quell.replay.history import Order
+from quell.replay.history_ingest import ingest
 from quell.replay.outcome import Outcome
 from quell.replay.simulate import simulate_lines
 from quell.replay.stepping import step

@@ -53,6 +53,9 @@ ahead = "1m"
 deadline = "250ms"
 in_flight = 100
 
+[reload]
+check = "10m"
+
 [log]
 format = "json"
 level = "warning"
@@ -83,6 +86,7 @@ def test_every_setting_is_read() -> None:
     assert (made.journal.keep_age, made.journal.keep_bytes) == (30 * 86_400_000_000, 10 * 10**9)
     assert (made.snapshots.every, made.snapshots.keep) == (5_000, 2)
     assert (made.events.ahead, made.events.deadline, made.events.in_flight) == (60.0, 0.25, 100)
+    assert made.reload.check == 600.0
     assert (made.log.format, made.log.level, made.log.content) == ("json", "warning", True)
     assert made.sinks == {"mod-queue": {"url": "https://example.org/hook"}}
 
@@ -148,7 +152,7 @@ def test_a_file_that_cannot_be_read(content: bytes, tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no plain file"):
+    with pytest.raises(SettingsError, match="it is a folder, and no ordinary file"):
         read_settings(tmp_path)
 
 

@@ -6,17 +6,23 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from quell.engine.checkpoint import Data, snapshots
+from quell.engine.checkpoint import Data, builds_of, snapshots
 from quell.engine.journal import Journal, JournalError, read
 from quell.engine.journal_format import number_of
+from quell.engine.mend import mend
 from quell.engine.outbox_types import Message, Retry
+from quell.engine.remake import Remaker
+from quell.engine.service_types import Entry
 from quell.engine.serving import Serving, Setup, serving
+from tests.cli_support import run
 from tests.service_here import Collecting, here, kill, until
-from tests.service_world import Events, Follower, memory, place_of, texts_of, write_bundle
+from tests.service_world import Events, Follower, memory, place_of, slow, texts_of, write_bundle
 
 
 class Door(Collecting):
@@ -65,18 +71,35 @@ class Place:
         """Make a snapshot."""
         assert (await running.snapshots.make()).problem == ""
 
+    async def reload(self, running: Serving) -> None:
+        """Let another version decide."""
+        write_bundle(self.policies, texts_of(running.service.number + 1, remote=bool(self.setup.functions)))
+        assert (await running.reloader.reload("test")).result == "live"
+
+    def remote(self, seed: int) -> None:
+        """Have a remote model."""
+        write_bundle(self.policies, texts_of(1, remote=True))
+        self.setup = replace(self.setup, functions={"classifier": slow(seed)})
+
     async def settled(self, running: Serving) -> None:
         """Wait until all was sent, and that is on disk."""
         await until(lambda: running.outbox.done_upto >= running.journal.last)
 
+    def entries(self) -> list[Entry]:
+        """What the journal has but for its last segment."""
+        last = max(int(path.name.split("-")[0]) for path in (self.data / "journal").glob("*.qj"))
+        return [entry for entry in read(self.data / "journal") if number_of(entry) < last]
+
     def damage(self, *numbers: int) -> None:
-        """Turn a bit in the records of some numbers, which are not in the last segment."""
-        hit = {number_of(e): e.reply for e in read(self.data / "journal") if number_of(e) in numbers}
-        segments = sorted((self.data / "journal").glob("*.qj"))[:-1]
-        for reply in hit.values():
-            (path,) = (s for s in segments if reply in s.read_bytes())
+        """Damage the entries of some numbers."""
+        self.hit([entry for entry in self.entries() if number_of(entry) in numbers])
+
+    def hit(self, entries: list[Entry]) -> None:
+        """Turn a bit in each of some entries."""
+        for text in [entry.reply or entry.event for entry in entries]:
+            (path,) = (s for s in (self.data / "journal").glob("*.qj") if text in s.read_bytes())
             content = bytearray(path.read_bytes())
-            content[content.index(reply) + 5] ^= 0x10
+            content[content.index(text) + 5] ^= 0x10
             path.write_bytes(content)
 
 
@@ -130,6 +153,81 @@ def test_what_the_memory_needs_is_never_passed_over(place: Place) -> None:
         with pytest.raises(JournalError) as refused:
             await place.live()
         assert f"the numbers {number + 1} to {number + 3} are lost" in refused.value.message
-        assert "put the file back from a copy" in refused.value.hint
+        assert refused.value.hint.endswith(f"`quell journal mend {place.data}` goes on without what is lost")
+
+    asyncio.run(main())
+
+
+def test_mending_goes_on_without_what_is_lost(place: Place) -> None:
+    async def main() -> None:
+        await place.live(place.decide, place.snapshot, place.decide, place.settled)
+        place.follower.follow()
+        number, last = snapshots(Data(place.data))[0].number, place.follower.remaker.stepper.seq
+        lost = [number + 1, number + 2, number + 3]
+        without = Remaker(builds_of(Data(place.data)))
+        without.take_all(e for e in read(place.data / "journal") if number_of(e) not in lost)
+        place.damage(*lost)
+        said = run("journal", "mend", place.data).stdout
+        assert f"the numbers {lost[0]} to {lost[-1]} are lost" in said
+        assert f"the next start goes on from number {last}: " in said
+
+        async def same(running: Serving) -> None:
+            assert memory(running.service.engine.stepper) == memory(without.stepper)
+
+        assert await place.live(same, place.decide, place.snapshot) == ()
+        said = run("journal", "mend", place.data).stdout
+        assert said == "a start needs nothing that is damaged: nothing was done\n"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_mending_bears_the_loss_of_anything(place: Place, seed: int) -> None:
+    chance = random.Random(seed)
+    place.remote(seed)
+
+    async def main() -> None:
+        await place.live(place.decide, place.reload, place.decide, place.reload, place.decide)
+        _, *entries = place.entries()
+        place.hit(chance.sample(entries, 12))
+        with pytest.raises(JournalError, match="the journal is damaged"):
+            await place.live()
+        found = mend(Data(place.data))
+        assert found.lost
+        for _ in range(2):  # what is told is what could not be sent
+            told = await place.live(place.decide, place.snapshot)
+            assert [t for t in told if "what was still to be sent" not in t] == []
+
+    asyncio.run(main())
+
+
+def test_a_folder_that_is_served_is_not_mended_nor_one_without_a_journal(place: Place) -> None:
+    async def main() -> None:
+        await place.live(place.decide)
+        async with serving(place.policies, place.data, place.setup):
+            assert "is served already" in run("journal", "mend", place.data).output
+        assert "there is no journal in" in run("journal", "mend", place.policies).output
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["admitted", "decided"])
+def test_half_of_an_event_that_waited_is_missed_though_no_number_is(place: Place, kind: str) -> None:
+    place.remote(1)
+
+    async def main() -> None:
+        await place.live(place.decide)
+        entries = place.entries()
+        pairs = [(a, d) for a, d in pairwise(entries) if a.seq == d.seq == d.decided and a.kind == "admitted"]
+        place.hit([pair[kind == "decided"] for pair in pairs[1:2]])
+        with pytest.raises(JournalError, match="the journal is damaged"):
+            await place.live()
+        if kind == "admitted":
+            before = number_of(pairs[1][0]) - 1
+            with pytest.raises(JournalError, match="the journal is damaged"):
+                list(read(place.data / "journal", before))
+        assert list(read(place.data / "journal", number_of(pairs[1][0]))) == [
+            e for e in entries if number_of(e) > number_of(pairs[1][0])
+        ] + list(read(place.data / "journal", number_of(entries[-1])))
 
     asyncio.run(main())

@@ -389,3 +389,27 @@ def test_damaged_snapshots_are_told_and_what_is_whole_serves(
         assert (number, len(told)) == (0, 3)
 
     asyncio.run(main())
+
+
+def test_what_killed_processes_had_begun_to_write_is_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here(monkeypatch, fills=False)
+    policies, data = write_bundle(tmp_path / "policies", texts_of(1)), Data(tmp_path / "data")
+    parts = [data.states / ".state-7-v1.quell.part", data.fills / ".fill-7-v1.quell.part"]
+    data.states.mkdir(parents=True)
+    data.fills.mkdir()
+    kept = data.fills / "fill-0000000000000000007-v1.quell"
+    for path in (*parts, kept):
+        path.write_bytes(b"begun")
+
+    async def main() -> None:
+        async with serving(policies, data.root, Setup(snapshots_every=1 << 40)) as running:
+            assert not any(path.exists() for path in parts)
+            await running.service.decide(Events(random.Random(1)).next())
+            parts[0].write_bytes(b"begun")
+            assert (await running.snapshots.make()).problem == ""
+            assert not parts[0].exists()
+            assert kept.exists()
+
+    asyncio.run(main())

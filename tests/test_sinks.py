@@ -353,7 +353,7 @@ def test_what_cannot_be_written_is_told(tmp_path: Path, place: str) -> None:
     async def main() -> None:
         sink = FileSink(path)
         (why,) = await deliver(sink, 1)
-        assert {"folder": "is a directory", "pipe": "it is no ordinary file", "nowhere": "no such file"}[
+        assert {"folder": "it is a folder", "pipe": "it is a named pipe", "nowhere": "no such file"}[
             place
         ] in why
         await sink.close()

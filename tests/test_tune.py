@@ -14,7 +14,7 @@ from quell.engine.compile import Analysis, analyse, build
 from quell.engine.sources import SourceError
 from quell.grammar.diagnostics import Report
 from quell.replay.database import Database
-from quell.replay.history import ingest
+from quell.replay.history_ingest import ingest
 from quell.replay.run import decide
 from quell.replay.tune import curves, tune
 from quell.replay.tune_constants import Found, NoSweep, find

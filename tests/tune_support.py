@@ -16,7 +16,7 @@ from quell.engine.bundle import Files, Settings
 from quell.engine.compile import Analysis, analyse, build
 from quell.grammar.source import Source
 from quell.replay.database import Database
-from quell.replay.history import ingest
+from quell.replay.history_ingest import ingest
 from quell.replay.outcome import Outcome
 from quell.replay.run import decide
 from quell.replay.simulate import simulate
