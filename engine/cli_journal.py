@@ -168,9 +168,9 @@ def _redecided(place: Path) -> Redecided:
 
 
 @journal.command("mend", short_help="Go on past damage, without what is lost.")
-@_folder
+@data_folder()
 @_as_json
-def mend(folder: str, as_json: bool) -> int:
+def mend(data: str, as_json: bool) -> int:
     """Go on past damaged places that a start of the server needs, without what is lost there.
 
     DIR must be the data folder, and no server may be running. The rest of the journal is made again, and the
@@ -186,14 +186,14 @@ def mend(folder: str, as_json: bool) -> int:
     from quell.engine.snapshot import SnapshotError
 
     with _told():
-        data = Data(_data_folder(_journal(folder)))
+        place = Data(_data_folder(_journal(data)))
         try:
-            with held(data.root), Watch("making the journal again"):
-                found = mended(data)
+            with held(place.root), Watch("making the journal again"):
+                found = mended(place)
         except (RemakeError, LockError, SnapshotError) as error:
             raise Unreadable(str(error), error.hint or None) from error
         except OSError as error:
-            raise Unreadable(f"`{data.root}` cannot be mended: {error.strerror or error}") from error
+            raise Unreadable(f"`{place.root}` cannot be mended: {error.strerror or error}") from error
     if as_json:
         print_json(msgspec.to_builtins(found))
     else:

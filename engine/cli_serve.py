@@ -32,6 +32,8 @@ class Wrong(Unreadable):
     exit_code = FINDINGS
 
 
+NO_MEMORY = 71
+"""The exit status where memory ran out, that of an error of the operating system in sysexits.h."""
 _MOST_FINDINGS = 20
 """Of what is wrong with policies at the start, how much the terminal shows."""
 
@@ -76,7 +78,14 @@ def serve(
       quell serve policies
       curl -s localhost:8600/v1/decide -H 'Content-Type: application/json' -d '{"type": …}'
     """
-    settings = _settings(data, config, host, port, durability, json_log)
+    from quell.engine.interrupts import no_hang_up
+
+    with no_hang_up():  # until it serves, and from when it ends
+        settings = _settings(data, config, host, port, durability, json_log)
+        return _begin(policies, data, settings, check_only)
+
+
+def _begin(policies: str, data: str, settings: ServiceSettings, check_only: bool) -> int:
     if check_only:
         from quell.engine.cli_versions import check_only as check
 
@@ -239,6 +248,7 @@ async def _serve(policies: str, data: str, setup: Setup, settings: ServiceSettin
 
     health = Health()
     async with serving(policies, data, replace(setup, tell=health.reloaded)) as running:
+        running.service.no_memory = _end_without_memory
         parts = parts_of(running, door.access, settings.limits, health.metrics.text)
         health.follow(running, parts.figures)
         end_traces = trace(parts, os.environ)
@@ -252,6 +262,18 @@ async def _serve(policies: str, data: str, setup: Setup, settings: ServiceSettin
         finally:
             health.close()
             await end_traces()
+
+
+_NO_MEMORY = b"error: memory ran out while an event was decided, so this process ends at once\n\
+  hint: start it again, and what it remembers is made again from the journal; give it more memory\n"
+
+
+def _end_without_memory() -> None:
+    """End at once, as by a kill: what this process remembers may be half changed, and must not be kept."""
+    import os
+
+    os.write(2, _NO_MEMORY)
+    os._exit(NO_MEMORY)
 
 
 def _say_started(running: Serving, door: Door, log: LogSettings) -> None:

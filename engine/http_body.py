@@ -131,7 +131,7 @@ async def body_of(headers: Mapping[bytes, bytes], receive: Receive, most: int, p
             raise Gone
         body: bytes = message.get("body", b"")
         if message.get("more_body"):
-            body = await _rest(body, receive, most)
+            body = await _rest(body, receive, most, pressure)
     except asyncio.CancelledError:
         if not pressure.was_overdue(task):
             raise
@@ -144,19 +144,21 @@ async def body_of(headers: Mapping[bytes, bytes], receive: Receive, most: int, p
     return body
 
 
-async def _rest(first: bytes, receive: Receive, most: int) -> bytes:
-    parts, size = [first], len(first)
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise Gone
-        piece = message.get("body", b"")
-        parts.append(piece)
-        size += len(piece)
-        if size > most:
-            raise _too_large(most)
-        if not message.get("more_body"):
-            return b"".join(parts)
+async def _rest(first: bytes, receive: Receive, most: int, pressure: Pressure) -> bytes:
+    parts = [first]
+    with pressure.room() as room:
+        room.take(len(first))
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise Gone
+            piece = message.get("body", b"")
+            parts.append(piece)
+            room.take(len(piece))
+            if room.taken > most:
+                raise _too_large(most)
+            if not message.get("more_body"):
+                return b"".join(parts)
 
 
 def _too_large(most: int) -> Exception:

@@ -102,9 +102,12 @@ class BulkApp(ABC):
         """Decide events, once there is room for those that might wait. Labels by hand are refused where the
         key is not for them."""
         engine = self.service.engine
-        while engine.waiting and engine.waiting + len(lines) > engine.in_flight:
-            await asyncio.sleep(_ROOM)
-        return self.service.begin_many([event for _, event in lines], grant.may("admin"))
+        async with self.pressure.turns:  # a hundred clients with many events hold up others no more than one
+            while engine.waiting and engine.waiting + len(lines) > engine.in_flight:
+                await asyncio.sleep(_ROOM)
+            made = self.service.begin_many([event for _, event in lines], grant.may("admin"))
+            await asyncio.sleep(0)
+        return made
 
     def encoded(self, lines: Sequence[Line], made: list[Made], numbered: bool) -> list[bytes]:
         """The answers as JSON: decisions as they are, refusals as problems."""
@@ -126,14 +129,18 @@ class ManyApp(BulkApp):
         self, headers: Mapping[bytes, bytes], grant: Grant, receive: Receive, send: Send
     ) -> None:
         """Decide the events in order, and answer when all are decided."""
+        body = await body_of(headers, receive, self.pressure.limits.bulk, self.pressure)
+        with self.pressure.room() as room:
+            room.take(len(body))
+            await self._answer(body, grant, send)
+
+    async def _answer(self, body: bytes, grant: Grant, send: Send) -> None:
         limits = self.pressure.limits
-        body = await body_of(headers, receive, limits.bulk, self.pressure)
         lines = [(place, event) for place, event in enumerate(_array(body, limits.events), 1)]
         chunks = [lines[begin : begin + CHUNK] for begin in range(0, len(lines), CHUNK)]
         under_way: list[list[Made] | asyncio.Future[list[Made]]] = []
         for chunk in chunks:
             under_way.append(await self.begin(chunk, grant))
-            await asyncio.sleep(0)
         answers: list[bytes] = []
         for chunk, made in zip(chunks, under_way, strict=True):
             done = await asyncio.shield(made) if isinstance(made, asyncio.Future) else made

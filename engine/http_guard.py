@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from quell.engine.http_answer import encode
@@ -15,12 +16,38 @@ HEAD_SECONDS = 10.0
 HEAD_BYTES = 1 << 16
 WRITE_SECONDS = 60.0
 """How long a client may take nothing of what is written to it."""
+PIECE = 1 << 14
+"""Bytes that are parsed at once where they may be many requests. Each takes a hundred times its size until
+its turn comes."""
+
+
+class _Flow(FlowControl):
+    """Reading stays paused while requests wait for their turn (`holding`), though the one whose turn it is
+    asks for its body."""
+
+    holding = False
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        if not self.holding:
+            super().resume_reading()
+
+    def hold(self) -> None:
+        """Read no more until there are no requests that wait."""
+        self.holding = True
+        self.pause_reading()
 
 
 class Guarded(HttpToolsProtocol):
-    """What speaks HTTP on one connection, with a bound on how long and how large the head of a request is."""
+    """What speaks HTTP on one connection, with a bound on how long and how large the head of a request is,
+    and on how many requests a client may send ahead."""
 
     most = 0
+    _flow: _Flow
+    _turn: Any = None
+    """Of requests that waited, the one whose turn it is."""
+    _held = b""
+    """What came behind requests that wait for their turn, not parsed yet."""
     _in_head = True
     _head = 0
     _waits_since: float | None = None
@@ -30,11 +57,16 @@ class Guarded(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Take a connection, unless too many are open."""
         super().connection_made(transport)
+        self.flow = self._flow = _Flow(transport)
         if len(self.connections) > self.most:
             self._refuse(details("overload"), (b"retry-after", b"1"))
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
+        if self.pipeline or self._held:
+            self._held += data
+            self._flow.hold()
+            return
         if self._in_head:
             self._head += len(data)
             if self._head > HEAD_BYTES + len(data):
@@ -45,6 +77,20 @@ class Guarded(HttpToolsProtocol):
             self._read(data)
 
     def _read(self, data: bytes) -> None:
+        """Have it parsed, up to where requests wait for their turn; a body is taken whole."""
+        while data and not self.transport.is_closing():
+            if self.pipeline:
+                self._held = data
+                break
+            cycle: Any = self.cycle  # None before the first request
+            in_body = cycle is not None and cycle.more_body
+            size = len(data) if in_body else PIECE
+            self._parse(data[:size])
+            data = data[size:]
+        if self.pipeline:
+            self._flow.hold()
+
+    def _parse(self, data: bytes) -> None:
         while True:
             try:
                 self.parser.feed_data(data)
@@ -56,6 +102,34 @@ class Guarded(HttpToolsProtocol):
                 return
             else:
                 return
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone. Of all requests on it the server tells only the last."""
+        waiting: list[Any] = [cycle for cycle, _ in self.pipeline]
+        for cycle in (self._turn, *waiting):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self.pipeline.clear()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """A request is answered; the next may have its turn."""
+        if self.pipeline:
+            self._turn = self.pipeline[-1][0]
+        super().on_response_complete()
+        if self._flow.holding and not self.pipeline:
+            self.loop.call_soon(self._take_held)
+
+    def _take_held(self) -> None:
+        """Go on where parsing stopped, now that no request waits."""
+        if self.pipeline or self.transport.is_closing():
+            return
+        self._flow.holding = False
+        self._flow.resume_reading()
+        held, self._held = self._held, b""
+        if held:
+            self.data_received(held)
 
     def _stay(self) -> None:
         """Go on with a request that asks for another protocol as if it did not, as HTTP has it: some clients

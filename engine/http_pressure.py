@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 
-from quell.engine.http_problem import refuse
+from quell.engine.http_problem import CLOSE, refuse
 
 BEAT = 0.02
 """Seconds between two looks."""
@@ -25,13 +25,15 @@ T = TypeVar("T")
 
 class Limits(msgspec.Struct, frozen=True):
     """How much a service takes. Bytes of the `body` of one event (0: what the bundle allows) and of `bulk`,
-    an array of at most `events`; `under_way` requests at once; `lag`, seconds that its event loop may be late
+    an array of at most `events`; of all `bodies` that come in or are being decided together; `under_way`
+    requests at once; `lag`, seconds that its event loop may be late
     for as long as `patience`; `body_timeout` seconds for one body to come in, and `pause` between two pieces
     of a stream, either way."""
 
     body: int = 0
     bulk: int = 64 << 20
     events: int = 10_000
+    bodies: int = 256 << 20
     under_way: int = 10_000
     lag: float = 0.2
     patience: float = 0.5
@@ -54,12 +56,39 @@ class HttpFigures(msgspec.Struct, frozen=True):
     answers: dict[str, dict[str, int]]
 
 
+class Room:
+    """What the body of one request takes of the room for all; a context, at whose end it is free again."""
+
+    def __init__(self, pressure: Pressure) -> None:
+        self._pressure = pressure
+        self.taken = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pressure.bodies -= self.taken
+
+    def take(self, size: int) -> None:
+        """Take more, in bytes. Raises HttpError where there is no more; one body always has room."""
+        pressure = self._pressure
+        self.taken += size
+        pressure.bodies += size
+        if pressure.bodies > pressure.limits.bodies and pressure.bodies > self.taken:
+            pressure.shed += 1
+            raise refuse("overload", "bodies that are coming in take all the room", headers=[CLOSE])
+
+
 class Pressure:
     """Watches the event loop and what waits for clients. Needs `start` within the loop to do so."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.under_way = 0
+        self.bodies = 0
+        """Bytes of bodies that come in, or are being decided."""
+        self.turns = asyncio.Lock()
+        """Held while some of many events are decided: one client's at each turn of the event loop."""
         self.shed = 0
         self.slow = 0
         self.lag = 0.0
@@ -92,6 +121,10 @@ class Pressure:
             raise refuse("overload")
         if self.closing:
             raise refuse("closing")
+
+    def room(self) -> Room:
+        """Room for the body of a request."""
+        return Room(self)
 
     def beat(self, late: float, now: float) -> None:
         """Take in how late the loop is at a moment."""

@@ -195,11 +195,18 @@ def details(kind: str, detail: str = "", *, path: str = "", hint: str = "") -> P
         f"/problems/{kind}",
         known.title,
         known.status,
-        detail or known.meaning,
+        _shown(detail or known.meaning),
         kind,
         path=path,
         hint=hint or known.hint,
     )
+
+
+def _shown(text: str) -> str:
+    """What was sent, as it may stand in a terminal (`curl`): what does not print is spelt out."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def refuse(

@@ -18,6 +18,8 @@ from quell.engine.keys import Keys, now
 from quell.engine.logs import tell
 from quell.engine.service_settings import Listen
 
+_HANG_UPS = 2
+"""What SIGHUP asks for, under way and waiting: however many come, more would do the same again."""
 _log = logging.getLogger("quell.http")
 
 
@@ -79,10 +81,12 @@ async def run(
     stop, asked = Stop(), set[asyncio.Future[Any]]()
 
     def hang() -> None:
-        if hang_up is not None:
+        # One that is under way may have looked before what was changed last, so one more is to follow it.
+        if hang_up is not None and len(asked) < _HANG_UPS:
             asked.add(task := asyncio.ensure_future(hang_up()))
             task.add_done_callback(lambda done: _told(done, asked))
 
+    before = signal.getsignal(signal.SIGHUP)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, hang)
@@ -96,6 +100,7 @@ async def run(
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
+        signal.signal(signal.SIGHUP, before)
 
 
 def _told(done: asyncio.Future[Any], asked: set[asyncio.Future[Any]]) -> None:

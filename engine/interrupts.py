@@ -34,6 +34,17 @@ def undisturbed() -> Iterator[None]:
             signal.raise_signal(told)
 
 
+@contextmanager
+def no_hang_up() -> Iterator[None]:
+    """Have SIGHUP end nothing until the block is over: whoever asks a service for a reload by it (`systemctl
+    reload`) knows not whether that hears signals yet, or any more."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def end_on_request() -> None:
     """Let SIGTERM raise SystemExit, where nobody has said otherwise and there is something to say it to."""
     # Elsewhere than in the main thread nobody may say so.

@@ -17,6 +17,11 @@ from quell.engine.journal_writer import Writer, told
 _TOGETHER = 16
 """Segments that one process packs."""
 _SOON = 1.0
+_EVEN = 3_600.0
+"""Seconds that the clock must have gone evenly before anything is dropped for its age: one that was set a
+year forward by mistake must not empty the journal."""
+_JUMP = 60.0
+"""Seconds by which a clock that goes evenly may be set right."""
 _ROUND = 60.0
 """Seconds between two looks, while a segment waits to be packed and otherwise."""
 
@@ -34,6 +39,8 @@ class Keeper:
         keep_age: int | None,
         keep_bytes: int | None,
         packs: bool,
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self.trouble = ""
         self._writer = writer
@@ -42,6 +49,9 @@ class Keeper:
         self._keep_age = keep_age
         self._keep_bytes = keep_bytes
         self._packs = packs
+        self._clock, self._steady = clock, steady
+        self._apart: float | None = None  # how far the two clocks are, and since when they are that far
+        self._even_since = 0.0
         self._left: dict[int, str] = {}  # segments that cannot be packed, as they are damaged, and where
         self._wake = Event()
         self._ending = False
@@ -157,11 +167,13 @@ class Keeper:
     def _drop(self, valid: list[Segment]) -> None:
         """Drop the oldest segments that are too old, or for which there is no room; never one that somebody
         needs, and never the last, which says where the numbers stand."""
-        needed, now = self._needed(), time.time() * 1e6
+        needed = self._needed()
         stats = [segment.path.stat() for segment in valid]
         total = sum(found.st_size for found in stats)
+        written = _written([found.st_mtime for found in stats])
+        since = self._since(written)
         for i, segment in enumerate(valid[:-1]):
-            old = self._keep_age is not None and stats[i].st_mtime_ns / 1e3 < now - self._keep_age
+            old = since is not None and written[i] < since
             much = self._keep_bytes is not None and total > self._keep_bytes
             if valid[i + 1].first > needed or not (old or much):
                 return
@@ -169,3 +181,25 @@ class Keeper:
             total -= stats[i].st_size
             oldest = self._chain.head(valid[i + 1])
             self._writer.forget(segment.ordinal, oldest.before if oldest is not None else None)
+
+    def _since(self, written: list[float]) -> float | None:
+        """What was written before is too old; None where nothing is, or the clock cannot be trusted yet: it
+        was set, or it says that nothing was written for long."""
+        if self._keep_age is None:
+            return None
+        now, steady = self._clock(), self._steady()
+        if self._apart is None:
+            recent = len(written) > 1 and 0 <= now - written[-2] <= _EVEN
+            self._apart, self._even_since = now - steady, steady - _EVEN if recent else steady
+        elif abs(now - steady - self._apart) > _JUMP:
+            self._apart, self._even_since = now - steady, steady
+        return now - self._keep_age / 1e6 if steady - self._even_since >= _EVEN else None
+
+
+def _written(times: list[float]) -> list[float]:
+    """When segments were written last, in seconds. None was after the ones that follow it, though the clock
+    may have said so."""
+    found = list(times)
+    for i in range(len(found) - 2, -1, -1):
+        found[i] = min(found[i], found[i + 1])
+    return found

@@ -39,6 +39,7 @@ MAX_FILE = 4 << 20
 MAX_KEYS = 10_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,98}[A-Za-z0-9._@-]|[A-Za-z0-9]")
 _TEXT = re.compile(rb"qk_([a-z2-7]{8})_([a-z2-7]{52})")
+_HASH, _ID = re.compile(r"[0-9a-f]{64}"), re.compile(r"[a-z2-7]{8}")
 _NOBODY = bytes(32)
 
 
@@ -94,6 +95,7 @@ class Keys:
         self.keys: tuple[Key, ...] = ()
         self._by_id: dict[bytes, tuple[Key, bytes]] = {}
         self._seen: tuple[int, ...] | None = None
+        self._refused: tuple[int, ...] | None = None
         self._take(*self._read())
 
     # ------------------------------------------------------------- serving
@@ -129,9 +131,13 @@ class Keys:
         """Read the file again if it has changed; gives whether other keys hold now. What cannot be read
         leaves the keys as they were, and `problem` says why; so does a file that went away or was emptied:
         a service that asks for keys must not open its door of a sudden. Never raises."""
+        found: tuple[int, ...] | None = None
         try:
-            if self._stamp() == self._seen:
-                self.problem = ""  # what was put back as it was is no change
+            found = self._stamp()
+            if found == self._seen:
+                self.problem, self._refused = "", None  # what was put back as it was is no change
+                return False
+            if found is not None and found == self._refused:  # it is as wrong as it was
                 return False
             said, stamp = self._read()
             if self.keys and not said.keys:
@@ -139,8 +145,9 @@ class Keys:
             self._take(said, stamp)
         except KeysError as error:
             self.problem = f"{error.message} ({error.hint})" if error.hint else error.message
+            self._refused = found
             return False
-        self.problem = ""
+        self.problem, self._refused = "", None
         return True
 
     # ------------------------------------------------------------ changing
@@ -215,7 +222,7 @@ class Keys:
             return None
         except OSError as error:
             raise KeysError(f"`{self.file}` cannot be read: {_reason(error)}") from error
-        return found.st_mtime_ns, found.st_ino, found.st_size
+        return _stamp_of(found)
 
     def _read(self) -> tuple[_File, tuple[int, ...] | None]:
         try:
@@ -232,7 +239,7 @@ class Keys:
             raise KeysError(f"`{self.file}` cannot be read: {_reason(error)}") from error
         finally:
             os.close(handle)
-        return _checked(data, self.file), (found.st_mtime_ns, found.st_ino, found.st_size)
+        return _checked(data, self.file), _stamp_of(found)
 
     def _check(self, found: os.stat_result) -> None:
         """Raises KeysError for a file that is none, or cannot be believed."""
@@ -266,12 +273,19 @@ def _checked(data: bytes, file: Path) -> _File:
         said = msgspec.json.decode(data, type=_File)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise KeysError(f"`{file}` does not hold keys: {error}", hint) from error
+    if len(said.keys) > MAX_KEYS:
+        raise KeysError(f"`{file}` holds more than {MAX_KEYS:,} keys")
     for key in said.keys:
-        if re.fullmatch(r"[0-9a-f]{64}", key.hash) is None or re.fullmatch(r"[a-z2-7]{8}", key.id) is None:
+        if _HASH.fullmatch(key.hash) is None or _ID.fullmatch(key.id) is None:
             raise KeysError(f"`{file}` does not hold keys: `{key.name[:100]}` is broken", hint)
     if len({k.id for k in said.keys}) < len(said.keys):
         raise KeysError(f"`{file}` does not hold keys: two have the same beginning", hint)
     return said
+
+
+def _stamp_of(found: os.stat_result) -> tuple[int, ...]:
+    """What differs once a file was written, or who may write it."""
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
 
 
 def _letters(size: int) -> str:

@@ -116,7 +116,7 @@ class Worker:
             raise
         except TimeoutError:
             raise Retry(f"took longer than {limit:g} s", all=True) from None
-        except Exception as error:  # a sink of the embedding service may raise anything
+        except (Exception, SystemExit) as error:  # a sink of the embedding service may raise anything
             raise Retry(f"raised {type(error).__name__}: {error}") from error
 
     # ------------------------------------------------------------------ the end

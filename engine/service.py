@@ -86,6 +86,9 @@ class Service(Keeping):
         self._gate: deque[asyncio.Future[None]] | None = None
         self._changing = asyncio.Lock()
         self._ticking: asyncio.Task[None] | None = None
+        self.no_memory: Callable[[], None] = lambda: None
+        """Called where memory ran out while an event was decided: what is remembered may be half changed, and
+        only making the journal again mends that. Whoever decides raises MemoryError then."""
         self._began = time.perf_counter()
         self.engine = Engine(stepper, deadline=deadline, in_flight=in_flight, recorder=self)
         self.engine.remotes = remotes_of(stepper.bundle, functions, environ, self.engine.take_late)
@@ -110,13 +113,21 @@ class Service(Keeping):
         if self.journal is not None and self.journal.problem and not self.journal.flush():
             return self._unwritten()
         began = time.perf_counter()
-        self._encoded = b""
-        reply = self.engine.begin(event, deadline, 0, by_hand)
+        reply = self._begun(event, deadline, by_hand)
         if isinstance(reply, asyncio.Future):
             return asyncio.ensure_future(self._later(event, reply, began, self.number))
         made = reply, self._encoded or encode(reply)
         self._notes.append(_note(Note, (self.wall, time.perf_counter() - began, self.number, event, reply)))
         return self._written(made) if self._encoded else made
+
+    def _begun(self, event: bytes, deadline: float | None, by_hand: bool) -> Reply | asyncio.Future[Reply]:
+        """Have the engine decide, and keep in `_encoded` what goes into the journal."""
+        self._encoded = b""
+        try:
+            return self.engine.begin(event, deadline, 0, by_hand)
+        except MemoryError:
+            self.no_memory()
+            raise
 
     def begin_keyed(
         self, event: bytes, key: bytes, deadline: float | None = None, by_hand: bool = True
@@ -142,8 +153,7 @@ class Service(Keeping):
         if journal is not None and (journal.problem or journal.durability == "each"):
             return False
         began = time.perf_counter()
-        self._encoded = b""
-        reply = self.engine.begin(event, by_hand=False)
+        reply = self._begun(event, None, False)
         if isinstance(reply, asyncio.Future):
             return asyncio.ensure_future(self._later(event, reply, began, self.number))
         if not self._encoded:  # it was refused
@@ -182,12 +192,11 @@ class Service(Keeping):
         if journal is not None and journal.problem and not journal.flush():
             return [self._unwritten() for _ in events]
         made: list[Made | asyncio.Future[Made]] = []
-        begin, note, clock = self.engine.begin, self._notes.append, time.perf_counter
+        begin, note, clock = self._begun, self._notes.append, time.perf_counter
         wall, number, future = self.wall, self.number, asyncio.Future
         began = clock()
         for event in events:
-            self._encoded = b""
-            reply = begin(event, None, 0, by_hand)
+            reply = begin(event, None, by_hand)
             if isinstance(reply, future):
                 made.append(asyncio.ensure_future(self._later(event, reply, began, number)))
                 continue

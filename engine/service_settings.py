@@ -331,6 +331,7 @@ _SECTIONS: dict[str, dict[str, Read]] = {
         "body": _bytes(1_000, 1 << 26, "1MiB"),
         "bulk": _bytes(1_000, 1 << 32, "64MiB"),
         "events": _whole(1, 1_000_000, 10_000),
+        "bodies": _bytes(1 << 20, 1 << 40, "256MiB"),
         "under_way": _whole(1, 1_000_000, 10_000),
         "lag": _seconds(_MS, 60 * _S, "200ms"),
         "patience": _seconds(_MS, 600 * _S, "500ms"),

@@ -18,6 +18,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
+from functools import cache
 from urllib.parse import urlsplit
 
 import msgspec
@@ -80,7 +81,7 @@ class Webhook:
         self._secure = parts.scheme == "https"
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if self._secure else 80)
-        self._context = (context or ssl.create_default_context()) if self._secure else None
+        self._context = (context or _usual_context()) if self._secure else None
         self._errands = Errands("quell-names")
         self._resolve = resolve or self._look_up
         self._clock = clock
@@ -165,6 +166,12 @@ class Webhook:
         """Close every connection."""
         await self._pool.close()
         self._errands.close()
+
+
+@cache
+def _usual_context() -> ssl.SSLContext:
+    """What trusts whom this machine trusts; read once, as a start with many sinks would take minutes."""
+    return ssl.create_default_context()
 
 
 class Exchange(Connection):

@@ -222,6 +222,8 @@ class Stepper(HandCalls):
             if hits.__class__ is not list:
                 return self._go_on(Waiting(decoded, self.seq, now, hits), None, observe)
             return self._settle(decoded, hits, self.seq, now, observe)
+        except MemoryError:  # what is remembered may be half changed, which the same event would not do again
+            raise
         except Exception as error:  # a defect of the engine must not take down the service that embeds it
             return self._failed(decoded, error)
 

@@ -42,7 +42,7 @@ class FunctionTarget:
         inputs = [msgspec.json.decode(q) for q in questions]
         try:
             answers = await self._answers(inputs)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise CallError("failed", f"the function raised {type(error).__name__}") from error
         answers = plain(answers)
         if not isinstance(answers, list | tuple):
@@ -67,9 +67,9 @@ class FunctionTarget:
             self._pool = None
 
 
-def _outcome(function: Callable[..., Any], inputs: list[Any]) -> tuple[Exception | None, Any]:
+def _outcome(function: Callable[..., Any], inputs: list[Any]) -> tuple[BaseException | None, Any]:
     """What the function raised, or what it returned: a future cannot carry every exception."""
     try:
         return None, function(inputs)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return error, None

@@ -101,6 +101,35 @@ def test_a_file_of_keys_that_breaks_leaves_the_keys_as_they_were(
     assert len([r for r in caplog.records if r.levelno == logging.ERROR]) == 1
 
 
+def test_a_file_of_keys_that_stays_wrong_is_not_read_each_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring, file = keyring(tmp_path), tmp_path / "keys.json"
+    keys = Keys(file)
+    whole = file.read_bytes()
+    reads: list[int] = []
+    read = Keys._read
+
+    def counted(self: Keys) -> Any:
+        reads.append(1)
+        return read(self)
+
+    monkeypatch.setattr(Keys, "_read", counted)
+    file.write_bytes(whole[:-9])
+    for _ in range(3):
+        assert not keys.refresh()
+    assert "does not hold keys" in keys.problem
+    assert len(reads) == 1
+    file.chmod(0o666)
+    assert not keys.refresh()
+    assert "may be written by others" in keys.problem
+    file.chmod(0o600)
+    file.write_bytes(whole)
+    assert keys.refresh()
+    assert (keys.problem, len(reads)) == ("", 3)
+    assert keys.find(ring.texts["read"].encode()) is not None
+
+
 @pytest.mark.parametrize("left", [None, "{}", '{"keys": []}'])
 def test_a_file_of_keys_that_goes_away_opens_no_door(tmp_path: Path, left: str | None) -> None:
     ring, file = keyring(tmp_path), tmp_path / "keys.json"

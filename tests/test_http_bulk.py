@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from quell.engine.http_bulk import CHUNK
 from quell.engine.http_lines import Lines
 from quell.engine.http_parts import Parts
 from quell.engine.http_pressure import Limits
+from quell.engine.keys import Keys
 from tests.http_support import (
     LINES,
     PATIENCE,
@@ -241,6 +243,24 @@ def test_a_stream_that_is_silent_ends_with_its_reason() -> None:
         assert b'"m1"' in said
         assert b'"kind":"slow-body"' in said
         assert b'"line":2' in said
+
+
+def test_a_stream_without_a_key_ends_once_there_are_keys(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    parts = parts_of(keys=Keys(file))
+    with running(parts) as server, server.connect() as opened:
+        opened.sendall(HEAD + chunk(lines(message(1))))
+        said = b""
+        while b'"m1"' not in said:
+            said += opened.recv(1 << 16)
+        Keys(file).add("first", ("decide",))
+        parts.access.each_second()
+        opened.sendall(chunk(lines(message(2))))
+        said += rest_of(opened)
+        assert b'"m2"' not in said
+        assert b'"kind":"no-key"' in said
+        assert b'"line":2' in said
+        assert parts.service.engine.stepper.seq == 1
 
 
 def test_a_stream_under_way_is_ended_when_the_service_ends() -> None:

@@ -5,12 +5,18 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
+import re
 import socket
+import struct
+import threading
 from collections.abc import Iterator
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from quell.engine import http_guard, http_server
+from quell.engine.http_guard import PIECE
 from quell.engine.http_server import ListenError, bind, check_tls, is_local
 from quell.engine.service_settings import Listen
 from tests.http_support import Running, message, parts_of, rest_of, running, send, until
@@ -380,3 +386,54 @@ def test_who_asks_for_another_protocol_is_answered_in_this_one(
 def test_nonsense_after_a_request_takes_its_answer_from_nobody(server: Running) -> None:
     said = server.ask(GOOD + b"Content-Length: 3\r\n\r\n" + b'{"}\x00\x01nonsense')
     assert said.split(b" ")[1] == b"422", said
+
+
+def test_requests_that_are_sent_ahead_are_answered_in_order_and_few_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A client that sends a million requests and reads no answer must not fill the memory."""
+    waiting: list[int] = []
+    usual = HttpToolsProtocol.on_headers_complete
+
+    def counted(self: HttpToolsProtocol) -> None:
+        usual(self)
+        waiting.append(len(self.pipeline))
+
+    monkeypatch.setattr(HttpToolsProtocol, "on_headers_complete", counted)
+    get = b"GET /v1/decisions/%d HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    post = GOOD + b"Content-Length: %d\r\n\r\n" % len(EVENT) + EVENT
+    number = 3_000
+    sent = b"".join(get % (1_000 + n) + (post if n % 100 == 0 else b"") for n in range(number))
+    last = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with running(parts_of()) as server, server.connect() as opened:
+        sending = threading.Thread(target=opened.sendall, args=(sent + last,))
+        sending.start()
+        said = rest_of(opened)
+        sending.join()
+    told = [int(n.replace(b",", b"")) for n in re.findall(rb"does not hold decision ([0-9,]+)", said)]
+    assert told == list(range(1_000, 1_000 + number))
+    assert said.count(b'"id":"m1"') == number // 100
+    assert said.count(b"HTTP/1.1 200") == number // 100 + 1
+    assert max(waiting) <= PIECE // len(get)
+
+
+def test_a_client_that_goes_while_requests_wait_is_no_defect(caplog: pytest.LogCaptureFixture) -> None:
+    asked = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with running(parts_of()) as server:
+        for _ in range(5):
+            with server.connect() as opened:
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                opened.sendall(asked * 500)
+                opened.recv(1)
+        still_serves(server)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_what_was_sent_stands_in_a_problem_as_it_may_stand_in_a_terminal(server: Running) -> None:
+    """A terminal takes U+009B for the beginning of a command."""
+    said = server.ask(
+        b"POST /v1/decide HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: a\x9b31m\r\n"
+        b"Content-Length: 2\r\n\r\n{}"
+    )
+    assert b"a\\\\u009b31m" in said
+    assert b"\xc2\x9b" not in said

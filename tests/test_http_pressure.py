@@ -9,11 +9,25 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 
+from quell.engine.http_app import make_app
+from quell.engine.http_bulk import CHUNK
 from quell.engine.http_pressure import BEAT, Limits, Pressure
 from quell.engine.http_problem import HttpError
-from tests.http_support import LINES, PATIENCE, Running, client, lines, message, parts_of, rest_of, running
+from tests.http_support import (
+    LINES,
+    PATIENCE,
+    Running,
+    client,
+    lines,
+    message,
+    parts_of,
+    rest_of,
+    running,
+    until,
+)
 
 
 def beats(pressure: Pressure, late: list[float]) -> list[bool]:
@@ -229,3 +243,58 @@ def test_under_more_than_it_can_do_a_service_answers_some_and_turns_the_rest_awa
     assert set(found) == {200, 503}
     assert parts.service.engine.stepper.seq == found[200]
     assert parts.figures().shed == found[503]
+
+
+def test_bodies_together_have_a_bound_and_one_alone_has_none() -> None:
+    pressure = Pressure(Limits(bodies=100))
+    with pressure.room() as first:
+        first.take(150)
+        with pytest.raises(HttpError) as refused, pressure.room() as second:
+            second.take(1)
+        assert refused.value.problem.kind == "overload"
+        first.take(50)
+    assert (pressure.bodies, pressure.shed) == (0, 1)
+
+
+def test_bodies_that_do_not_end_keep_others_out_but_not_events() -> None:
+    parts = parts_of(limits=Limits(bodies=1 << 20, body_timeout=60))
+    head = b"POST /v1/decide/many HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with running(parts) as server, server.connect() as first:
+        first.sendall(head + b"Content-Length: 3000000\r\n\r\n[" + b" " * 2_000_000)
+        until(lambda: parts.pressure.bodies == 2_000_001)
+        said = server.ask(head + b"Content-Length: 3000000\r\n\r\n[" + b" " * 2_000_000)
+        assert b" 503 " in said
+        assert b"retry-after" in said
+        with server.http() as asked:
+            assert asked.post("/v1/decide", json=message()).status_code == 200
+        first.close()
+        until(lambda: parts.pressure.bodies == 0)
+
+
+def test_clients_with_many_events_take_turns() -> None:
+    """However many there are, whoever sends one event waits for no more than some of theirs."""
+    parts = parts_of()
+    body = lines(*(message(n) for n in range(4 * CHUNK)))
+    most, done = 0, False
+
+    async def ticks() -> None:
+        nonlocal most
+        while not done:
+            before = parts.service.engine.stepper.seq
+            await asyncio.sleep(0)
+            most = max(most, parts.service.engine.stepper.seq - before)
+
+    async def main() -> None:
+        nonlocal done
+        ticking = asyncio.ensure_future(ticks())
+        transport = httpx.ASGITransport(make_app(parts))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as asked:
+            await asyncio.gather(
+                *(asked.post("/v1/decide/stream", content=body, headers=LINES) for _ in range(6))
+            )
+        done = True
+        await ticking
+
+    asyncio.run(main())
+    assert parts.service.engine.stepper.seq == 24 * CHUNK
+    assert most == CHUNK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
@@ -18,9 +19,15 @@ from typing import Any
 import httpx
 import pytest
 
+from quell.engine import cli_serve
+from quell.engine.http_access import Access
+from quell.engine.http_run import Door, run
 from quell.engine.http_server import bind
+from quell.engine.lock import is_held
+from quell.engine.service_settings import Listen
 from tests.cli_support import EVENTS, command, make_bundle
 from tests.cli_support import run as quell
+from tests.http_support import parts_of
 
 pytestmark = pytest.mark.slow
 
@@ -113,6 +120,69 @@ def test_it_decides_reloads_and_ends_with_all_written(policies: Path, tmp_path: 
     assert any("went on from number" in line for line in served.said)
 
 
+def test_a_hang_up_ends_nothing_before_it_serves(policies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for a reload by signal does not know how far the start is."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGHUP, lambda number, frame: heard.append(number))
+
+    def begin(*words: object) -> int:
+        signal.raise_signal(signal.SIGHUP)
+        return 0
+
+    try:
+        monkeypatch.setattr(cli_serve, "_begin", begin)
+        assert quell("serve", policies).exit_code == 0
+        assert heard == []
+        signal.raise_signal(signal.SIGHUP)
+        assert heard == [signal.SIGHUP]
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_of_many_hang_ups_two_are_enough() -> None:
+    """One that is under way, and one that sees what was written since."""
+    asked: list[int] = []
+    tasks: set[asyncio.Task[None]] = set()
+    before = signal.getsignal(signal.SIGHUP)
+
+    async def main() -> None:
+        go_on = asyncio.Event()
+
+        async def hang_up() -> None:
+            asked.append(1)
+            await go_on.wait()
+
+        async def storm() -> None:
+            for _ in range(20):
+                signal.raise_signal(signal.SIGHUP)
+            while not asked:
+                await asyncio.sleep(0)
+            go_on.set()
+            signal.raise_signal(signal.SIGTERM)
+
+        listen = Listen(port=0, grace=1.0)
+        with Door(bind(listen.host, 0), Access(None, True), listen) as door:
+            await run(parts_of(), door, lambda: tasks.add(asyncio.create_task(storm())), hang_up)
+
+    asyncio.run(main())
+    assert len(asked) == 2
+    assert signal.getsignal(signal.SIGHUP) == before
+
+
+def test_a_storm_of_hang_ups_is_taken_and_cuts_no_ending_short(policies: Path, tmp_path: Path) -> None:
+    with serving(policies, tmp_path / "data") as served, httpx.Client(base_url=served.address) as asked:
+        (policies / "broken.quell").write_text("rule x on message when nothing then block\n")
+        for _ in range(300):
+            served.process.send_signal(signal.SIGHUP)
+            asked.get("/healthz")  # it has heard of it then
+        served.until("reload.refused")
+        served.process.send_signal(signal.SIGTERM)
+        for _ in range(20):
+            served.process.send_signal(signal.SIGHUP)
+        assert served.process.wait(60) == 0
+        served.until('"serve.stopped"')
+
+
 def test_a_bundle_that_breaks_is_told_and_the_one_before_decides(policies: Path, tmp_path: Path) -> None:
     with serving(policies, tmp_path / "data") as served, served.http() as asked:
         (policies / "broken.quell").write_text("rule x on message when nothing then block\n")
@@ -149,6 +219,10 @@ def test_its_log_can_be_read_by_machines_and_no_other_serves_its_data(policies: 
         second = quell("serve", policies, "--data", tmp_path / "data", "--port", "0")
         assert second.exit_code == 3
         assert "is served already" in second.stderr
+        (tmp_path / "data" / "lock").unlink()  # by somebody who takes it for a remnant
+        third = quell("serve", policies, "--data", tmp_path / "data", "--port", "0")
+        assert "is served already" in third.stderr
+        assert is_held(tmp_path / "data")
         assert served.end() == 0
     said = [json.loads(line) for line in served.said]
     events = [line["event"] for line in said]

@@ -162,6 +162,49 @@ def test_nothing_that_is_needed_is_dropped(tmp_path: Path) -> None:
     again.close()
 
 
+def test_a_clock_that_is_set_forward_empties_no_journal(tmp_path: Path) -> None:
+    """Nothing is dropped for its age until the clock has gone evenly for an hour; what was written while it
+    was a year ahead is as old as what was written after it."""
+    journal = Journal.open(tmp_path, durability="off", segment_bytes=SMALL, packs=False)
+    for entry in events(1, 30):
+        put(journal, entry)
+    journal.keep_from = 1000
+    paths = sorted(tmp_path.glob("*.qj"))
+    start, day, year = time.time(), 24 * 3600.0, 365 * 24 * 3600.0
+    for path, then in zip(paths, (start, start + year, start + 2), strict=False):
+        os.utime(path, (then, then))
+    clocks = [0.0, 0.0]  # how far the one is ahead, and the one that cannot be set
+    looks = keeper(
+        journal,
+        keep_age=int(day * 1e6),
+        clock=lambda: start + sum(clocks),
+        steady=lambda: clocks[1],
+    )
+    for clocks[:] in ([0.0, 0.0], [year, 60.0], [year, 3_600.0], [0.0, 3_700.0], [0.0, day - 10]):
+        looks.tidy()
+        assert sorted(tmp_path.glob("*.qj")) == paths
+    clocks[1] = day + 10.0
+    looks.tidy()
+    assert paths[2] not in tmp_path.glob("*.qj")
+    journal.close()
+
+
+def test_a_clock_that_stays_where_it_was_set_is_believed(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path, durability="off", segment_bytes=SMALL, packs=False)
+    for entry in events(1, 30):
+        put(journal, entry)
+    journal.keep_from = 1000
+    steady, year, start = [0.0], 365 * 24 * 3600.0, time.time()
+    number = len(list(tmp_path.glob("*.qj")))
+    looks = keeper(
+        journal, keep_age=3_600_000_000, clock=lambda: start + year + steady[0], steady=lambda: steady[0]
+    )
+    for steady[0], left in ((0.0, number), (3_599.0, number), (3_600.0, 1)):
+        looks.tidy()
+        assert len(list(tmp_path.glob("*.qj"))) == left
+    journal.close()
+
+
 def test_segments_are_dropped_for_their_age_and_for_room(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path, durability="off", segment_bytes=SMALL, packs=False)
     for entry in events(1, 30):

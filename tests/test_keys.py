@@ -127,6 +127,18 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
         Keys(tmp_path / "pipe")
 
 
+def test_a_file_with_more_keys_than_can_be_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading them holds up what is being decided."""
+    file = tmp_path / "keys.json"
+    for name in "abc":
+        Keys(file).add(name, ("decide",))
+    monkeypatch.setattr("quell.engine.keys.MAX_KEYS", 2)
+    with pytest.raises(KeysError, match="more than 2 keys"):
+        Keys(file)
+
+
 def _add(folder: str, number: int) -> None:
     Keys(Path(folder) / "keys.json").add(f"k{number}", ("decide",))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -127,12 +128,14 @@ def test_no_more_at_once_than_was_said(tmp_path: Path) -> None:
     run(main())
 
 
-@pytest.mark.parametrize("trouble", ["hangs", "fails", "swallows"])
+@pytest.mark.parametrize("trouble", ["hangs", "fails", "swallows", "exits"])
 def test_a_sick_sink_holds_up_no_other(tmp_path: Path, trouble: str) -> None:
     async def main() -> None:
         async def behave(message: Message) -> None:
             if trouble == "fails":
                 raise OSError("broken")
+            if trouble == "exits":
+                sys.exit(3)
             try:
                 await asyncio.sleep(1e6)
             except asyncio.CancelledError:
@@ -154,9 +157,15 @@ def test_a_sick_sink_holds_up_no_other(tmp_path: Path, trouble: str) -> None:
             figures = outbox.figures().sinks["sick"]
             assert figures.waiting == 500
             assert figures.oldest == START
-            assert {"hangs": "took longer than 5 s", "fails": "raised OSError: broken"}.get(
-                trouble, "raised ValueError: not what was asked"
-            ) == figures.trouble
+            assert (
+                figures.trouble
+                == {
+                    "hangs": "took longer than 5 s",
+                    "fails": "raised OSError: broken",
+                    "swallows": "raised ValueError: not what was asked",
+                    "exits": "raised SystemExit: 3",
+                }[trouble]
+            )
 
     run(main())
 
