@@ -1,9 +1,9 @@
 """Snapshots of a service's memory, and how it finds its memory again: the newest snapshot, and what the
 journal says since.
 
-Snapshots are made by a process of its own, `python -m quell.engine.checkpoint DATA`, which makes the journal
-again from the snapshot before: deciding is never held up by it, and every decision is checked against the
-recorded one on the way. What a snapshot is of stands in its name, `state-<number>-v<version>.quell`.
+Snapshots are made by a process of its own, `python -m quell.engine.checkpoint DATA KEYS AGE`, which makes the
+journal again from the snapshot before: deciding is never held up by it, and every decision is checked against
+the recorded one on the way. What a snapshot is of stands in its name, `state-<number>-v<version>.quell`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import msgspec
 from quell.engine.bundle import read_bundle
 from quell.engine.children import end_with_parent
 from quell.engine.compile import Build, analyse, build
+from quell.engine.idempotency import BOUNDS, Bounds, Known
 from quell.engine.journal import JournalError, read
 from quell.engine.journal_format import number_of
 from quell.engine.plain_files import open_plain
@@ -185,29 +186,30 @@ def drop_fills(data: Data, first: int) -> None:
             path.unlink(missing_ok=True)
 
 
-def begin(data: Data, builds: Builds, upto: int | None = None) -> Recovered:
+def begin(data: Data, builds: Builds, upto: int | None = None, known: Known | None = None) -> Recovered:
     """A memory as the newest whole snapshot has it, of those up to a number; without one an empty memory.
-    Nothing of the journal is made again yet."""
+    Nothing of the journal is made again yet. `known` gets the keys of events."""
     told = []
     for snapshot in snapshots(data):
         if upto is not None and snapshot.number > upto:
             continue
         try:
             bundle = builds(snapshot.version)
-            stepper, _ = read_snapshot(snapshot.path, partial(Stepper, bundle))
+            stepper, _ = read_snapshot(snapshot.path, partial(Stepper, bundle), known)
         except (SnapshotError, RemakeError) as error:
             told.append(f"the snapshot `{snapshot.path.name}` was left out: {error}")
             continue
-        return Recovered(
-            Remaker(builds, stepper, snapshot.version, fills=data.fills), snapshot.number, told=told
-        )
-    return Recovered(Remaker(builds, fills=data.fills), told=told)
+        remaker = Remaker(builds, stepper, snapshot.version, data.fills, known)
+        return Recovered(remaker, snapshot.number, told=told)
+    if known is not None:
+        known.clear()
+    return Recovered(Remaker(builds, fills=data.fills, known=known), told=told)
 
 
-def recover(data: Data, builds: Builds, upto: int | None = None) -> Recovered:
-    """The memory after the last entry of the journal, or after a number. Raises RemakeError for a journal
-    that cannot be made again, JournalError for one that cannot be read."""
-    found = begin(data, builds, upto)
+def recover(data: Data, builds: Builds, upto: int | None = None, known: Known | None = None) -> Recovered:
+    """The memory after the last entry of the journal, or after a number; `known` gets the keys of events.
+    Raises RemakeError for a journal that cannot be made again, JournalError for one that cannot be read."""
+    found = begin(data, builds, upto, known)
     began = time.process_time()
     missing = partial(_refuse, data)
     with uncollected(), closing(read(data.journal, found.began, missing=missing)) as entries:
@@ -265,18 +267,19 @@ def sync_journal(data: Data) -> None:
             os.close(handle)
 
 
-def checkpoint(data: Data) -> Checkpoint:
-    """Make a snapshot of the memory at the last moment at which no decision waits."""
+def checkpoint(data: Data, bounds: Bounds = BOUNDS) -> Checkpoint:
+    """Make a snapshot of the memory at the last moment at which no decision waits; of keys within bounds."""
     began = time.perf_counter()
     newest = next(iter(snapshots(data)), None)
     last = quiet_numbers(read(data.journal, newest.number if newest is not None else 0))
     if not last or (newest is not None and last <= newest.number):
         return Checkpoint()
-    found = recover(data, builds_of(data), last)
+    known = Known(bounds)
+    found = recover(data, builds_of(data), last, known)
     remaker = found.remaker
     sync_journal(data)
     data.states.mkdir(exist_ok=True)
-    size = write_snapshot(remaker.stepper, checkpoint_of(data, last, remaker.number))
+    size = write_snapshot(remaker.stepper, checkpoint_of(data, last, remaker.number), known)
     with closing(read(data.journal, missing=lambda error: None)) as entries:
         oldest = next(entries)
     return Checkpoint(
@@ -294,10 +297,11 @@ def checkpoint(data: Data) -> Checkpoint:
 
 
 def main(arguments: Iterable[str]) -> int:
-    """Make a snapshot for the data folder that is named, and print what came of it as JSON."""
-    (folder,) = arguments
+    """Make a snapshot for the data folder that is named, with so many keys of such an age at most, and print
+    what came of it as JSON."""
+    folder, most, age = arguments
     try:
-        made = checkpoint(Data(Path(folder)))
+        made = checkpoint(Data(Path(folder)), Bounds(int(most), int(age)))
     except (RemakeError, JournalError, SnapshotError, OSError) as error:
         made = Checkpoint(problem=str(error))
     sys.stdout.write(msgspec.json.encode(made).decode() + "\n")

@@ -174,6 +174,7 @@ def _setup(data: str, settings: ServiceSettings) -> Setup:
     """How the service is to be kept. Everything wrong with its sinks is told at once."""
     import os
 
+    from quell.engine.idempotency import Bounds
     from quell.engine.serving import Setup
     from quell.engine.sinks import open_sinks, read_sinks
 
@@ -195,6 +196,7 @@ def _setup(data: str, settings: ServiceSettings) -> Setup:
         ahead=events.ahead,
         deadline=events.deadline,
         in_flight=events.in_flight,
+        keys=Bounds(settings.idempotency.keys, settings.idempotency.age),
         checking=settings.reload.check,
         sinks=sinks,
     )

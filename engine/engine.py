@@ -111,7 +111,7 @@ class Engine(HandCalls):
     ) -> None:
         self.stepper = stepper
         self.remotes = remotes
-        self.deadline = None if deadline is None else _seconds(deadline)
+        self.deadline = None if deadline is None else seconds(deadline)
         self.in_flight = in_flight
         self.on_decision = on_decision
         self.recorder = recorder
@@ -205,7 +205,7 @@ class Engine(HandCalls):
     ) -> Reply | asyncio.Future[Reply]:
         """Admit an event; gives its decision, or a future of it where it waits for remote answers. Labels by
         hand are refused unless `by_hand`. Raises as `decide` does."""
-        within = self.deadline if deadline is None else _seconds(deadline)
+        within = self.deadline if deadline is None else seconds(deadline)
         decoded = self.stepper.decode(event)
         if not isinstance(decoded, Decoded):
             return self._no_event(event, decoded, by_hand)
@@ -348,12 +348,12 @@ def _ahead(at: int, event: str, field: Field | None) -> Refusal:
     )
 
 
-def _seconds(deadline: float) -> float:
+def seconds(deadline: float) -> float:
     """A deadline as seconds that a loop's clock can be put forward by. Raises ValueError."""
     if not isinstance(deadline, bool) and isinstance(deadline, int | float):
-        seconds = float(max(min(deadline, _LONGEST), 0.0))  # in this order what is no number stays none
-        if not math.isnan(seconds):
-            return seconds
+        found = float(max(min(deadline, _LONGEST), 0.0))  # in this order what is no number stays none
+        if not math.isnan(found):
+            return found
     raise ValueError("a deadline is a number of seconds")
 
 

@@ -60,6 +60,7 @@ class Health:
             outbox=running.outbox.figures,
             snapshots=lambda: running.snapshots.figures,
             http=http,
+            once=service.once.figures,
         )
         service.watchers.append(self.metrics.watch)
         self.metrics.start()

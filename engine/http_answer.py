@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from quell.engine.decision import Refused
@@ -13,6 +15,7 @@ from quell.engine.http_problem import (
     JSON,
     PROBLEM_JSON,
     RETRY_AFTER,
+    Header,
     Headers,
     HttpError,
     ProblemDetails,
@@ -54,10 +57,12 @@ async def send_problem(send: Send, problem: ProblemDetails, headers: Headers | N
     await send_json(send, encode(problem), problem.status, PROBLEM_JSON, headers)
 
 
-async def send_refused(send: Send, service: Service, event: bytes, refused: Refused) -> int:
+async def send_refused(
+    send: Send, service: Service, event: bytes, refused: Refused, more: Sequence[Header] = ()
+) -> int:
     """Send why an event was refused; gives the status."""
     problem = problem_of(service, event, refused)
-    await send_problem(send, problem, [RETRY_AFTER] if problem.status == 503 else None)
+    await send_problem(send, problem, [RETRY_AFTER, *more] if problem.status == 503 else [*more])
     return problem.status
 
 

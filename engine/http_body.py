@@ -8,6 +8,7 @@ from typing import Any
 
 from quell.engine.http_pressure import Pressure
 from quell.engine.http_problem import CLOSE, refuse
+from quell.engine.idempotency import is_key
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -28,6 +29,7 @@ _ONCE = (
     b"content-length",
     b"content-type",
     b"host",
+    b"idempotency-key",
     b"origin",
     b"quell-deadline-ms",
     b"transfer-encoding",
@@ -85,10 +87,27 @@ def deadline_of(headers: Mapping[bytes, bytes]) -> float | None:
     )
 
 
-def no_deadline(headers: Mapping[bytes, bytes]) -> None:
-    """Raises HttpError for a deadline where there is none: it would be as if it were not there."""
-    if b"quell-deadline-ms" in headers:
-        raise refuse("bad-header", "`Quell-Deadline-Ms` is for /v1/decide alone")
+def key_of(headers: Mapping[bytes, bytes]) -> str | None:
+    """The key under which an event is to be decided once, None where there is none. Raises HttpError."""
+    sent = headers.get(b"idempotency-key")
+    if sent is None:
+        return None
+    key = sent.strip(b" \t").decode("latin-1")  # blanks around a header's value are no part of it
+    if is_key(key):
+        return key
+    raise refuse(
+        "bad-header",
+        "`Idempotency-Key` is 1 to 200 visible ASCII characters",
+        hint="make a random one for each event, and send it again with the same event only",
+    )
+
+
+def only_for_one(headers: Mapping[bytes, bytes]) -> None:
+    """Raises HttpError for what only one event can have: a deadline, a key. It would be as if it were not
+    there."""
+    for name, shown in ((b"quell-deadline-ms", "Quell-Deadline-Ms"), (b"idempotency-key", "Idempotency-Key")):
+        if name in headers:
+            raise refuse("bad-header", f"`{shown}` is for /v1/decide alone")
 
 
 def no_query(scope: Scope) -> None:

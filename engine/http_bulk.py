@@ -26,8 +26,8 @@ from quell.engine.http_body import (
     body_of,
     check_type,
     headers_of,
-    no_deadline,
     no_query,
+    only_for_one,
 )
 from quell.engine.http_lines import Line
 from quell.engine.http_pressure import Pressure
@@ -86,7 +86,7 @@ class BulkApp(ABC):
         headers = headers_of(scope)
         grant = self.access.enter(headers, "decide")
         no_query(scope)
-        no_deadline(headers)
+        only_for_one(headers)
         check_type(headers, self.types)
         return headers, grant
 

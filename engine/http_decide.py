@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from quell.engine.decision import Refused
 from quell.engine.event_problems import Refusal
@@ -24,17 +25,20 @@ from quell.engine.http_body import (
     check_type,
     deadline_of,
     headers_of,
+    key_of,
     no_query,
 )
 from quell.engine.http_pressure import Pressure
-from quell.engine.http_problem import JSON, HttpError, refuse
+from quell.engine.http_problem import JSON, Header, HttpError, refuse
 from quell.engine.service import Service
 from quell.engine.service_keeping import Done, Made
 
 PATH = "/v1/decide"
 BEGUN = "quell.begun"
 """The key of a scope under which a decision stands that was made, or begun, before the request came here."""
-_SHORT = frozenset((b"quell-deadline-ms", b"content-encoding"))
+REPLAYED = (b"idempotent-replayed", b"true")
+"""The header of an answer that was given before."""
+_SHORT = frozenset((b"quell-deadline-ms", b"content-encoding", b"idempotency-key"))
 """Headers that the short way does not look at."""
 _log = logging.getLogger("quell.http")
 
@@ -112,26 +116,40 @@ class DecideApp:
         check_type(headers, JSON_TYPES)
         deadline = deadline_of(headers)
         most = self._pressure.limits.body or service.bundle.decoder.max_bytes
+        key = key_of(headers)
         event = await body_of(headers, receive, most, self._pressure)
+        if key is not None:
+            whose = grant.key.id if grant.key is not None else ""
+            return await self._once(event, key, deadline, grant.may("admin"), whose, send)
         return await self._send(service.begin(event, deadline, grant.may("admin")), event, send)
+
+    async def _once(
+        self, event: bytes, key: str, deadline: float | None, by_hand: bool, whose: str, send: Send
+    ) -> int:
+        """Answer an event that came under a key, each time as the first time."""
+        once = self._service.once
+        reply, encoded, replayed = await once.decide(event, key, deadline, by_hand=by_hand, whose=whose)
+        return await self._send((reply, encoded), event, send, [REPLAYED] if replayed else [])
 
     async def _answer_begun(self, begun: Made | asyncio.Future[Made], receive: Receive, send: Send) -> int:
         """Answer a request that came by `direct`; its body is there."""
         message = await receive()
         return await self._send(begun, message.get("body", b""), send)
 
-    async def _send(self, made: Made | asyncio.Future[Made], event: bytes, send: Send) -> int:
+    async def _send(
+        self, made: Made | asyncio.Future[Made], event: bytes, send: Send, more: Sequence[Header] = ()
+    ) -> int:
         if isinstance(made, asyncio.Future):
             # The decision is made and kept even if whoever asked goes away.
             made = await asyncio.shield(made)
         reply, encoded = made
         if isinstance(reply, Refused):
-            return await send_refused(send, self._service, event, reply)
+            return await send_refused(send, self._service, event, reply, more)
         await send(
             {
                 "type": "http.response.start",
                 "status": 200,
-                "headers": [JSON, (b"content-length", b"%d" % len(encoded))],
+                "headers": [JSON, (b"content-length", b"%d" % len(encoded)), *more],
             }
         )
         await send({"type": "http.response.body", "body": encoded})

@@ -58,12 +58,28 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/decide",
         "decide",
         "Decide one event",
-        about="The body is the event itself. The answer is in the journal before it is given.",
+        about="The body is the event itself. The answer is in the journal before it is given. An event that "
+        "may be sent again, as its answer may get lost, takes an Idempotency-Key: it is then counted once.",
         parameters=(
             Parameter(
                 "Quell-Deadline-Ms",
                 {"type": "integer", "minimum": 1, "maximum": 600_000},
                 "how many milliseconds the decision may take; what has not answered by then is missing",
+                "header",
+            ),
+            Parameter(
+                "Idempotency-Key",
+                {"type": "string", "pattern": "^[!-~]{1,200}$"},
+                "a text made for this event: sent again with it, the event gets the answer that it had, and "
+                "counts no second time",
+                "header",
+            ),
+        ),
+        answer_headers=(
+            Parameter(
+                "Idempotent-Replayed",
+                {"type": "string", "enum": ["true"]},
+                "there where the answer was given before, to the same event under the same Idempotency-Key",
                 "header",
             ),
         ),

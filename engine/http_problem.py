@@ -9,7 +9,8 @@ import msgspec
 from quell.engine.event_problems import KINDS as EVENT_KINDS
 from quell.engine.event_problems import Problem
 
-Headers = list[tuple[bytes, bytes]]
+Header = tuple[bytes, bytes]
+Headers = list[Header]
 
 JSON: tuple[bytes, bytes] = (b"content-type", b"application/json")
 PROBLEM_JSON: tuple[bytes, bytes] = (b"content-type", b"application/problem+json")
@@ -101,6 +102,18 @@ HTTP_KINDS: dict[str, KindOfProblem] = {
         "the journal cannot be written",
         "no decision is given that is not in the journal; /v1/status says why it cannot be written",
         "try again after the time that Retry-After says",
+    ),
+    "under-way": KindOfProblem(
+        503,
+        "still under way",
+        "the answer to the first event under this Idempotency-Key was not there in time; it counts once",
+        "try again with the same key after the time that Retry-After says",
+    ),
+    "other-event": KindOfProblem(
+        422,
+        "the key is another event's",
+        "another event came under this Idempotency-Key before; this one was not counted",
+        "make a key for each event, and send the same bytes when it is sent again",
     ),
     "not-ready": KindOfProblem(503, "not ready", "the service cannot decide at the moment"),
     "internal": KindOfProblem(

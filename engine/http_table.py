@@ -33,8 +33,9 @@ class Operation(NamedTuple):
     """One thing that can be asked for. `handler` is None where a plain ASGI application answers. `scope` is
     what a key must be for, None where everybody may ask. `body` and `answer` are the types of what goes in
     and comes out with status 200 (a tuple: one of these, a list: an array of them), `example` shows a body,
-    and `errors` are the statuses of its problems, besides those that all have, for the description; `needs`
-    says which part of the service must be there."""
+    `answer_headers` are headers that may stand in an answer with status 200, and `errors` are the statuses of
+    its problems, besides those that all have, for the description; `needs` says which part of the service
+    must be there."""
 
     name: str
     method: str
@@ -51,6 +52,7 @@ class Operation(NamedTuple):
     group: str = "service"
     errors: tuple[int, ...] = ()
     example: Any = None
+    answer_headers: tuple[Parameter, ...] = ()
 
     def statuses(self) -> list[int]:
         """The statuses of the problems that may be the answer."""

@@ -34,6 +34,7 @@ import msgspec
 from quell.engine.journal_format import (
     AFTER_LENGTH,
     CODES,
+    KEYED,
     Damage,
     JournalError,
     pack_checked,
@@ -148,17 +149,20 @@ class Journal:
         wall: int,
         event: bytes,
         reply: bytes,
+        key: bytes = b"",
     ) -> None:
-        """Put an entry behind those before. It is written by the next `flush`."""
+        """Put an entry behind those before. It is written by the next `flush`. `key` is the digest of the
+        event's Idempotency-Key, or empty."""
         parts = self._parts
         number = decided or seq
         if not parts:
             self._first, self._wall = number, wall
         self.last = number
-        length = len(event)
-        head = pack_checked(
-            AFTER_LENGTH + length + len(reply), CODES[kind], seq, decided, at, wall, version, length
-        )
+        length, code = len(event), CODES[kind]
+        if key:  # one record for both: a kill cannot leave the decision without its key
+            code |= KEYED
+            reply += key
+        head = pack_checked(AFTER_LENGTH + length + len(reply), code, seq, decided, at, wall, version, length)
         checked = b"".join((head, event, reply))
         parts += (pack_frame(self._mark, crc32(checked, self._seed)), checked)
 

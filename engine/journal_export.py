@@ -128,6 +128,7 @@ class LinesWriter(_Lines):
             "version": entry.version,
             "event": _one_line(entry.event),
             "reply": _one_line(entry.reply),
+            "key": entry.key.hex() or None,
         }
         return _encode({name: value for name, value in told.items() if value is not None})
 

@@ -5,11 +5,13 @@ begun. It begins with its head, written twice, so that one flipped byte does not
 without a gap:
 
     mark 4 · checksum 4 · length 4 · kind 1 · seq 8 · decided 8 · at 8 · wall 8 · version 4 · event's length 4
-    · event · reply
+    · event · reply · key
 
-`length` counts what follows it, and the CRC-32 covers all from `length` on. Mark and the checksum's seed are
-random, made once for a journal: whoever sends events cannot write something into one that would be taken
-for a record where the true one is damaged. All numbers are big-endian; times are microseconds since 1970.
+`kind` has its highest bit set where the event came under an Idempotency-Key, whose digest of 16 bytes is then
+the end of the record; without one a record is as it was before there were any. `length` counts what follows
+it, and the CRC-32 covers all from `length` on. Mark and the checksum's seed are random, made once for a
+journal: whoever sends events cannot write something into one that would be taken for a record where the true
+one is damaged. All numbers are big-endian; times are microseconds since 1970.
 """
 
 from __future__ import annotations
@@ -38,6 +40,10 @@ KINDS: dict[int, Kind] = {
     6: "filled",
 }
 CODES: dict[str, int] = {kind: code for code, kind in KINDS.items()}
+KEYED = 0x80
+"""What is added to the code of a kind where the digest of a key stands at the record's end."""
+KEY_SIZE = 16
+"""Bytes of that digest."""
 
 _HEAD = Struct(">8sHxx16s4sIQqQQQqI")
 HEAD_SIZE = 2 * _HEAD.size
@@ -50,7 +56,7 @@ RECORD_SIZE = _WHOLE.size
 AFTER_LENGTH = _CHECKED.size - 4
 """Bytes that a record's length counts beside event and reply."""
 MOST = (1 << 32) - 1 - AFTER_LENGTH
-"""Bytes of event and reply together, at most."""
+"""Bytes of event, reply and key together, at most."""
 
 pack_checked = _CHECKED.pack
 pack_frame = _FRAME.pack
@@ -145,9 +151,10 @@ def _is_head(data: bytes) -> bool:
 
 def pack_record(salt: Salt, entry: Entry) -> bytes:
     """The bytes of an entry. `Journal.append` has the same in its own lines, for speed."""
-    kind, seq, decided, at, version, wall, event, reply = entry
-    length = AFTER_LENGTH + len(event) + len(reply)
-    checked = pack_checked(length, CODES[kind], seq, decided, at, wall, version, len(event)) + event + reply
+    kind, seq, decided, at, version, wall, event, reply, key = entry
+    length, code = AFTER_LENGTH + len(event) + len(reply) + len(key), CODES[kind]
+    head = pack_checked(length, code | KEYED if key else code, seq, decided, at, wall, version, len(event))
+    checked = head + event + reply + key
     return pack_frame(salt.mark, crc32(checked, salt.seed)) + checked
 
 

@@ -2,8 +2,9 @@
 
 A row is an entry. Beside what the entry says stand its `number`, and, from the reply, the event's `type`, its
 `id`, the `verdict` and the `rules` that fired. `event` and `reply` are JSON text; bytes that are no UTF-8
-stand in `raw_event` and `raw_reply`, and the other is null. The file's metadata holds the segment's
-head, and a checksum of the entries as they were records.
+stand in `raw_event` and `raw_reply`, and the other is null. `key` is the digest of an Idempotency-Key in
+hexadecimal, null where there was none; files from before there were keys have no such column. The file's
+metadata holds the segment's head, and a checksum of the entries as they were records.
 """
 
 from __future__ import annotations
@@ -29,7 +30,19 @@ from quell.engine.plain_files import stream_plain
 from quell.engine.service_types import Entry
 
 _KEY = b"quell.journal"
-_PLAIN = ("kind", "seq", "decided", "at", "version", "wall", "event", "raw_event", "reply", "raw_reply")
+_PLAIN = (
+    "kind",
+    "seq",
+    "decided",
+    "at",
+    "version",
+    "wall",
+    "event",
+    "raw_event",
+    "reply",
+    "raw_reply",
+    "key",
+)
 
 
 class Packed(msgspec.Struct, frozen=True):
@@ -119,6 +132,7 @@ def schema() -> Any:
             ("raw_event", pa.binary()),
             ("reply", text),
             ("raw_reply", pa.binary()),
+            ("key", text),
         ]
     )
 
@@ -149,7 +163,7 @@ class PackedWriter:
 def _table(entries: list[Entry], schema: Any) -> Any:
     import pyarrow as pa
 
-    kinds, seqs, decided, ats, versions, walls, events, replies = zip(*entries, strict=True)
+    kinds, seqs, decided, ats, versions, walls, events, replies, keys = zip(*entries, strict=True)
     said = [_look(reply) for reply in replies]
     time = schema.field("at").type
     columns = [
@@ -166,6 +180,7 @@ def _table(entries: list[Entry], schema: Any) -> Any:
         [[fired.rule for fired in s.fired] for s in said],
         *_texts(events),
         *_texts(replies),
+        [key.hex() if key else None for key in keys],
     ]
     arrays = [
         column if isinstance(column, pa.Array) else pa.array(column, field.type)
@@ -265,9 +280,10 @@ class PackedFile:
         if _greatest(rows) <= after or left >= rows.num_rows:
             return []
         try:
-            table = self._file.read_row_group(group, columns=None if every else list(_PLAIN))
+            plain = [name for name in _PLAIN if name in self._file.schema_arrow.names]
+            table = self._file.read_row_group(group, columns=None if every else plain)
             return _entries(table.slice(left), after)
-        except (pa.ArrowException, OSError, UnicodeDecodeError, LookupError, TypeError):
+        except (pa.ArrowException, OSError, ValueError, LookupError, TypeError):
             what = f"{rows.num_rows:,} entries cannot be read"
             tell(Damage(str(self.path), rows.column(0).data_page_offset, rows.total_byte_size, what))
             return []
@@ -289,6 +305,12 @@ def _greatest(rows: Any) -> int:
     return int(statistics.max) if statistics is not None and statistics.has_min_max else (1 << 63) - 1
 
 
+def _keys(table: Any) -> list[bytes]:
+    if "key" not in table.column_names:
+        return [b""] * table.num_rows
+    return [bytes.fromhex(key) if key else b"" for key in table.column("key").to_pylist()]
+
+
 def _entries(table: Any, after: int) -> list[Entry]:
     import pyarrow as pa
 
@@ -305,6 +327,7 @@ def _entries(table: Any, after: int) -> list[Entry]:
         *(integers(name) for name in ("seq", "decided", "at", "version", "wall")),
         blobs("event"),
         blobs("reply"),
+        _keys(table),
     )
     entries = map(Entry._make, zip(*columns, strict=True))
     return [entry for entry in entries if number_of(entry) > after]

@@ -10,6 +10,8 @@ from zlib import crc32
 
 from quell.engine.journal_format import (
     HEAD_SIZE,
+    KEY_SIZE,
+    KEYED,
     KINDS,
     RECORD_SIZE,
     Damage,
@@ -55,13 +57,30 @@ def parse(data: bytes, salt: Salt, after: int = -1, last: int = 0) -> Parsed:
         if end > size:
             wants = end - at
             break
-        body = at + RECORD_SIZE
+        body, tail = at + RECORD_SIZE, end
         split = body + parted
-        if split > end or crc32(view[at + _CHECKED_FROM : end], seed) != check or code not in KINDS:
+        if code & KEYED:
+            code ^= KEYED
+            tail -= KEY_SIZE
+        if split > tail or crc32(view[at + _CHECKED_FROM : end], seed) != check or code not in KINDS:
             break
         number = decided or seq
         if number > after:
-            add(make((KINDS[code], seq, decided, time, version, wall, data[body:split], data[split:end])))
+            add(
+                make(
+                    (
+                        KINDS[code],
+                        seq,
+                        decided,
+                        time,
+                        version,
+                        wall,
+                        data[body:split],
+                        data[split:tail],
+                        data[tail:end],
+                    )
+                )
+            )
         at = end
         count += 1
     return Parsed(entries, at, count, number, wants)

@@ -34,6 +34,7 @@ from quell.engine.metrics_figures import (
     drift_rows,
     http_rows,
     journal_rows,
+    once_rows,
     one,
     outbox_rows,
     remote_rows,
@@ -172,6 +173,8 @@ class Metrics(Collector):
             yield from snapshot_rows(parts.snapshots())
         if parts.http is not None:
             yield from http_rows(parts.http())
+        if parts.once is not None:
+            yield from once_rows(parts.once())
 
     def _memory(self, stepper: Stepper) -> Rows:
         """What the engine remembers, and how its models' scores stand to their cards."""

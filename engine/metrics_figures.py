@@ -13,6 +13,7 @@ from quell.signals.remote_types import Figures as RemoteFigures
 if TYPE_CHECKING:
     from quell.engine.http_pressure import HttpFigures
     from quell.engine.journal import JournalFigures
+    from quell.engine.once import OnceFigures
     from quell.engine.outbox_types import OutboxFigures
     from quell.engine.snapshots import SnapshotFigures
 
@@ -86,6 +87,13 @@ def http_rows(figures: HttpFigures) -> Rows:
     yield "quell_http_shed", one(figures.shed)
     yield "quell_http_keys_refused", [(("wrong",), figures.wrong_keys), (("forbidden",), figures.forbidden)]
     yield "quell_http_slow_bodies", one(figures.slow)
+
+
+def once_rows(figures: OnceFigures) -> Rows:
+    """What became of events that came again under their Idempotency-Key."""
+    outcomes = {"answered": figures.repeated, "other-event": figures.other, "under-way": figures.slow}
+    yield "quell_idempotency_repeats", [((outcome,), n) for outcome, n in outcomes.items()]
+    yield "quell_idempotency_keys", one(figures.keys)
 
 
 def drift_rows(models: Sequence[Drift]) -> Rows:

@@ -13,6 +13,7 @@ from quell.signals.remote_types import Figures as RemoteFigures
 if TYPE_CHECKING:
     from quell.engine.http_pressure import HttpFigures
     from quell.engine.journal import JournalFigures
+    from quell.engine.once import OnceFigures
     from quell.engine.outbox_types import OutboxFigures
     from quell.engine.snapshots import SnapshotFigures
 
@@ -34,3 +35,4 @@ class Parts:
     outbox: Callable[[], OutboxFigures] | None = None
     snapshots: Callable[[], SnapshotFigures] | None = None
     http: Callable[[], HttpFigures] | None = None
+    once: Callable[[], OnceFigures] | None = None

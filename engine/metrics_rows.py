@@ -157,6 +157,13 @@ ROWS: dict[str, Row] = {
         _counter("quell_http_shed", "Requests that were refused because there was too much to do."),
         _counter("quell_http_keys_refused", "Requests whose key was wrong, or not for that.", "why"),
         _counter("quell_http_slow_bodies", "Requests whose body came too slowly."),
+        # Idempotency-Keys.
+        _counter(
+            "quell_idempotency_repeats",
+            "Events that came again under their Idempotency-Key, by what came of it.",
+            "outcome",
+        ),
+        _gauge("quell_idempotency_keys", "Idempotency-Keys that are remembered."),
         # Local models against their cards (drift.py).
         _gauge("quell_model_score_psi", "Population stability index of a model's scores.", "model"),
         _gauge("quell_model_scores_sampled", "Events whose score the figures rest on.", "model"),

@@ -171,7 +171,12 @@ def _responses(row: Operation, known: dict[str, Json]) -> Json:
     schema = _schema(row.answer, known) if row.content_type == "application/json" else {"type": "string"}
     content = {row.content_type: {"schema": schema}}
     problems = {str(status): {"$ref": f"#/components/responses/{status}"} for status in row.statuses()}
-    return {"200": {"description": "what was asked for", "content": content}, **problems}
+    answer: Json = {"description": "what was asked for", "content": content}
+    if row.answer_headers:
+        answer["headers"] = {
+            h.name: {"schema": dict(h.schema), "description": h.meaning} for h in row.answer_headers
+        }
+    return {"200": answer, **problems}
 
 
 def _problem(meaning: str) -> Json:

@@ -21,6 +21,7 @@ from quell.engine.compile import Build
 from quell.engine.decision import Acted, Asked, Decision, Refused, Reply
 from quell.engine.events import Decoded
 from quell.engine.hand import HandAction, made, time_of
+from quell.engine.idempotency import Known
 from quell.engine.recorded import recorded
 from quell.engine.service_types import Entry, Filled
 from quell.engine.snapshot import SnapshotError, read_sections
@@ -53,13 +54,19 @@ class RemakeError(Exception):
 class Remaker:
     """Makes the entries of a journal again, from the beginning or from a stepper that remembers all up to its
     number `seq`, which bundle `number` then decides. `fills` is where it stands what counters were filled
-    with; `told` says what of it is not there any more."""
+    with; `told` says what of it is not there any more. `known` gathers the keys of events."""
 
     def __init__(
-        self, builds: Builds, stepper: Stepper | None = None, number: int = 0, fills: Path | None = None
+        self,
+        builds: Builds,
+        stepper: Stepper | None = None,
+        number: int = 0,
+        fills: Path | None = None,
+        known: Known | None = None,
     ) -> None:
         self.builds = builds
         self.fills = fills
+        self.known = known
         self.told: list[str] = []
         self.number = number
         self.waiting: dict[int, Waiting] = {}
@@ -89,6 +96,8 @@ class Remaker:
         if entry.kind == "filled":
             self._fill(entry)
             return None
+        if entry.key and self.known is not None:
+            self.known.put(entry.key, entry.seq, entry.wall)
         if entry.version != self.number and entry.kind != "decided":
             raise RemakeError(f"entry {entry.seq} is of version {entry.version}, but {self.number} decides")
         if entry.kind == "admitted":

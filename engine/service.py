@@ -25,6 +25,8 @@ from quell.engine.engine import BUSY, IN_FLIGHT, Asking, Engine
 from quell.engine.event_problems import Refusal
 from quell.engine.hand import Carried, HandAction, LabelError, entry_of
 from quell.engine.hand_calls import Time
+from quell.engine.idempotency import Known
+from quell.engine.once import Once
 from quell.engine.pending import report
 from quell.engine.remake import fill
 from quell.engine.service_keeping import (
@@ -57,8 +59,8 @@ class Service(Keeping):
 
     `number` is that of the bundle's version. `taker` gets what decisions send. `watchers` are told four times
     a second of the answers since, some at a time; what they raise is reported and forgotten. `ahead` is how
-    many seconds an event may be dated ahead of the clock, None for no limit. Raises SetupError as
-    `Engine.load` does.
+    many seconds an event may be dated ahead of the clock, None for no limit; `known` the keys that came
+    before. `once` decides events under keys. Raises SetupError as `Engine.load` does.
     """
 
     def __init__(
@@ -74,8 +76,9 @@ class Service(Keeping):
         in_flight: int = IN_FLIGHT,
         ahead: float | None = AHEAD,
         clock: Callable[[], int] = time.time_ns,
+        known: Known | None = None,
     ) -> None:
-        super().__init__(number, journal, taker)
+        super().__init__(number, journal, taker, known)
         self._functions, self._environ = functions, environ
         self._ahead, self._clock = ahead, clock
         self._turn: list[tuple[Done, Made]] = []
@@ -89,6 +92,7 @@ class Service(Keeping):
         self._began = time.perf_counter()
         self.engine = Engine(stepper, deadline=deadline, in_flight=in_flight, recorder=self)
         self.engine.remotes = remotes_of(stepper.bundle, functions, environ, self.engine.take_late)
+        self.once = Once(self)
         self.move_clock()
 
     @property
@@ -124,6 +128,19 @@ class Service(Keeping):
         except MemoryError:
             self.no_memory()
             raise
+
+    def begin_keyed(
+        self, event: bytes, key: bytes, deadline: float | None = None, by_hand: bool = True
+    ) -> Made | asyncio.Future[Made]:
+        """As `begin`, with the digest of a key that goes into the journal with the event; whether it came
+        before is for `once` to say."""
+        if self._gate is not None:
+            return asyncio.ensure_future(self._keyed_through_gate(event, key, deadline, by_hand))
+        self._key = key
+        try:
+            return self.begin(event, deadline, by_hand)
+        finally:
+            self._key = b""
 
     def begin_soon(self, event: bytes, done: Done) -> bool | asyncio.Future[Made]:
         """As `begin`, for an event that is no label by hand, with one write to the journal for all that the
@@ -301,6 +318,14 @@ class Service(Keeping):
         if not await self._at_gate():
             return self._busy()
         made = self.begin(event, deadline, by_hand)
+        return await made if isinstance(made, asyncio.Future) else made
+
+    async def _keyed_through_gate(
+        self, event: bytes, key: bytes, deadline: float | None, by_hand: bool
+    ) -> Made:
+        if not await self._at_gate():
+            return self._busy()
+        made = self.begin_keyed(event, key, deadline, by_hand)
         return await made if isinstance(made, asyncio.Future) else made
 
     async def _many_through_gate(self, events: Sequence[bytes], by_hand: bool) -> list[Made]:

@@ -14,6 +14,7 @@ import msgspec
 from quell.engine.decision import Acted, Decision, Refused, Reply
 from quell.engine.engine import Engine
 from quell.engine.event_problems import Refusal
+from quell.engine.idempotency import Known
 from quell.engine.journal_format import JournalError
 from quell.engine.pending import report
 from quell.engine.service_types import Kind, Note
@@ -54,7 +55,16 @@ class Writing(Protocol):
         ...
 
     def append(
-        self, kind: Kind, seq: int, decided: int, at: int, version: int, wall: int, event: bytes, reply: bytes
+        self,
+        kind: Kind,
+        seq: int,
+        decided: int,
+        at: int,
+        version: int,
+        wall: int,
+        event: bytes,
+        reply: bytes,
+        key: bytes = b"",
     ) -> None:
         """Put an entry into the buffer."""
         ...
@@ -71,16 +81,21 @@ class Writing(Protocol):
 class Keeping:
     """The journal, the notes and the sends of a service. `journal` may be none; `taker` gets what decisions
     send once they are in it; `watchers` are told of answers, and what they raise is reported and forgotten.
-    `number` is that of the version that decides, `wall` the server's clock at the last look."""
+    `number` is that of the version that decides, `wall` the server's clock at the last look, `known` the
+    numbers of decisions by the digest of their key."""
 
     engine: Engine
 
-    def __init__(self, number: int, journal: Writing | None, taker: Taker | None) -> None:
+    def __init__(
+        self, number: int, journal: Writing | None, taker: Taker | None, known: Known | None
+    ) -> None:
         self.number = number
         self.journal = journal
         self.taker = taker
         self.watchers: list[Watcher] = []
         self.wall = 0
+        self.known = known if known is not None else Known()
+        self._key = b""
         self._notes: list[Note] = []
         self._encoded = b""
         self._sends: list[tuple[int, Decision]] = []
@@ -126,6 +141,14 @@ class Keeping:
 
     async def _synced(self, synced: asyncio.Future[None], made: Made) -> Made:
         return made if await on_disk(synced) else self._unwritten()
+
+    def once_more(self, made: Made) -> Made | asyncio.Future[Made]:
+        """An answer that was given before, as durable as it was promised; the refusal of one that is not."""
+        return self._written(made)
+
+    def unwritten(self) -> Made | None:
+        """Hand the journal over; why it is not whole, if it is not."""
+        return None if self.journal is None or self.journal.flush() else self._unwritten()
 
     def _unwritten(self) -> Made:
         why = self.journal.problem if self.journal is not None else ""
@@ -201,23 +224,25 @@ class Keeping:
     def decided(self, event: Event, reply: Reply) -> None:
         """Put a decision, or a label by hand, in the journal's buffer: the engine tells of it."""
         self._encoded = encoded = encode(reply)
+        key = self._taken_key(reply) if self._key else b""
         if type(reply) is Decision:
             if self.journal is not None:  # as `_append` does, without the calls
                 plain = event if type(event) is bytes else as_json(event)
                 self.journal.append(
-                    "event", reply.seq, reply.decided, reply.at, self.number, self.wall, plain, encoded
+                    "event", reply.seq, reply.decided, reply.at, self.number, self.wall, plain, encoded, key
                 )
             if reply.sends:
                 self._sends.append((reply.decided, reply))
         elif isinstance(reply, Acted):
-            self._append("acted", reply.seq, reply.seq, reply.at, as_json(event), encoded)
+            self._append("acted", reply.seq, reply.seq, reply.at, as_json(event), encoded, key)
         else:  # counted, and then a defect of Quell: made again it fails again
             seq = self.engine.stepper.seq
-            self._append("event", seq, seq, 0, as_json(event), encoded)
+            self._append("event", seq, seq, 0, as_json(event), encoded, key)
 
     def admitted(self, event: Event, waiting: Waiting) -> None:
         """Put an event that waits in the journal's buffer."""
-        self._append("admitted", waiting.seq, 0, waiting.decoded.at, as_json(event), b"")
+        key = self._taken_key(waiting) if self._key else b""
+        self._append("admitted", waiting.seq, 0, waiting.decoded.at, as_json(event), b"", key)
 
     def finished(self, waiting: Waiting, reply: Decision | Refused) -> None:
         """Put the decision of an event that waited in the journal's buffer."""
@@ -226,9 +251,17 @@ class Keeping:
         if isinstance(reply, Decision) and reply.sends:
             self._sends.append((number, reply))
 
-    def _append(self, kind: Kind, seq: int, decided: int, at: int, event: bytes, reply: bytes) -> None:
+    def _taken_key(self, about: Reply | Waiting) -> bytes:
+        """The key of the event that is put down; what else is put down before the next has none."""
+        key, self._key = self._key, b""
+        self.known.put(key, self.engine.stepper.seq if isinstance(about, Refused) else about.seq, self.wall)
+        return key
+
+    def _append(
+        self, kind: Kind, seq: int, decided: int, at: int, event: bytes, reply: bytes, key: bytes = b""
+    ) -> None:
         if self.journal is not None:
-            self.journal.append(kind, seq, decided, at, self.number, self.wall, event, reply)
+            self.journal.append(kind, seq, decided, at, self.number, self.wall, event, reply, key)
 
 
 async def on_disk(synced: asyncio.Future[None]) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple, cast
 import msgspec
 
 from quell.engine.http_pressure import Limits
+from quell.engine.idempotency import BOUNDS
 from quell.engine.plain_files import stream_plain
 from quell.engine.reload_process import TIME
 from quell.grammar.diagnostics import did_you_mean
@@ -94,6 +95,13 @@ class EventSettings(msgspec.Struct, frozen=True):
     in_flight: int = 10_000
 
 
+class KeySettings(msgspec.Struct, frozen=True):
+    """Idempotency-Keys: how many are remembered at most, and for how long, in microseconds."""
+
+    keys: int = BOUNDS.most
+    age: int = BOUNDS.age
+
+
 class ReloadSettings(msgspec.Struct, frozen=True):
     """Reloads: how many seconds checking the policies and running their tests may take."""
 
@@ -117,6 +125,7 @@ class ServiceSettings(msgspec.Struct, frozen=True):
     journal: JournalSettings = JournalSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     events: EventSettings = EventSettings()
+    idempotency: KeySettings = KeySettings()
     reload: ReloadSettings = ReloadSettings()
     log: LogSettings = LogSettings()
     sinks: Mapping[str, Any] = {}
@@ -170,6 +179,7 @@ def settings_of(said: Mapping[str, Any], wrong: list[Wrong]) -> ServiceSettings:
         JournalSettings(**sections["journal"]),
         SnapshotSettings(**sections["snapshots"]),
         EventSettings(**sections["events"]),
+        KeySettings(**sections["idempotency"]),
         ReloadSettings(**sections["reload"]),
         LogSettings(**sections["log"]),
         sinks,
@@ -339,6 +349,10 @@ _SECTIONS: dict[str, dict[str, Read]] = {
         "ahead": _or_none("any", _seconds(1, 36_600 * _D, "5m")),
         "deadline": _seconds(_MS, 600 * _S, "500ms"),
         "in_flight": _whole(1, 1_000_000, 10_000),
+    },
+    "idempotency": {
+        "keys": _whole(1_000, 100_000_000, 1_000_000),
+        "age": _micros(60 * _S, 366 * _D, "24h"),
     },
     "reload": {"check": _seconds(_S, 86_400 * _S, "2m")},
     "log": {

@@ -31,7 +31,8 @@ class Entry(NamedTuple):
     and `wall` the server's clock when it was written, microseconds since 1970; the clock decides nothing.
     `version` is the number of the bundle's version in versions/. `event` is the event as JSON, as it came
     (empty for `decided`, `version` and `filled`); `reply` the Decision or Acted as JSON (empty for
-    `admitted`), for a `version` its VersionInfo, for `filled` a Filled.
+    `admitted`), for a `version` its VersionInfo, for `filled` a Filled. `key` is the digest of the
+    Idempotency-Key that the event came under, 16 bytes, or empty.
     """
 
     kind: Kind
@@ -42,6 +43,7 @@ class Entry(NamedTuple):
     wall: int
     event: bytes
     reply: bytes
+    key: bytes = b""
 
 
 class Note(NamedTuple):

@@ -39,9 +39,12 @@ from quell.engine.checkpoint import (
 from quell.engine.children import NoSuchDecision, NothingFound, run_module
 from quell.engine.engine import IN_FLIGHT
 from quell.engine.filling import Filling
+from quell.engine.idempotency import BOUNDS, Bounds, Known
 from quell.engine.journal import SEGMENT_BYTES, Durability, Journal
+from quell.engine.journal_find import find, reply_of
 from quell.engine.journal_format import JournalError
 from quell.engine.lock import held
+from quell.engine.once import Past
 from quell.engine.outbox import Outbox
 from quell.engine.outbox_reading import decisions_of
 from quell.engine.outbox_types import Sink
@@ -77,7 +80,8 @@ class Setup:
     """How a service is to be kept. `sinks` by name; `functions` and `environ` as `Engine.load` takes them;
     `keep_age` (microseconds) and `keep_bytes` bound the journal, `snapshots_every` is in numbers of the
     journal (None: as often as a restart stays quick), `checking` is how many seconds checking the policies
-    and running their tests may take. `tell` hears of every reload."""
+    and running their tests may take. `keys` bounds the Idempotency-Keys that are remembered. `tell` hears of
+    every reload."""
 
     durability: Durability = "batch"
     segment_bytes: int = SEGMENT_BYTES
@@ -89,6 +93,7 @@ class Setup:
     deadline: float | None = None
     checking: float = TIME
     in_flight: int = IN_FLIGHT
+    keys: Bounds = BOUNDS
     sinks: Mapping[str, Sink] = field(default_factory=dict)
     functions: Mapping[str, Callable[..., Any]] | None = None
     environ: Mapping[str, str] | None = None
@@ -150,6 +155,7 @@ class Serving:
 
     def go(self) -> None:
         """Begin with what runs beside deciding."""
+        self.service.once.past = self.past
         self.service.watchers.append(self._pass)
         self.service.start()
         self.filling.want()
@@ -166,6 +172,16 @@ class Serving:
             self.filling.want()
             self.outbox.named = sinks_named(self.service.bundle.analysis)
         self.setup.tell(outcome)
+
+    async def past(self, number: int) -> Past | None:
+        """What the journal has of an event and its answer, None where that was dropped. Raises
+        JournalError."""
+        found = await asyncio.to_thread(find, self.data.journal, number)
+        if found is not None:
+            return Past(found.event, (reply_of(found), found.reply))
+        if number < self.journal.figures().first:
+            return None
+        raise JournalError(f"the journal does not say what was decided under the number {number}")
 
     async def explain(self, seq: int) -> bytes:
         """Why the event of a number was decided as it was, as JSON: an Explanation, Acted or Refused. Raises
@@ -284,7 +300,8 @@ def _recovered(data: Data, journal: Journal, started: Started, setup: Setup) -> 
     began = time.perf_counter()
     builds = builds_of(data)
     known = started.info.number
-    found = recover(data, lambda n: started.build if n == known else builds(n))
+    keys = Known(setup.keys)
+    found = recover(data, lambda n: started.build if n == known else builds(n), known=keys)
     left = found.remaker.finish()
     stepper, state = _with_bundle(found, started)
     service = Service(
@@ -296,6 +313,7 @@ def _recovered(data: Data, journal: Journal, started: Started, setup: Setup) -> 
         deadline=setup.deadline,
         in_flight=setup.in_flight,
         ahead=setup.ahead,
+        known=keys,
     )
     for waiting, reply in left:
         service.finished(waiting, reply)

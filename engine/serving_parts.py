@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -17,11 +16,12 @@ from quell.engine.http_parts import Parts
 from quell.engine.http_pressure import Limits, Pressure
 from quell.engine.http_problem import refuse
 from quell.engine.http_read import PastDecision
-from quell.engine.journal import JournalFigures, read
-from quell.engine.journal_format import number_of
+from quell.engine.journal import JournalFigures
+from quell.engine.journal_find import find as find_entry
 from quell.engine.live import Live
 from quell.engine.live_recall import Recalled
 from quell.engine.live_routes import live_routes
+from quell.engine.once import OnceFigures
 from quell.engine.outbox_types import OutboxFigures
 from quell.engine.reload import Status as ReloadStatus
 from quell.engine.serving import Restart, Serving
@@ -30,14 +30,12 @@ from quell.engine.snapshots import SnapshotFigures
 
 RECALLING = 120.0
 """Seconds that reading the journal for the live page may take."""
-FAR = 200_000
-"""Entries of the journal that are looked through for the decision of an event that waited."""
 
 
 class ServingStatus(msgspec.Struct, frozen=True):
     """How the parts of a service stand: since when it runs (`began`, microseconds since 1970), how it came
-    back (`restart`), the journal, the outbox, snapshots, the filling of new counters, reloads; and what is
-    wrong at the moment, a sentence each."""
+    back (`restart`), the journal, the outbox, snapshots, the filling of new counters, reloads,
+    Idempotency-Keys (`once`); and what is wrong at the moment, a sentence each."""
 
     began: int
     restart: Restart
@@ -46,6 +44,7 @@ class ServingStatus(msgspec.Struct, frozen=True):
     snapshots: SnapshotFigures
     filling: FillFigures
     reload: ReloadStatus
+    once: OnceFigures
     warnings: tuple[str, ...]
 
 
@@ -85,24 +84,18 @@ def status_of(running: Serving, access: Access | None = None) -> ServingStatus:
         snapshots,
         running.filling.figures,
         reload,
+        running.service.once.figures(),
         tuple(warnings),
     )
 
 
 def find(running: Serving, seq: int) -> PastDecision | None:
     """What the journal has of the event that was admitted with a number; takes long for old ones."""
-    event, version = b"", 0
-    with closing(read(running.data.journal, seq - 1)) as entries:
-        for looked, entry in enumerate(entries):
-            if looked > FAR or (number_of(entry) > seq and not event):
-                break
-            if entry.seq != seq or entry.kind in ("version", "filled"):
-                continue
-            event, version = entry.event or event, version or entry.version
-            if entry.kind != "admitted":
-                raw, reply = msgspec.Raw(event), msgspec.Raw(entry.reply)
-                return PastDecision(seq, entry.decided, version, entry.wall, raw, reply)
-    return None
+    entry = find_entry(running.data.journal, seq)
+    if entry is None:
+        return None
+    event, reply = msgspec.Raw(entry.event), msgspec.Raw(entry.reply)
+    return PastDecision(seq, entry.decided, entry.version, entry.wall, event, reply)
 
 
 class _Letters:

@@ -16,6 +16,7 @@ import contextlib
 import gc
 import os
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from struct import Struct
 from typing import IO, Any
@@ -24,6 +25,7 @@ from zlib import crc32
 import msgspec
 
 from quell.engine.carry import Section, SnapshotReport, restore, sections
+from quell.engine.idempotency import SECTION, Known
 from quell.engine.plain_files import stream_plain
 from quell.engine.stepper import Stepper
 
@@ -87,10 +89,11 @@ def _uncollected() -> Iterator[None]:
 # ------------------------------------------------------------------ writing
 
 
-def write_snapshot(stepper: Stepper, path: str | Path) -> int:
-    """Put all that a stepper remembers in a file; gives its bytes. Nothing may be decided meanwhile. What
-    stood there before is kept as the previous snapshot, if it is whole. Raises SnapshotError."""
-    return write_sections(path, sections(stepper))
+def write_snapshot(stepper: Stepper, path: str | Path, known: Known | None = None) -> int:
+    """Put all that a stepper remembers in a file, and the keys that are `known`; gives its bytes. Nothing may
+    be decided meanwhile. What stood there before is kept as the previous snapshot, if it is whole. Raises
+    SnapshotError."""
+    return write_sections(path, chain(sections(stepper), known.sections() if known is not None else ()))
 
 
 def write_sections(path: str | Path, told: Iterator[Section]) -> int:
@@ -171,9 +174,12 @@ def _reason(error: OSError) -> str:
 # ------------------------------------------------------------------ reading
 
 
-def read_snapshot(path: str | Path, make: Callable[[], Stepper]) -> tuple[Stepper, SnapshotReport]:
+def read_snapshot(
+    path: str | Path, make: Callable[[], Stepper], known: Known | None = None
+) -> tuple[Stepper, SnapshotReport]:
     """A stepper that goes on from a snapshot, and what was kept of it. `make` makes one that has decided
-    nothing, of the same bundle or another; it is called once for each file that is tried.
+    nothing, of the same bundle or another; it is called once for each file that is tried. What the snapshot
+    knows of keys is put in `known`, in the place of what was there.
 
     If the snapshot is damaged the previous one is taken, and the report says so. Raises SnapshotError when
     neither is whole, and for one that a newer Quell has written.
@@ -182,7 +188,7 @@ def read_snapshot(path: str | Path, make: Callable[[], Stepper]) -> tuple[Steppe
     why: list[str] = []
     for file in (path, previous_of(path)):
         try:
-            stepper, report = _read(file, make)
+            stepper, report = _read(file, make, known)
         except FileNotFoundError:
             why.append(f"there is no `{file.name}`")
         except _Damaged as error:
@@ -208,14 +214,26 @@ def read_sections(path: str | Path) -> list[Section]:
         raise SnapshotError(f"`{path}` cannot be read: {_reason(error)}") from error
 
 
-def _read(file: Path, make: Callable[[], Stepper]) -> tuple[Stepper, SnapshotReport]:
+def _read(file: Path, make: Callable[[], Stepper], known: Known | None) -> tuple[Stepper, SnapshotReport]:
     _check(file)
     stepper = make()
+    if known is not None:
+        known.clear()
     try:
         with _uncollected():
-            return stepper, restore(stepper, _sections(file))
+            return stepper, restore(stepper, _without_keys(_sections(file), known))
     except _NOT_READ as error:
         raise _Damaged("what it holds is no state") from error
+
+
+def _without_keys(told: Iterator[Section], known: Known | None) -> Iterator[Section]:
+    """The sections that are a stepper's; those with keys are put where they belong."""
+    for section in told:
+        kind, name, what = section
+        if kind != SECTION:
+            yield section
+        elif known is not None:
+            known.load(name, what)
 
 
 def _check(path: Path) -> None:

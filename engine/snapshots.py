@@ -134,7 +134,7 @@ class Snapshots:
             await self._service.quiet(QUIET)
             remove_parts(self._data.states)
             try:
-                out = await run_module("quell.engine.checkpoint", [str(self._data.root)], LONGEST)
+                out = await run_module("quell.engine.checkpoint", self._order(), LONGEST)
                 made = _decode(out)
                 self.pace.tried(made, began, time.monotonic())
                 self._take(made)
@@ -142,6 +142,10 @@ class Snapshots:
                 self.figures = msgspec.structs.replace(self.figures, problem=str(error))
                 self.pace.tried(None, began, time.monotonic())
         return self.figures
+
+    def _order(self) -> list[str]:
+        """What the process that makes one is told."""
+        return [str(self._data.root), *(str(bound) for bound in self._service.known.bounds)]
 
     def _take(self, made: Checkpoint) -> None:
         was = self.figures
@@ -166,5 +170,6 @@ class Snapshots:
             self._data.states.mkdir(exist_ok=True)
         except OSError as error:
             raise SnapshotError(f"the state cannot be written to `{self._data.states}`: {error}") from error
-        write_snapshot(stepper, checkpoint_of(self._data, stepper.seq, self._service.number))
+        path = checkpoint_of(self._data, stepper.seq, self._service.number)
+        write_snapshot(stepper, path, self._service.known)
         prune(self._data, self._keep)

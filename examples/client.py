@@ -3,8 +3,9 @@
     quell serve policies
     python examples/client.py events.jsonl
 
-It keeps one connection open, comes again when the service asks for that, and gives each event to the service
-once: an event that may have been counted is not sent a second time, since every sending counts.
+It keeps one connection open, and comes again when the service asks for that. Each single event goes under a
+key of its own (`Idempotency-Key`), so that it may be sent again after a lost connection and counts once all
+the same. Arrays have no keys: one that may have been counted is not sent a second time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import os
 import sys
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -25,7 +27,9 @@ URL = "http://127.0.0.1:8600"
 BATCH = 500
 """Events in one request."""
 TRIES = 5
-"""How often an event is brought to a service that has too much to do."""
+"""How often an event is brought to a service that has too much to do, or does not answer."""
+PAUSE = 0.2
+"""Seconds after the first connection that was lost; longer each time."""
 
 
 class Refused(Exception):
@@ -51,9 +55,13 @@ class Client:
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
 
-    def decide(self, event: dict[str, Any], deadline: float | None = None) -> dict[str, Any]:
-        """The decision for an event, within `deadline` seconds if that is said. Raises Refused."""
+    def decide(
+        self, event: dict[str, Any], deadline: float | None = None, key: str | None = None
+    ) -> dict[str, Any]:
+        """The decision for an event, within `deadline` seconds if that is said. Whoever may have to ask again
+        after this program ended gives a `key` of the event's own. Raises Refused."""
         more = {} if deadline is None else {"Quell-Deadline-Ms": str(max(1, round(deadline * 1000)))}
+        more["Idempotency-Key"] = key if key is not None else str(uuid.uuid4())
         made: dict[str, Any] = self._ask("POST", "/v1/decide", event, more)
         return made
 
@@ -79,14 +87,23 @@ class Client:
 
     def _ask(self, method: str, path: str, what: Any = None, more: dict[str, str] | None = None) -> Any:
         body = None if what is None else json.dumps(what)
+        headers = {**self._headers, **(more or {})}
+        safe = method == "GET" or "Idempotency-Key" in headers
         for attempt in range(1, TRIES + 1):
-            self._connection.request(method, path, body, {**self._headers, **(more or {})})
-            answer = self._connection.getresponse()
-            said = json.loads(answer.read())
+            try:
+                self._connection.request(method, path, body, headers)
+                answer = self._connection.getresponse()
+                said = json.loads(answer.read())
+            except (OSError, http.client.HTTPException):
+                self._connection.close()  # the next request opens it again
+                if not safe or attempt == TRIES:
+                    raise
+                time.sleep(PAUSE * attempt)
+                continue
             if answer.status < 300:
                 return said
             # Refused before it was counted, so it may come again; `unwritten` may have been counted.
-            if answer.status == 503 and said.get("kind") != "unwritten" and attempt < TRIES:
+            if answer.status == 503 and (safe or said.get("kind") != "unwritten") and attempt < TRIES:
                 time.sleep(float(answer.headers.get("Retry-After") or 1))
                 continue
             raise Refused(said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from quell.engine.journal import Journal
-from quell.engine.journal_format import KINDS
+from quell.engine.journal_format import KEY_SIZE, KINDS
 from quell.engine.service_types import Entry
 
 WALL = 1_700_000_000_000_000
@@ -42,7 +42,9 @@ def histories(draw: st.DrawFn, most: int = 12) -> list[Entry]:
         number += draw(st.integers(0, 2))
         seq = number if kind != "decided" else draw(st.integers(0, number))
         decided = 0 if kind in ("admitted", "version") else number
-        texts = [draw(st.binary(max_size=60)) for _ in range(2)]
+        event, reply = draw(st.binary(max_size=60)), draw(st.binary(max_size=60))
         at = draw(st.integers(-(2**62), 2**62))
-        entries.append(Entry(kind, seq, decided, at, draw(st.integers(0, 2**32 - 1)), WALL, *texts))
+        key = draw(st.sampled_from([b"", b"", bytes(16)]) | st.binary(min_size=KEY_SIZE, max_size=KEY_SIZE))
+        version = draw(st.integers(0, 2**32 - 1))
+        entries.append(Entry(kind, seq, decided, at, version, WALL, event, reply, key))
     return entries

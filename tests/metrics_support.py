@@ -14,6 +14,7 @@ from quell.engine.http_pressure import HttpFigures
 from quell.engine.journal import JournalFigures
 from quell.engine.metrics import Metrics
 from quell.engine.metrics_parts import Parts
+from quell.engine.once import OnceFigures
 from quell.engine.outbox_types import OutboxFigures, SinkFigures
 from quell.engine.service_types import Note, ReloadOutcome, VersionInfo
 from quell.engine.snapshots import SnapshotFigures
@@ -77,6 +78,7 @@ def full_parts(stepper: Stepper) -> Parts:
         outbox=lambda: OUTBOX,
         snapshots=lambda: SNAPSHOTS,
         http=lambda: HTTP,
+        once=lambda: OnceFigures(9, 8, 7, 6),
     )
 
 

@@ -21,7 +21,9 @@ GONE = (ConnectionError, asyncio.IncompleteReadError, EOFError)
 
 class Told:
     """What clients were told: decisions by event id and labels as they were answered, versions that went
-    live; events that nobody knows of (the service ended), and refusals by status."""
+    live; events that nobody knows of (the service ended), and refusals by status. `owed` are events by id
+    that were sent under a key, which is the id, and whose decision did not come: they are sent again. `paid`
+    are those under a key that were decided, and `again` how many answers said that they were given before."""
 
     def __init__(self) -> None:
         self.decided: dict[str, bytes] = {}
@@ -30,6 +32,9 @@ class Told:
         self.unknown: set[str] = set()
         self.refused: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
+        self.owed: dict[str, bytes] = {}
+        self.paid: set[str] = set()
+        self.again = 0
         self.sent = 0
 
 
@@ -43,10 +48,13 @@ class Connection:
     def __init__(self, port: int) -> None:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self.replayed = False
+        """Whether the last answer was one that was given before."""
 
-    async def post(self, path: str, body: bytes) -> tuple[int, bytes]:
-        """What is answered: the status and the body."""
+    async def post(self, path: str, body: bytes, key: str = "") -> tuple[int, bytes]:
+        """What is answered, under a key if there is one: the status and the body."""
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        head += f"Idempotency-Key: {key}\r\n" if key else ""
         return await self._ask(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
     async def get(self, path: str) -> tuple[int, bytes]:
@@ -61,6 +69,7 @@ class Connection:
         if headers.get("transfer-encoding") == "chunked":
             return status, b"".join([part async for part in _chunks(reader)])
         found = await reader.readexactly(int(headers["content-length"]))
+        self.replayed = "idempotent-replayed" in headers
         if headers.get("connection") == "close":
             self.close()
         return status, found
@@ -116,19 +125,54 @@ async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
 
 
 class Client:
-    """Sends events, one or several at a time, until the service is gone or `stop` says so."""
+    """Sends events, one or several at a time, until the service is gone or `stop` says so; first again what
+    is owed an answer. Some go under a key, at times twice at once, or once more for no reason."""
 
     def __init__(self, port: int, events: Events, told: Told, chance: random.Random) -> None:
-        self._line = Connection(port)
+        self._line, self._other = Connection(port), Connection(port)
         self._events, self._told, self._chance = events, told, chance
 
     async def run(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Send events."""
+        owed = self._told.owed
         try:
+            for name in list(owed):  # several clients do so, and may send one at once
+                if name in owed:
+                    await self._keyed(name, owed[name])
             while not stop():
                 await self._send()
         finally:
             self._line.close()
+            self._other.close()
+
+    async def _keyed(self, name: str, event: bytes) -> None:
+        """Send an event under a key; where the service ends before it answers, that is owed."""
+        told, chance = self._told, self._chance
+        told.owed[name] = event
+        lines = [self._line, self._other][: 1 + (chance.random() < 0.2)]
+        sent = (line.post("/v1/decide", event, name) for line in lines)
+        answers = await asyncio.gather(*sent, return_exceptions=True)
+        said: set[tuple[int, bytes]] = set()
+        for line, answer in zip(lines, answers, strict=True):
+            if isinstance(answer, BaseException):
+                if not isinstance(answer, GONE):
+                    raise answer
+            else:
+                said.add(answer)
+                told.again += line.replayed
+        if not said:
+            raise EOFError
+        decided = {answer for answer in said if answer[0] == 200}
+        assert len(decided) <= 1, decided
+        ((status, body),) = decided or list(said)[:1]
+        if status == 200:
+            told.paid.add(name)
+            if chance.random() < 0.1:
+                assert await self._line.post("/v1/decide", event, name) == (status, body)
+                assert self._line.replayed
+        if status != 503:
+            told.owed.pop(name, None)
+        self._take(name, body, status)
 
     async def _send(self) -> None:
         draw, told = self._chance.random(), self._told
@@ -136,7 +180,9 @@ class Client:
         names = [json.loads(event)["id"] for event in events]
         told.sent += len(names)
         told.unknown.update(names)
-        if draw < 0.8:
+        if draw < 0.4:
+            await self._keyed(names[0], events[0])
+        elif draw < 0.8:
             status, body = await self._line.post("/v1/decide", events[0])
             self._take(names[0], body, status)
         elif draw < 0.9:

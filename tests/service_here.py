@@ -15,6 +15,7 @@ from quell.engine.checkpoint import Data, checkpoint
 from quell.engine.explain_past import NoDecision, NotThere, explain_past
 from quell.engine.fill import Done, Filler, Order, Ready, _last
 from quell.engine.filling import TRIES, FillFigures, Filling
+from quell.engine.idempotency import Bounds
 from quell.engine.journal_format import JournalError
 from quell.engine.outbox_types import Delivery, Message, Retry
 from quell.engine.reload import Reloader
@@ -42,7 +43,7 @@ def _run(module: str, arguments: list[str]) -> bytes:
     data = Data(Path(arguments[0]))
     try:
         if module == "quell.engine.checkpoint":
-            return msgspec.json.encode(checkpoint(data))
+            return msgspec.json.encode(checkpoint(data, Bounds(*map(int, arguments[1:]))))
         return msgspec.json.encode(explain_past(data, int(arguments[1])))
     except NoDecision as error:
         return msgspec.json.encode({"absent": str(error)})

@@ -31,6 +31,7 @@ class Figures:
     made_again: int = 0
     finished: int = 0
     sent_again: int = 0
+    owed: int = 0
     longest_restart: float = 0.0
     told: Counter[str] = field(default_factory=Counter)
 
@@ -106,16 +107,22 @@ class Trial:
         figures.made_again += ready.made
         figures.finished += ready.finished
         figures.sent_again += ready.sends
+        figures.owed += len(self.told.owed)
         figures.longest_restart = max(figures.longest_restart, ready.seconds)
         figures.told.update(re.sub(r"`.*?`|[0-9,]+", "…", line) for line in ready.told)
 
     def _check_promises(self) -> None:
-        """What was answered is in the journal, word for word, and nothing is in it twice."""
+        """What was answered is in the journal, word for word, and nothing is in it twice, were it sent under
+        its key over and over until its answer came."""
         told, decided = self.told, self.follower.decided
         for name, reply in told.decided.items():
             assert decided.get(name) == [reply], f"{name}: {reply!r}, {decided.get(name)}"
         self.figures.answered += len(told.decided)
         told.decided.clear()
+        for name in told.paid:
+            assert len(decided[name]) == 1, name
+        for name in told.owed:
+            assert len(decided.get(name, ())) <= 1, name
         for label in told.labels:
             assert label in self.follower.acted
         told.labels.clear()
@@ -156,8 +163,12 @@ class Trial:
             if places >= wanted:
                 break
             await asyncio.sleep(0.01)
+        client = Client(served.port, self._events[0], self.told, self.chance)
+        while self.told.owed:
+            await client.run(lambda: True)
         await asyncio.to_thread(served.stop)
         self.follower.follow()
+        self._check_promises()
         self._check_sends("hook", self.hook.got)
         self._check_sends("queue", got_in_file(self.folder / "queue.jsonl"))
 

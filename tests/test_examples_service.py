@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import configparser
+import http.client
 import importlib.util
 import json
 import os
 import re
 import shutil
 import signal
+import socketserver
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,10 +69,13 @@ def told(address: str, block: str) -> list[Any]:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
 def test_the_walk_with_curl_goes_as_it_says(address: str) -> None:
-    ready, event, wrong, lines, past, hand, changes = blocks()
+    ready, event, again, wrong, lines, past, hand, changes = blocks()
     assert told(address, ready) == [{"status": "ready"}]
     (decision,) = told(address, event)
     assert (decision["event"], decision["seq"]) == ("message", 2)
+    first, second = told(address, again)
+    assert first == second
+    assert first["seq"] == 3
     (problem,) = told(address, wrong)
     assert (problem["status"], problem["path"][:2]) == (422, "$.")
     assert problem["verdict"]
@@ -88,24 +94,100 @@ def test_the_walk_with_curl_goes_as_it_says(address: str) -> None:
     assert status["restart"] is not None
 
 
-def test_the_client_decides_and_explains(
-    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(scope="module")
+def client() -> Any:
+    """The module of the client."""
     spec = importlib.util.spec_from_file_location("client", EXAMPLES / "client.py")
     assert spec is not None
     assert spec.loader is not None
-    client = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(client)
-    made = client.Client(f"http://{address}", timeout=60)
-    event = {
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+def event_of(number: int) -> dict[str, Any]:
+    """An event that is allowed."""
+    return {
         "type": "message_create",
-        "id": 1,
+        "id": number,
         "created_at": "2026-11-01T12:00:00Z",
         "guild_id": 7,
         "channel_id": 8,
         "author": {"id": 43, "name": "bob", "created_at": "2020-01-01T00:00:00Z"},
         "message": {"content": "hello"},
     }
+
+
+class Losing(socketserver.StreamRequestHandler):
+    """Passes a request on, and loses the answer as long as there are any to lose."""
+
+    address = ""
+    lost = 0
+    keys: list[str]
+
+    def handle(self) -> None:
+        """One request of a connection."""
+        first, *lines = b"".join(iter(self.rfile.readline, b"\r\n")).decode().splitlines()
+        headers = dict(line.split(": ", 1) for line in lines)
+        body = self.rfile.read(int(headers["Content-Length"]))
+        asked = http.client.HTTPConnection(self.address, timeout=30)
+        self.keys.append(headers.get("Idempotency-Key", ""))
+        asked.request("POST", first.split()[1], body, {**headers, "Host": "localhost"})
+        answer = asked.getresponse()
+        said = answer.read()
+        asked.close()
+        if type(self).lost:
+            type(self).lost -= 1
+            return
+        head = b"HTTP/1.1 %d OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        self.wfile.write(head % (answer.status, len(said)) + said)
+
+
+@pytest.fixture
+def losing(address: str) -> Iterator[tuple[type[Losing], str]]:
+    """Something that loses answers, and where it listens."""
+    handler = type("OfThisTest", (Losing,), {"address": address, "keys": []})
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield handler, f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_the_client_sends_again_what_may_come_again(
+    address: str, client: Any, losing: tuple[type[Losing], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PAUSE", 0.0)
+    handler, where = losing
+    direct, made = (client.Client(to, timeout=60) for to in (f"http://{address}", where))
+    before = direct.decide(event_of(100))["seq"]
+    handler.lost = 2
+    assert made.decide(event_of(101))["seq"] == before + 1  # two answers were lost, and it was counted once
+    assert len(handler.keys) == 3
+    assert len(set(handler.keys)) == 1
+    assert made.decide(event_of(101))["seq"] == before + 2  # another key, so it is another event
+    handler.lost = 1
+    with pytest.raises((OSError, http.client.HTTPException)):
+        list(made.decide_many([event_of(102)]))
+    assert direct.decide(event_of(103))["seq"] == before + 4  # the array was counted, and not sent again
+    handler.lost = client.TRIES
+    with pytest.raises((OSError, http.client.HTTPException)):
+        made.decide(event_of(104), key="mine")
+    assert made.decide(event_of(104), key="mine")["seq"] == before + 5
+    direct.close()
+    made.close()
+
+
+def test_the_client_decides_and_explains(
+    address: str,
+    client: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = client.Client(f"http://{address}", timeout=60)
+    event = event_of(1)
     assert made.decide(event, deadline=60.0)["verdict"] == "allow"
     answers = list(made.decide_many([event, {"type": "nothing"}]))
     assert answers[0]["verdict"] == "allow"

@@ -149,7 +149,14 @@ def test_a_start_while_the_disk_is_full_tells_so_in_one_line(
 
 def test_a_disk_that_is_full_at_times_costs_no_promise(tmp_path: Path, forks: Forks, full: Disk) -> None:
     trial = Crowded(tmp_path, forks, 4, full)
-    asyncio.run(trial.run(8, 0.6))
+
+    async def main() -> None:
+        for _ in range(5):  # whether an event meets the full disk is a matter of chance
+            await trial.run(8, 0.6)
+            if trial.told.refused["503 unwritten"]:
+                return
+
+    asyncio.run(main())
     assert trial.figures.answered > 0
     assert trial.told.refused["503 unwritten"] > 0
     for problem in trial.refused_starts:

@@ -24,3 +24,5 @@ def test_a_service_that_is_killed_keeps_its_promises(tmp_path: Path, forks: Fork
     asyncio.run(trial.run(7, 0.4))
     assert trial.figures.kills == 6
     assert trial.figures.answered > 0
+    assert trial.figures.owed > 0
+    assert trial.told.again > 0

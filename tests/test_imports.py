@@ -78,6 +78,7 @@ REACH_NETWORK: dict[str, str] = {
     "engine.live_routes": "asyncio",  # a long search lets others pass
     "engine.lock": "fcntl",
     "engine.metrics_process": "asyncio",  # how late the event loop is
+    "engine.once": "asyncio",
     "engine.outbox": "asyncio",  # what leaves does so beside the requests
     "engine.outbox_store": "asyncio",
     "engine.outbox_thread": "asyncio",  # a thread for what blocks
@@ -140,6 +141,7 @@ REACH: dict[str, str] = {
     "engine.interrupts": "signal",  # cleaning up is not cut short
     "engine.journal": "pathlib",
     "engine.journal_chain": "pathlib",
+    "engine.journal_find": "pathlib",
     "engine.journal_format": "os pathlib",
     "engine.journal_keeper": "sys time",
     "engine.journal_open": "os pathlib",

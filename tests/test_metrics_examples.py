@@ -112,6 +112,7 @@ def test_what_there_is_has_its_place(dashboard: Any) -> None:
         "quell_outbox_died",
         "quell_remade_decisions",
         "quell_http_overloaded",
+        "quell_idempotency_keys",
     }
     left = {name for name in ROWS if not re.search(rf"\b{name}(_total|_bucket|_sum)?\b", shown)}
     assert left <= elsewhere

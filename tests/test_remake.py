@@ -88,9 +88,18 @@ class Written:
         self.failing = False
 
     def append(
-        self, kind: Kind, seq: int, decided: int, at: int, version: int, wall: int, event: bytes, reply: bytes
+        self,
+        kind: Kind,
+        seq: int,
+        decided: int,
+        at: int,
+        version: int,
+        wall: int,
+        event: bytes,
+        reply: bytes,
+        key: bytes = b"",
     ) -> None:
-        self.entries.append(Entry(kind, seq, decided, at, version, wall, event, reply))
+        self.entries.append(Entry(kind, seq, decided, at, version, wall, event, reply, key))
 
     def flush(self) -> bool:
         self.problem = "the disk is full" if self.failing else ""

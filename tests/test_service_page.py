@@ -32,7 +32,7 @@ def test_the_settings_are_those_that_hold_without_any() -> None:
 def test_every_setting_is_told() -> None:
     told = set(re.findall(r"[a-z_]+", BLOCKS[1]))
     settings = ServiceSettings()
-    for section in ("listen", "limits", "journal", "snapshots", "events", "reload", "log"):
+    for section in ("listen", "limits", "journal", "snapshots", "events", "idempotency", "reload", "log"):
         names = set(getattr(settings, section).__struct_fields__) - {"body"}
         assert names <= told, section
 
