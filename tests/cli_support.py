@@ -115,7 +115,7 @@ def command(*args: str | Path) -> list[str]:
 @contextlib.contextmanager
 def started(args: list[str], **how: Any) -> Iterator[subprocess.Popen[bytes]]:
     """A process that is gone afterwards, whatever becomes of the test; `how` is as for subprocess.Popen."""
-    with subprocess.Popen(args, **how) as process:
+    with subprocess.Popen[bytes](args, **how) as process:
         try:
             yield process
         finally:

@@ -13,7 +13,8 @@ import pytest
 from quell.engine.journal import Journal, read
 from quell.engine.journal_pack import pack
 from quell.engine.service_types import Entry
-from tests.cli_support import make_bundle, run
+from quell.engine.sources import SourceError, open_source
+from tests.cli_support import run
 from tests.journal_entries import WALL, event, events, put
 
 ACTED = (
@@ -300,11 +301,11 @@ def test_wrong_arguments(data: Path, arguments: tuple[str, ...], told: str) -> N
     assert told in done.stderr
 
 
-def test_what_reads_files_says_how_to_get_one(data: Path, tmp_path: Path) -> None:
-    done = run("decide", make_bundle(tmp_path / "bundle"), "--events", data)
-    assert done.exit_code == 3
-    assert f"`{data}` holds a journal: {data / 'journal'}" in done.stderr
-    assert "`quell journal export --events-only`" in done.stderr
+def test_what_reads_files_alone_says_how_to_get_one(data: Path) -> None:
+    with pytest.raises(SourceError) as refused, open_source(data):
+        pass
+    assert f"`{data}` holds a journal: {data / 'journal'}" in refused.value.message
+    assert "`quell journal export --events-only`" in refused.value.hint
 
 
 def test_the_journal_is_not_overwritten(data: Path) -> None:
