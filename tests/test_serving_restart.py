@@ -266,11 +266,11 @@ async def _reloaded(running: Serving, policies: Path) -> Any:
 
 
 class Looking:
-    """Explains each decision in the moment in which it is made: `found` by the decision as the journal has it.
+    """Explains each decision in the moment in which it is made; `found` by the decision as JSON.
 
-    By that and not by its number, since a number may come twice. Where the service is killed, what waited is
-    still decided by what is left of it in this process; nobody hears of it, and the journal does not say it.
-    After the restart it is decided again, or its number is given to another event.
+    By that and not by its number, which may come twice: what waits when the service is killed is still
+    decided by what is left of it in this process. Nobody hears of that, and the journal does not say it.
+    After the restart the event is decided anew, or its number is given to another one.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
