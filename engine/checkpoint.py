@@ -179,10 +179,11 @@ def greatest_version(data: Data) -> int:
 
 
 def drop_fills(data: Data, first: int) -> None:
-    """Remove what counters were filled with before the journal's first number."""
+    """Remove what counters were filled with by entries before the journal's first number. A file has the
+    number before that of its entry."""
     for path in data.fills.glob("fill-*.quell*") if data.fills.is_dir() else ():
         number = re.match(r"fill-(\d{1,19})-", path.name)
-        if number is not None and int(number[1]) < first:
+        if number is not None and int(number[1]) + 1 < first:
             path.unlink(missing_ok=True)
 
 

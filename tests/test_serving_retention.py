@@ -195,6 +195,37 @@ def test_restarts_while_the_past_is_dropped(tmp_path: Path, seed: int) -> None:
     asyncio.run(main())
 
 
+def test_what_the_first_entry_of_the_journal_filled_is_kept(tmp_path: Path) -> None:
+    policies, data = write_bundle(tmp_path / "policies", texts_of(3)), Data(tmp_path / "data")
+
+    async def main() -> None:
+        events = Events(random.Random(1))
+        async with serving(policies, data.root, setup()) as running:
+            await send(running, events, 60)
+            write_bundle(policies, texts_of(4))  # which has a counter more
+            assert (await running.reloader.reload("test")).result == "live"
+            made = (await running.snapshots.make()).last
+            await running.filling.fill()
+            seqs = await send(running, events, 20)
+            live, filled = memory(running.service.engine.stepper), running.filling.figures.counters
+            assert made is not None
+            assert (filled, seqs[0]) == (("count(message by author)",), made.number + 2)
+            explained = await running.explain(seqs[0])
+            # The journal as it is once it is needed no further back than that snapshot, and cut just there.
+            running.keep(made.number, msgspec.structs.replace(made, first=made.number + 1))
+            assert await running.explain(seqs[0]) == explained
+            await kill(running)
+        async with serving(policies, data.root, setup()) as running:
+            assert running.restart.told == ()
+            assert (running.restart.snapshot, running.restart.differing) == (made.number, 0)
+            assert memory(running.service.engine.stepper) == live
+            await send(running, events, 9)
+            running.keep(made.number, msgspec.structs.replace(made, first=made.number + 2))
+            assert not list(data.fills.iterdir())
+
+    asyncio.run(main())
+
+
 def test_where_nothing_says_what_was_remembered_the_service_does_not_begin(tmp_path: Path) -> None:
     policies, data = write_bundle(tmp_path / "policies", texts_of(1)), tmp_path / "data"
     sink = Collecting()
