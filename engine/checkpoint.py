@@ -183,7 +183,8 @@ def drop_fills(data: Data, first: int) -> None:
     for path in data.fills.glob("fill-*.quell*") if data.fills.is_dir() else ():
         number = re.match(r"fill-(\d{1,19})-", path.name)
         if number is not None and int(number[1]) < first:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # it is left, as where somebody put a folder in its place
+                path.unlink(missing_ok=True)
 
 
 def begin(data: Data, builds: Builds, upto: int | None = None, known: Known | None = None) -> Recovered:
@@ -281,7 +282,7 @@ def checkpoint(data: Data, bounds: Bounds = BOUNDS) -> Checkpoint:
     data.states.mkdir(exist_ok=True)
     size = write_snapshot(remaker.stepper, checkpoint_of(data, last, remaker.number), known)
     with closing(read(data.journal, missing=lambda error: None)) as entries:
-        oldest = next(entries)
+        first = next(entries)
     return Checkpoint(
         last,
         remaker.made,
@@ -291,8 +292,8 @@ def checkpoint(data: Data, bounds: Bounds = BOUNDS) -> Checkpoint:
         time.perf_counter() - began,
         found.seconds,
         "; ".join(found.told),
-        number_of(oldest),
-        oldest.version,
+        number_of(first),
+        first.version,
     )
 
 

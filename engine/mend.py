@@ -22,6 +22,7 @@ from quell.engine.checkpoint import (
     uncollected,
 )
 from quell.engine.decision import Reply
+from quell.engine.idempotency import Bounds, Known
 from quell.engine.journal import JournalError, read
 from quell.engine.journal_format import number_of
 from quell.engine.remake import RemakeError, Remaker
@@ -29,6 +30,10 @@ from quell.engine.service_types import Entry
 from quell.engine.snapshot import write_snapshot
 from quell.engine.stepper import Observer
 from quell.engine.waiting import Waiting
+
+_ALL = Bounds((1 << 63) - 1, (1 << 62))
+"""What a service remembers of Idempotency-Keys is bounded by its settings, which are not known here: the next
+start lets go of what is too much."""
 
 
 class Mended(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -75,7 +80,8 @@ def mend(data: Data) -> Mended:
     """Leave a snapshot behind the last damaged place that the memory needs, where there is one. Nobody may be
     serving the folder. Raises RemakeError, JournalError, SnapshotError and OSError."""
     builds = builds_of(data)
-    found = begin(data, builds)
+    known = Known(_ALL)
+    found = begin(data, builds, known=known)
     lost: list[str] = []
     last = _quiet(found, data, lost)
     if not lost:
@@ -86,7 +92,7 @@ def mend(data: Data) -> Mended:
             "put the damaged file back from a copy",
         )
     was = found.remaker
-    past = _Past(builds, was.stepper if was.begun else None, was.number, data.fills)
+    past = _Past(builds, was.stepper if was.begun else None, was.number, data.fills, known)
     found.remaker = past
     with uncollected():
         for place, (entry, gap) in enumerate(_with_gaps(found, data, [])):
@@ -100,7 +106,7 @@ def mend(data: Data) -> Mended:
     past.stepper.seq = last
     remove_parts(data.states)
     data.states.mkdir(exist_ok=True)
-    write_snapshot(past.stepper, checkpoint_of(data, last, past.number))
+    write_snapshot(past.stepper, checkpoint_of(data, last, past.number), known)
     return Mended(tuple(lost), last, past.made, past.differing, (*found.told, *past.told))
 
 

@@ -32,9 +32,9 @@ from quell.engine.checkpoint import (
     builds_of,
     drop_fills,
     greatest_version,
+    oldest,
     recover,
     remove_parts,
-    snapshots,
 )
 from quell.engine.children import NoSuchDecision, NothingFound, run_module
 from quell.engine.engine import IN_FLIGHT
@@ -199,7 +199,8 @@ class Serving:
         journal as far as its settings want it gone and the outbox needs it no more."""
         self._kept = number
         self._pass()
-        self.versions.keep_from = min(made.version, snapshots(self.data)[-1].version)
+        left = oldest(self.data)
+        self.versions.keep_from = min(made.version, left.version if left is not None else made.version)
         drop_fills(self.data, made.first)
 
     def _pass(self, *notes: object) -> None:

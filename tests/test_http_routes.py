@@ -120,6 +120,7 @@ def test_an_event_of_no_type_is_answered_with_the_types() -> None:
     [
         ({"action": "set"}, 400, "bad-request"),
         ({"action": "sett", "entity": "User", "id": "1", "label": "spammer"}, 400, "bad-request"),
+        ({"action": "set - at `$.id", "entity": "User", "id": "1", "label": "spammer"}, 400, "bad-request"),
         ({"action": "set", "entity": "User", "id": 1, "label": "spammer"}, 400, "bad-request"),
         ({"action": "set", "entity": "User", "id": "1", "label": "spammer", "by": "me"}, 400, "bad-request"),
         ({"action": "set", "entity": "Usr", "id": "1", "label": "spammer"}, 422, "bad-label"),

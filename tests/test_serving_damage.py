@@ -181,6 +181,31 @@ def test_mending_goes_on_without_what_is_lost(place: Place) -> None:
     asyncio.run(main())
 
 
+def test_mending_knows_the_keys_of_events_before_and_behind_what_is_lost(place: Place) -> None:
+    event, answered = place.events.next(), list[bytes]()
+
+    async def under_keys(running: Serving) -> None:
+        for key in ("before", "lost", "behind"):
+            answered.append((await running.service.once.decide(event, key)).encoded)
+            await place.decide(running)
+            if key == "before":
+                await place.snapshot(running)
+
+    async def again(running: Serving) -> None:
+        for key, first in zip(("before", "behind"), (answered[0], answered[2]), strict=True):
+            found = await running.service.once.decide(event, key)
+            assert (found.replayed, found.encoded) == (True, first)
+        assert not (await running.service.once.decide(event, "lost")).replayed
+
+    async def main() -> None:
+        await place.live(under_keys)
+        place.hit([entry for entry in place.entries() if entry.reply == answered[1]])
+        assert mend(Data(place.data)).lost
+        await place.live(again)
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_mending_bears_the_loss_of_anything(place: Place, seed: int) -> None:
     chance = random.Random(seed)
