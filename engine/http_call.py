@@ -23,7 +23,7 @@ from quell.grammar.diagnostics import did_you_mean
 
 MAX_BODY = 1 << 16
 """Bytes of the body of anything that is no event."""
-_QUOTED = re.compile(r"[`'](.*)[`']", re.DOTALL)
+_QUOTED = re.compile(r"""[`'"](.*)[`'"]""", re.DOTALL)
 _PLACE = re.compile(r"(.*) - at `(\$[^`]*)`", re.DOTALL)
 _log = logging.getLogger("quell.http")
 
