@@ -8,7 +8,6 @@ the recorded one on the way. What a snapshot is of stands in its name, `state-<n
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 import sys
@@ -31,7 +30,7 @@ from quell.engine.plain_files import open_plain
 from quell.engine.reload_freeze import BUNDLE
 from quell.engine.remake import Builds, RemakeError, Remaker, quiet_numbers
 from quell.engine.service_types import Entry
-from quell.engine.snapshot import SnapshotError, read_snapshot, write_snapshot
+from quell.engine.snapshot import SnapshotError, read_snapshot, uncollected, write_snapshot
 from quell.engine.stepper import Stepper
 from quell.engine.versions import BUNDLES, read_versions
 from quell.grammar.diagnostics import PolicyError, Report
@@ -240,18 +239,6 @@ def check_first(found: Recovered, entry: Entry) -> None:
             raise RemakeError("; ".join((*found.told, told)), hint)
     elif (missing := number_of(entry) - found.began - 1) > 0:
         found.told.append(f"{missing:,} numbers after the snapshot of {found.began:,} are not in the journal")
-
-
-class uncollected:
-    """While very many objects are made that are no garbage: looking for it would take most of the time."""
-
-    def __enter__(self) -> None:
-        self._was_on = gc.isenabled()
-        gc.disable()
-
-    def __exit__(self, *about: object) -> None:
-        if self._was_on:
-            gc.enable()
 
 
 def sync_journal(data: Data) -> None:

@@ -19,7 +19,6 @@ from quell.engine.checkpoint import (
     check_first,
     checkpoint_of,
     remove_parts,
-    uncollected,
 )
 from quell.engine.decision import Reply
 from quell.engine.idempotency import Bounds, Known
@@ -27,7 +26,7 @@ from quell.engine.journal import JournalError, read
 from quell.engine.journal_format import number_of
 from quell.engine.remake import RemakeError, Remaker
 from quell.engine.service_types import Entry
-from quell.engine.snapshot import write_snapshot
+from quell.engine.snapshot import uncollected, write_snapshot
 from quell.engine.stepper import Observer
 from quell.engine.waiting import Waiting
 

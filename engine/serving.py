@@ -174,11 +174,14 @@ class Serving:
         self.setup.tell(outcome)
 
     async def past(self, number: int) -> Past | None:
-        """What the journal has of an event and its answer, None where that was dropped. Raises
-        JournalError."""
+        """What the journal has of an event and its answer, None where that was dropped. Raises JournalError,
+        also for an answer that this Quell cannot read."""
         found = await asyncio.to_thread(find, self.data.journal, number)
         if found is not None:
-            return Past(found.event, (reply_of(found), found.reply))
+            try:
+                return Past(found.event, (reply_of(found), found.reply))
+            except msgspec.MsgspecError as error:
+                raise JournalError(f"the answer under the number {number} cannot be read: {error}") from error
         if number < self.journal.figures().first:
             return None
         raise JournalError(f"the journal does not say what was decided under the number {number}")

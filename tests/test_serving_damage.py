@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from quell.engine.checkpoint import Data, builds_of, snapshots
+from quell.engine.checkpoint import Checkpoint, Data, builds_of, snapshots
 from quell.engine.journal import Journal, JournalError, read
 from quell.engine.journal_format import number_of
 from quell.engine.mend import mend
@@ -202,6 +202,22 @@ def test_mending_knows_the_keys_of_events_before_and_behind_what_is_lost(place: 
         place.hit([entry for entry in place.entries() if entry.reply == answered[1]])
         assert mend(Data(place.data)).lost
         await place.live(again)
+
+    asyncio.run(main())
+
+
+def test_snapshots_that_somebody_took_away_end_nothing(place: Place) -> None:
+    async def without(running: Serving) -> None:
+        for path in (place.data / "snapshots").iterdir():
+            path.unlink()
+        (place.data / "fills" / "fill-0-1.quell").mkdir(parents=True)
+        running.keep(0, Checkpoint(first=2, version=1))
+        assert running.versions.keep_from == 1
+        await place.decide(running)
+        assert (await running.snapshots.make()).number == running.service.engine.stepper.seq
+
+    async def main() -> None:
+        await place.live(place.decide, place.snapshot, without)
 
     asyncio.run(main())
 
