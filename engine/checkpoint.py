@@ -28,7 +28,7 @@ from quell.engine.journal import JournalError, read
 from quell.engine.journal_format import number_of
 from quell.engine.plain_files import open_plain
 from quell.engine.reload_freeze import BUNDLE
-from quell.engine.remake import Builds, RemakeError, Remaker, quiet_numbers
+from quell.engine.remake import Builds, RemakeError, Remaker, quiet_number
 from quell.engine.service_types import Entry
 from quell.engine.snapshot import SnapshotError, read_snapshot, uncollected, write_snapshot
 from quell.engine.stepper import Stepper
@@ -259,7 +259,7 @@ def checkpoint(data: Data, bounds: Bounds = BOUNDS) -> Checkpoint:
     """Make a snapshot of the memory at the last moment at which no decision waits; of keys within bounds."""
     began = time.perf_counter()
     newest = next(iter(snapshots(data)), None)
-    last = quiet_numbers(read(data.journal, newest.number if newest is not None else 0))
+    last = quiet_number(read(data.journal, newest.number if newest is not None else 0))
     if not last or (newest is not None and last <= newest.number):
         return Checkpoint()
     known = Known(bounds)

@@ -24,7 +24,7 @@ from quell.engine.decision import Reply
 from quell.engine.idempotency import Bounds, Known
 from quell.engine.journal import JournalError, read
 from quell.engine.journal_format import number_of
-from quell.engine.remake import RemakeError, Remaker
+from quell.engine.remake import Quiet, RemakeError, Remaker
 from quell.engine.service_types import Entry
 from quell.engine.snapshot import uncollected, write_snapshot
 from quell.engine.stepper import Observer
@@ -124,16 +124,9 @@ def _with_gaps(found: Recovered, data: Data, lost: list[str]) -> Iterator[tuple[
 
 def _quiet(found: Recovered, data: Data, lost: list[str]) -> int:
     """The last number behind all damaged places after which no decision waits, 0 for none."""
-    waiting: set[int] = set()
-    last = 0
+    quiet = Quiet()
     for entry, gap in _with_gaps(found, data, lost):
         if gap:
-            waiting.clear()
-            last = 0
-        if entry.kind == "admitted":
-            waiting.add(entry.seq)
-        elif entry.kind == "decided":
-            waiting.discard(entry.seq)
-        if not waiting:
-            last = number_of(entry)
-    return last
+            quiet = Quiet()
+        quiet.take(entry)
+    return quiet.number

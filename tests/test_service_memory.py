@@ -58,11 +58,12 @@ def test_it_is_told_where_a_decision_waited_and_of_a_label_by_hand() -> None:
         made.no_memory = lambda: heard.append(1)
         waiting = made.begin(remote_event(1, "a", "a longer text", 0))
         assert isinstance(waiting, asyncio.Future)
-        made.engine.stepper._settle = fail  # type: ignore[method-assign]
+        stepper: Any = made.engine.stepper
+        stepper._settle = fail
         with pytest.raises(MemoryError):
             await waiting
         assert (heard, made.engine.waiting) == ([1], 0)
-        made.engine.stepper.carry_out = fail  # type: ignore[method-assign]
+        stepper.carry_out = fail
         action = hand.made("set", "User", "a", "spammer", at=1, by="test")
         with pytest.raises(MemoryError):
             await made.label(action)
