@@ -8,7 +8,6 @@ the recorded one on the way. What a snapshot is of stands in its name, `state-<n
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 import sys
@@ -29,9 +28,9 @@ from quell.engine.journal import JournalError, read
 from quell.engine.journal_format import number_of
 from quell.engine.plain_files import open_plain
 from quell.engine.reload_freeze import BUNDLE
-from quell.engine.remake import Builds, RemakeError, Remaker, quiet_numbers
+from quell.engine.remake import Builds, RemakeError, Remaker, quiet_number
 from quell.engine.service_types import Entry
-from quell.engine.snapshot import SnapshotError, read_snapshot, write_snapshot
+from quell.engine.snapshot import SnapshotError, read_snapshot, uncollected, write_snapshot
 from quell.engine.stepper import Stepper
 from quell.engine.versions import BUNDLES, read_versions
 from quell.grammar.diagnostics import PolicyError, Report
@@ -184,7 +183,8 @@ def drop_fills(data: Data, first: int) -> None:
     for path in data.fills.glob("fill-*.quell*") if data.fills.is_dir() else ():
         number = re.match(r"fill-(\d{1,19})-", path.name)
         if number is not None and int(number[1]) + 1 < first:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # it is left, as where somebody put a folder in its place
+                path.unlink(missing_ok=True)
 
 
 def begin(data: Data, builds: Builds, upto: int | None = None, known: Known | None = None) -> Recovered:
@@ -242,18 +242,6 @@ def check_first(found: Recovered, entry: Entry) -> None:
         found.told.append(f"{missing:,} numbers after the snapshot of {found.began:,} are not in the journal")
 
 
-class uncollected:
-    """While very many objects are made that are no garbage: looking for it would take most of the time."""
-
-    def __enter__(self) -> None:
-        self._was_on = gc.isenabled()
-        gc.disable()
-
-    def __exit__(self, *about: object) -> None:
-        if self._was_on:
-            gc.enable()
-
-
 def sync_journal(data: Data) -> None:
     """Bring the journal to disk: no snapshot may remember what a power cut can still take from the journal.
     Raises OSError."""
@@ -272,7 +260,7 @@ def checkpoint(data: Data, bounds: Bounds = BOUNDS) -> Checkpoint:
     """Make a snapshot of the memory at the last moment at which no decision waits; of keys within bounds."""
     began = time.perf_counter()
     newest = next(iter(snapshots(data)), None)
-    last = quiet_numbers(read(data.journal, newest.number if newest is not None else 0))
+    last = quiet_number(read(data.journal, newest.number if newest is not None else 0))
     if not last or (newest is not None and last <= newest.number):
         return Checkpoint()
     known = Known(bounds)
@@ -282,7 +270,7 @@ def checkpoint(data: Data, bounds: Bounds = BOUNDS) -> Checkpoint:
     data.states.mkdir(exist_ok=True)
     size = write_snapshot(remaker.stepper, checkpoint_of(data, last, remaker.number), known)
     with closing(read(data.journal, missing=lambda error: None)) as entries:
-        oldest = next(entries)
+        first = next(entries)
     return Checkpoint(
         last,
         remaker.made,
@@ -292,8 +280,8 @@ def checkpoint(data: Data, bounds: Bounds = BOUNDS) -> Checkpoint:
         time.perf_counter() - began,
         found.seconds,
         "; ".join(found.told),
-        number_of(oldest),
-        oldest.version,
+        number_of(first),
+        first.version,
     )
 
 

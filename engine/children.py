@@ -28,21 +28,10 @@ class NoSuchDecision(NothingFound):
 
 
 async def run_module(module: str, arguments: Sequence[str], within: float) -> bytes:
-    """What `python -m module` says on its standard output, at low priority. Raises ChildError if it ends
-    badly or takes longer than so many seconds; it is gone then, and if this is cancelled."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",  # what lies where the server was started is no module of ours
-        "-m",
-        module,
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,  # held open as long as this process lives
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,  # a Ctrl-C in the terminal is the service's to hear
-    )
-    with contextlib.suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+    """What `python -m module` says on its standard output, at low priority. Raises ChildError if it cannot be
+    started, says nothing, is killed or takes longer than so many seconds; it is gone then, and if this is
+    cancelled."""
+    process = await start_module(module, arguments, asyncio.subprocess.PIPE)
     try:
         async with asyncio.timeout(within):
             assert process.stdout is not None
@@ -58,10 +47,34 @@ async def run_module(module: str, arguments: Sequence[str], within: float) -> by
             await process.wait()
         if process.stdin is not None:
             process.stdin.close()
+    if process.returncode is not None and process.returncode < 0:  # what it said may not be all
+        raise ChildError(_ending(process.returncode))
     if not out:
         said = errors.decode(errors="replace").strip().splitlines()
         raise ChildError(said[-1] if said else _ending(process.returncode))
     return out
+
+
+async def start_module(module: str, arguments: Sequence[str], errors: int) -> asyncio.subprocess.Process:
+    """Start `python -m module` at low priority, with pipes to and from it; `errors` is where its standard
+    error goes. Raises ChildError if it cannot be started."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # what lies where the server was started is no module of ours
+            "-m",
+            module,
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,  # held open as long as this process lives
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,  # a Ctrl-C in the terminal is the service's to hear
+        )
+    except OSError as error:
+        raise ChildError(f"no process can be started: {(error.strerror or 'it fails').lower()}") from error
+    with contextlib.suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+    return process
 
 
 def _ending(status: int | None) -> str:

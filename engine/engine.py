@@ -116,6 +116,8 @@ class Engine(HandCalls):
         self.on_decision = on_decision
         self.recorder = recorder
         self.latest: int | None = None
+        self.no_memory: Callable[[], None] = lambda: None
+        """Called where memory ran out while a decision that waited was made: who keeps the engine has it."""
         self._open: set[Pending] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: asyncio.Future[None] | None = None
@@ -260,6 +262,15 @@ class Engine(HandCalls):
                 report("what sees the decisions failed", error)
         return answer
 
+    def ran_out(self, pending: Pending, made: asyncio.Future[Reply], error: MemoryError) -> None:
+        """Memory ran out while a decision that waited was made: there is none, and whoever asked has the
+        exception."""
+        self._open.discard(pending)
+        self.no_memory()
+        if not made.done():
+            made.set_exception(error)
+        self._wake()
+
     def finish(self, pending: Pending, made: asyncio.Future[Reply], answer: Decision | Refused) -> None:
         """Hand over a decision that waited."""
         self._open.discard(pending)
@@ -268,6 +279,10 @@ class Engine(HandCalls):
         self._told(answer)
         if not made.done():  # else whoever asked has given up
             made.set_result(answer)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let those go on who wait for a decision to be made, or for all."""
         if self._made is not None and not self._made.done():
             self._made.set_result(None)
         if self._idle is not None and not self._open and not self._idle.done():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from quell.engine.checkpoint import Data, begin, builds_of, uncollected
+from quell.engine.checkpoint import Data, begin, builds_of
 from quell.engine.children import end_with_parent
 from quell.engine.decision import Acted, Decision, Refused
 from quell.engine.events import Decoded
@@ -25,6 +25,7 @@ from quell.engine.journal_format import number_of
 from quell.engine.remake import RemakeError
 from quell.engine.service_types import Entry
 from quell.engine.settle import Hit
+from quell.engine.snapshot import uncollected
 
 
 class NotThere(LookupError):

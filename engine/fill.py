@@ -24,7 +24,7 @@ from typing import IO, Any
 
 import msgspec
 
-from quell.engine.checkpoint import Data, begin, builds_of, uncollected
+from quell.engine.checkpoint import Data, begin, builds_of
 from quell.engine.children import lines_from_parent
 from quell.engine.compile import Build
 from quell.engine.decision import Decision
@@ -35,7 +35,7 @@ from quell.engine.recorded import recorded
 from quell.engine.remake import RemakeError, Remaker, asked_of
 from quell.engine.service_types import Entry, Filled
 from quell.engine.settle import Hit
-from quell.engine.snapshot import SnapshotError, write_sections
+from quell.engine.snapshot import SnapshotError, uncollected, write_sections
 from quell.engine.stepper import Observer, Stepper
 from quell.engine.waiting import Waiting
 from quell.signals.state import State

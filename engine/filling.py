@@ -5,18 +5,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
-import sys
 
 import msgspec
 
 from quell.engine.checkpoint import Data
-from quell.engine.children import NICENESS
+from quell.engine.children import ChildError, start_module
 from quell.engine.fill import Done, Order, Ready
 from quell.engine.logs import tell
+from quell.engine.remake import NO_SECTIONS
 from quell.engine.service import Service
 from quell.engine.snapshot import SnapshotError, read_sections
 
+LOG = logging.getLogger("quell.serving")
 LONGEST = 3_600.0
 """Seconds that going through the journal may take; counters stay cold after that."""
 HELD = 10.0
@@ -68,6 +70,9 @@ class Filling:
             finally:
                 self._under_way.cancel()
                 await asyncio.gather(self._under_way, return_exceptions=True)
+            if not self._under_way.cancelled() and (error := self._under_way.exception()) is not None:
+                LOG.error("filling counters ended by a defect of Quell, please report it", exc_info=error)
+                self.figures = FillFigures(problem=f"it failed inside Quell: {type(error).__name__}: {error}")
 
     async def fill(self) -> None:
         """Fill the counters that are cold now; what comes of it is in the figures."""
@@ -95,8 +100,8 @@ class Filling:
             return ""
         except TimeoutError:
             return f"going through the journal takes longer than {LONGEST:g} seconds"
-        except (_Failed, OSError, SnapshotError, msgspec.MsgspecError, ValueError, LookupError) as error:
-            return str(error)
+        except (_Failed, ChildError, OSError, SnapshotError, msgspec.MsgspecError, *NO_SECTIONS) as error:
+            return str(error) or type(error).__name__
         finally:
             if self.figures.busy:
                 self.figures = FillFigures()
@@ -113,17 +118,8 @@ class Filling:
         return tuple(found)
 
     async def _filled(self, order: Order) -> FillFigures:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-P", "-m", "quell.engine.fill", str(self._data.root)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        process = await start_module("quell.engine.fill", [str(self._data.root)], asyncio.subprocess.DEVNULL)
         try:
-            with contextlib.suppress(OSError, AttributeError):
-                os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
             ready = await _ask(process, order)
             if isinstance(ready, Done):
                 raise _Failed(ready.problem)

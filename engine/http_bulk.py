@@ -98,6 +98,12 @@ class BulkApp(ABC):
 
     # ------------------------------------------------------------- deciding
 
+    @property
+    def chunk(self) -> int:
+        """How many events are decided together: no more than may wait at once, else some would be refused as
+        too many though nobody else sends any."""
+        return max(1, min(CHUNK, self.service.engine.in_flight))
+
     async def begin(self, lines: Sequence[Line], grant: Grant) -> list[Made] | asyncio.Future[list[Made]]:
         """Decide events, once there is room for those that might wait. Labels by hand are refused where the
         key is not for them."""
@@ -137,7 +143,8 @@ class ManyApp(BulkApp):
     async def _answer(self, body: bytes, grant: Grant, send: Send) -> None:
         limits = self.pressure.limits
         lines = [(place, event) for place, event in enumerate(_array(body, limits.events), 1)]
-        chunks = [lines[begin : begin + CHUNK] for begin in range(0, len(lines), CHUNK)]
+        size = self.chunk
+        chunks = [lines[begin : begin + size] for begin in range(0, len(lines), size)]
         under_way: list[list[Made] | asyncio.Future[list[Made]]] = []
         for chunk in chunks:
             under_way.append(await self.begin(chunk, grant))

@@ -23,7 +23,8 @@ from quell.grammar.diagnostics import did_you_mean
 
 MAX_BODY = 1 << 16
 """Bytes of the body of anything that is no event."""
-_QUOTED = re.compile(r"[`'](.*)[`']", re.DOTALL)
+_QUOTED = re.compile(r"""[`'"](.*)[`'"]""", re.DOTALL)
+_PLACE = re.compile(r"(.*) - at `(\$[^`]*)`", re.DOTALL)
 _log = logging.getLogger("quell.http")
 
 
@@ -81,8 +82,7 @@ class Call(NamedTuple):
         except RecursionError:
             raise refuse("bad-request", "lists and objects stand in one another too deep") from None
         except msgspec.ValidationError as error:
-            message, _, path = str(error).partition(" - at `")
-            path = path.rstrip("`")
+            message, path = _at(str(error))
             raise refuse(
                 "bad-request", _plain(message), path=path, hint=_words(type, message, path)
             ) from None
@@ -104,11 +104,17 @@ def _words(type: Any, message: str, path: str) -> str:
     if message.startswith("Object contains unknown field"):
         known: tuple[str, ...] = type.__struct_encode_fields__
     elif message.startswith("Invalid enum value"):
-        field = next(f for f in msgspec.structs.fields(type) if f"$.{f.encode_name}" == path)
-        known = get_args(field.type)
+        fields = {f"$.{field.encode_name}": field.type for field in msgspec.structs.fields(type)}
+        known = get_args(fields.get(path))
     else:
         return ""
     return did_you_mean(said[1], known) or listed("there is", known)
+
+
+def _at(error: str) -> tuple[str, str]:
+    """What is wrong with a body, and where. What was sent stands in it, and may look like either."""
+    found = _PLACE.fullmatch(error)
+    return (found[1], found[2]) if found is not None else (error, "")
 
 
 def _plain(message: str) -> str:

@@ -30,6 +30,7 @@ from quell.engine.http_body import (
 )
 from quell.engine.http_pressure import Pressure
 from quell.engine.http_problem import JSON, Header, HttpError, refuse
+from quell.engine.journal_format import JournalError
 from quell.engine.service import Service
 from quell.engine.service_keeping import Done, Made
 
@@ -128,7 +129,11 @@ class DecideApp:
     ) -> int:
         """Answer an event that came under a key, each time as the first time."""
         once = self._service.once
-        reply, encoded, replayed = await once.decide(event, key, deadline, by_hand=by_hand, whose=whose)
+        try:
+            reply, encoded, replayed = await once.decide(event, key, deadline, by_hand=by_hand, whose=whose)
+        except JournalError as error:
+            _log.error("an answer cannot be given again: %s", error.message)
+            raise refuse("lost-answer") from None  # the log tells of files
         return await self._send((reply, encoded), event, send, [REPLAYED] if replayed else [])
 
     async def _answer_begun(self, begun: Made | asyncio.Future[Made], receive: Receive, send: Send) -> int:

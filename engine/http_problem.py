@@ -115,6 +115,12 @@ HTTP_KINDS: dict[str, KindOfProblem] = {
         "another event came under this Idempotency-Key before; this one was not counted",
         "make a key for each event, and send the same bytes when it is sent again",
     ),
+    "lost-answer": KindOfProblem(
+        500,
+        "the answer is lost",
+        "the event was counted under this Idempotency-Key, but the journal does not tell its answer any more",
+        "`quell journal verify` tells what is damaged; under another key the event counts once more",
+    ),
     "not-ready": KindOfProblem(503, "not ready", "the service cannot decide at the moment"),
     "internal": KindOfProblem(
         500, "a defect of Quell", "something failed inside Quell", "please report it, with what was asked"

@@ -14,7 +14,7 @@ from typing import Any
 from quell.engine.http_access import Grant
 from quell.engine.http_answer import encode
 from quell.engine.http_body import LINE_TYPES, Gone, Receive, Send
-from quell.engine.http_bulk import CHUNK, BulkApp
+from quell.engine.http_bulk import BulkApp
 from quell.engine.http_lines import Line, Lines
 from quell.engine.http_problem import CLOSE, COMMON, HttpError, ProblemDetails, details
 from quell.engine.service_keeping import Made
@@ -123,8 +123,7 @@ class _Stream:
     # ------------------------------------------------------------ answering
 
     async def _decide_lines(self) -> None:
-        size = max(1, min(CHUNK, self._app.service.engine.in_flight))
-        while lines := self._lines.take(size):
+        while lines := self._lines.take(self._app.chunk):
             while len(self._waiting) >= AHEAD:
                 await self._answer_oldest()
             made = await self._app.begin(lines, self._grant)

@@ -112,8 +112,10 @@ class Known:
     # ------------------------------------------------------------- snapshots
 
     def sections(self) -> Iterator[Section]:
-        """All of it, for a snapshot."""
-        keys = [(key, number) for key, number in self._order if self._numbers.get(key) == number]
+        """All of it, for a snapshot, but for what is too old and not let go of yet: the times that say so are
+        gone."""
+        numbers, first = self._numbers, self._from
+        keys = [(key, n) for key, n in self._order if n >= first and numbers.get(key) == n]
         if not keys:
             return
         yield [SECTION, "times", [list(pair) for pair in self._times]]

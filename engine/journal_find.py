@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from quell.engine.decision import Acted, Decision, Refused, Reply
 from quell.engine.journal_format import number_of
 from quell.engine.journal_read import read
-from quell.engine.service_types import Entry
+from quell.engine.service_types import Entry, Kind
 
 FAR = 200_000
 """Entries that are looked through for the decision of an event that waited."""
@@ -39,8 +40,22 @@ def find(folder: Path, seq: int) -> Entry | None:
     return None
 
 
-def reply_of(entry: Entry) -> Reply:
-    """The reply in an entry that has one."""
+class Replied(Protocol):
+    """What has a reply as the journal has it: an entry, or what is left of one."""
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the entry."""
+        ...
+
+    @property
+    def reply(self) -> bytes:
+        """The reply as JSON."""
+        ...
+
+
+def reply_of(entry: Replied) -> Reply:
+    """The reply in an entry that has one. Raises MsgspecError for one that this Quell cannot read."""
     if entry.kind == "acted":
         return _acted.decode(entry.reply)
     try:

@@ -41,8 +41,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,98}[A-Za-z0-9._@-]|[A-Za-z0-9
 _TEXT = re.compile(rb"qk_([a-z2-7]{8})_([a-z2-7]{52})")
 _HASH, _ID = re.compile(r"[0-9a-f]{64}"), re.compile(r"[a-z2-7]{8}")
 _NOBODY = bytes(32)
-
-
 _UNTIL = "those that it had hold until the next start: put it back, or make others with `quell keys add`"
 _SECOND = 1_000_000
 """Microseconds."""

@@ -21,9 +21,9 @@ from quell.engine.bundle import read_bundle
 from quell.engine.checkpoint import Data
 from quell.engine.children import end_with_parent
 from quell.engine.compile import ParseCache
-from quell.engine.decision import Acted, Decision, Refused, Reply
 from quell.engine.journal import read
 from quell.engine.journal_chain import Chain
+from quell.engine.journal_find import reply_of
 from quell.engine.journal_format import Damage, JournalError, Segment, number_of
 from quell.engine.live_counts import MINUTES, Counted
 from quell.engine.live_rules import rungs
@@ -45,6 +45,8 @@ MOST_BYTES = 1 << 30
 """Bytes of all segments that are read, at most."""
 MOST_WAITING = 20_000
 """Events that are remembered until their decisions come."""
+MOST_WAITING_BYTES = 256 << 20
+"""Bytes that these may have in all: the decisions of some may be lost."""
 MOST_VERSIONS = 8
 """Versions of the bundle that are asked how grave a verdict is."""
 _DAY = MINUTES * 60_000_000
@@ -65,14 +67,11 @@ class Answered(NamedTuple):
 def note_of(answered: Answered) -> Note | None:
     """An answer of the journal; None where it is none that this Quell can read. How long it took is not
     written there."""
-    kinds: tuple[type[Decision | Refused | Acted], ...] = (Decision, Refused)
-    for type_ in (Acted,) if answered.kind == "acted" else kinds:
-        try:
-            reply: Reply = msgspec.json.decode(answered.reply, type=type_)
-        except msgspec.MsgspecError:
-            continue
-        return Note(answered.wall, 0.0, answered.version, answered.event, reply)
-    return None
+    try:
+        reply = reply_of(answered)
+    except msgspec.MsgspecError:
+        return None
+    return Note(answered.wall, 0.0, answered.version, answered.event, reply)
 
 
 class Recalled(msgspec.Struct, array_like=True):
@@ -157,26 +156,37 @@ class _Reading:
         self.versions: dict[str, int] = {}
         self._waiting: dict[int, bytes] = {}
         self._newest: deque[Answered] = deque()
-        self._bytes = 0
+        self._bytes = self._waiting_bytes = 0
         self._second = 0  # the one that `_decided` are of
         self._decided: list[_Said] = []
 
     def take(self, entry: Entry) -> None:
         kind = entry.kind
         if kind == "admitted":
-            self._waiting[entry.seq] = entry.event
-            if len(self._waiting) > MOST_WAITING:
-                del self._waiting[next(iter(self._waiting))]
+            self._wait(entry)
             return
         if kind in ("version", "filled"):
             return
-        event = self._waiting.pop(entry.seq, b"") if kind == "decided" else entry.event
+        event = self._waited(entry.seq) if kind == "decided" else entry.event
         self.first = self.first or entry.wall
         self.entries += 1
         if entry.wall <= self.now:  # else the clock was set back since: it stands at a time yet to come
             self._count(entry)
         if event:
             self._keep(Answered(kind, entry.version, entry.wall, event, entry.reply))
+
+    def _wait(self, entry: Entry) -> None:
+        waiting = self._waiting
+        waiting[entry.seq] = entry.event
+        self._waiting_bytes += len(entry.event)
+        while len(waiting) > MOST_WAITING or (self._waiting_bytes > MOST_WAITING_BYTES and len(waiting) > 1):
+            self._waited(next(iter(waiting)))
+
+    def _waited(self, seq: int) -> bytes:
+        """The event of a number, which waits no longer; empty where it is not remembered."""
+        event = self._waiting.pop(seq, b"")
+        self._waiting_bytes -= len(event)
+        return event
 
     def _keep(self, answered: Answered) -> None:
         newest = self._newest

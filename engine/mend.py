@@ -19,16 +19,20 @@ from quell.engine.checkpoint import (
     check_first,
     checkpoint_of,
     remove_parts,
-    uncollected,
 )
 from quell.engine.decision import Reply
+from quell.engine.idempotency import Bounds, Known
 from quell.engine.journal import JournalError, read
 from quell.engine.journal_format import number_of
-from quell.engine.remake import RemakeError, Remaker
+from quell.engine.remake import Quiet, RemakeError, Remaker
 from quell.engine.service_types import Entry
-from quell.engine.snapshot import write_snapshot
+from quell.engine.snapshot import uncollected, write_snapshot
 from quell.engine.stepper import Observer
 from quell.engine.waiting import Waiting
+
+_ALL = Bounds((1 << 63) - 1, (1 << 62))
+"""What a service remembers of Idempotency-Keys is bounded by its settings, which are not known here: the next
+start lets go of what is too much."""
 
 
 class Mended(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -75,7 +79,8 @@ def mend(data: Data) -> Mended:
     """Leave a snapshot behind the last damaged place that the memory needs, where there is one. Nobody may be
     serving the folder. Raises RemakeError, JournalError, SnapshotError and OSError."""
     builds = builds_of(data)
-    found = begin(data, builds)
+    known = Known(_ALL)
+    found = begin(data, builds, known=known)
     lost: list[str] = []
     last = _quiet(found, data, lost)
     if not lost:
@@ -86,7 +91,7 @@ def mend(data: Data) -> Mended:
             "put the damaged file back from a copy",
         )
     was = found.remaker
-    past = _Past(builds, was.stepper if was.begun else None, was.number, data.fills)
+    past = _Past(builds, was.stepper if was.begun else None, was.number, data.fills, known)
     found.remaker = past
     with uncollected():
         for place, (entry, gap) in enumerate(_with_gaps(found, data, [])):
@@ -100,7 +105,7 @@ def mend(data: Data) -> Mended:
     past.stepper.seq = last
     remove_parts(data.states)
     data.states.mkdir(exist_ok=True)
-    write_snapshot(past.stepper, checkpoint_of(data, last, past.number))
+    write_snapshot(past.stepper, checkpoint_of(data, last, past.number), known)
     return Mended(tuple(lost), last, past.made, past.differing, (*found.told, *past.told))
 
 
@@ -119,16 +124,9 @@ def _with_gaps(found: Recovered, data: Data, lost: list[str]) -> Iterator[tuple[
 
 def _quiet(found: Recovered, data: Data, lost: list[str]) -> int:
     """The last number behind all damaged places after which no decision waits, 0 for none."""
-    waiting: set[int] = set()
-    last = 0
+    quiet = Quiet()
     for entry, gap in _with_gaps(found, data, lost):
         if gap:
-            waiting.clear()
-            last = 0
-        if entry.kind == "admitted":
-            waiting.add(entry.seq)
-        elif entry.kind == "decided":
-            waiting.discard(entry.seq)
-        if not waiting:
-            last = number_of(entry)
-    return last
+            quiet = Quiet()
+        quiet.take(entry)
+    return quiet.number

@@ -73,11 +73,14 @@ class Pending:
 
     def _go_on(self) -> None:
         self._wave += 1
-        answer = self._engine.stepper.resume(self.waiting, self._answers)
-        if isinstance(answer, Waiting):
-            self.ask()
-        else:
-            self._engine.finish(self, self._made, answer)
+        try:
+            answer = self._engine.stepper.resume(self.waiting, self._answers)
+            if isinstance(answer, Waiting):
+                self.ask()
+            else:
+                self._engine.finish(self, self._made, answer)
+        except MemoryError as error:
+            self._engine.ran_out(self, self._made, error)
 
 
 NO_REMOTES = Answer("unasked", None, "no remote models are configured")

@@ -19,8 +19,6 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-
-
 _OTHERS = (errno.ENXIO, errno.EISDIR)
 """How opening fails for a socket and a pipe that nobody reads, and for a folder that is to be written."""
 

@@ -9,10 +9,11 @@ from contextlib import closing
 
 import msgspec
 
-from quell.engine.checkpoint import Data, begin, builds_of, oldest, uncollected
+from quell.engine.checkpoint import Data, begin, builds_of, oldest
 from quell.engine.journal import read
 from quell.engine.journal_format import number_of
 from quell.engine.remake import RemakeError
+from quell.engine.snapshot import uncollected
 
 _STEP = 1_000
 

@@ -25,8 +25,6 @@ HASTE = 3.0
 MAX_ANSWER = 16 << 20
 """Bytes."""
 _MODULE = "quell.engine.reload_check"
-
-
 _MORE = 'allow more: check = "5m" in [reload] of service.toml'
 _ANEW = "see that there is memory for it, and save once more, or ask with SIGHUP or POST /v1/reload"
 

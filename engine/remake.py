@@ -22,6 +22,7 @@ from quell.engine.decision import Acted, Asked, Decision, Refused, Reply
 from quell.engine.events import Decoded
 from quell.engine.hand import HandAction, made, time_of
 from quell.engine.idempotency import Known
+from quell.engine.journal_format import number_of
 from quell.engine.recorded import recorded
 from quell.engine.service_types import Entry, Filled
 from quell.engine.snapshot import SnapshotError, read_sections
@@ -221,15 +222,27 @@ def action_of(acted: Acted) -> HandAction:
     )
 
 
-def quiet_numbers(entries: Iterable[Entry]) -> int:
-    """The last number after which no decision waits; 0 if there is none."""
-    waiting: set[int] = set()
-    last = 0
-    for entry in entries:
+class Quiet:
+    """Looks in a row of entries for moments at which no decision waits: `number` is that of the last one, 0
+    if there is none."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._waiting: set[int] = set()
+
+    def take(self, entry: Entry) -> None:
+        """Look at the next entry."""
         if entry.kind == "admitted":
-            waiting.add(entry.seq)
+            self._waiting.add(entry.seq)
         elif entry.kind == "decided":
-            waiting.discard(entry.seq)
-        if not waiting:
-            last = max(entry.seq, entry.decided)
-    return last
+            self._waiting.discard(entry.seq)
+        if not self._waiting:
+            self.number = number_of(entry)
+
+
+def quiet_number(entries: Iterable[Entry]) -> int:
+    """The last number after which no decision waits; 0 if there is none."""
+    quiet = Quiet()
+    for entry in entries:
+        quiet.take(entry)
+    return quiet.number

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from quell.engine.asking import remotes_of
@@ -41,6 +41,7 @@ from quell.engine.service_keeping import (
 )
 from quell.engine.service_types import Filled, Note, VersionInfo
 from quell.engine.stepper import Event, Stepper
+from quell.signals.remote_types import RemoteSpec, Request
 
 AHEAD = 300.0
 """Seconds that an event may be dated ahead of the server's clock."""
@@ -87,11 +88,13 @@ class Service(Keeping):
         self._changing = asyncio.Lock()
         self._ticking: asyncio.Task[None] | None = None
         self.no_memory: Callable[[], None] = lambda: None
-        """Called where memory ran out while an event was decided: what is remembered may be half changed, and
-        only making the journal again mends that. Whoever decides raises MemoryError then."""
+        """Called where memory ran out while an event was decided, or a label by hand carried out: what is
+        remembered may be half changed, and only making the journal again mends that. Whoever does either
+        raises MemoryError then."""
         self._began = time.perf_counter()
         self.engine = Engine(stepper, deadline=deadline, in_flight=in_flight, recorder=self)
-        self.engine.remotes = remotes_of(stepper.bundle, functions, environ, self.engine.take_late)
+        self.engine.no_memory = lambda: self.no_memory()
+        self.engine.remotes = remotes_of(stepper.bundle, functions, environ, self._take_late)
         self.once = Once(self)
         self.move_clock()
 
@@ -128,6 +131,20 @@ class Service(Keeping):
         except MemoryError:
             self.no_memory()
             raise
+
+    @contextlib.contextmanager
+    def _all_or_end(self) -> Iterator[None]:
+        """The same for what is not done a hundred thousand times a second."""
+        try:
+            yield
+        except MemoryError:
+            self.no_memory()
+            raise
+
+    def _take_late(self, spec: RemoteSpec, request: Request, value: Any, token: Any) -> None:
+        """Take a late answer of a remote model into the history."""
+        with self._all_or_end():
+            self.engine.take_late(spec, request, value, token)
 
     def begin_keyed(
         self, event: bytes, key: bytes, deadline: float | None = None, by_hand: bool = True
@@ -230,7 +247,8 @@ class Service(Keeping):
             raise LabelError("`at` lies further ahead of the server's clock than it allows")
         if journal is not None and journal.problem and not journal.flush():
             raise LabelError(f"the journal cannot be written: {journal.problem}")
-        acted = self.engine.carry_out(action)
+        with self._all_or_end():
+            acted = self.engine.carry_out(action)
         self._notes.append(Note(self.wall, 0.0, self.number, encode(entry_of(acted)), acted))
         written = self._written((acted, self._encoded))
         return await written if isinstance(written, asyncio.Future) else written
@@ -246,7 +264,7 @@ class Service(Keeping):
         """Let another version of the bundle decide from the next event on, with the memory of the one before;
         gives what was kept, and how many seconds events were held up. Raises SetupError, with nothing
         changed, if one of its remote models has nobody to answer it."""
-        remotes = remotes_of(build, self._functions, self._environ, self.engine.take_late)
+        remotes = remotes_of(build, self._functions, self._environ, self._take_late)
         began = time.perf_counter()
         async with self.held():
             await self.engine.still(PATIENCE)

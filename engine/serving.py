@@ -32,9 +32,9 @@ from quell.engine.checkpoint import (
     builds_of,
     drop_fills,
     greatest_version,
+    oldest,
     recover,
     remove_parts,
-    snapshots,
 )
 from quell.engine.children import NoSuchDecision, NothingFound, run_module
 from quell.engine.engine import IN_FLIGHT
@@ -174,11 +174,14 @@ class Serving:
         self.setup.tell(outcome)
 
     async def past(self, number: int) -> Past | None:
-        """What the journal has of an event and its answer, None where that was dropped. Raises
-        JournalError."""
+        """What the journal has of an event and its answer, None where that was dropped. Raises JournalError,
+        also for an answer that this Quell cannot read."""
         found = await asyncio.to_thread(find, self.data.journal, number)
         if found is not None:
-            return Past(found.event, (reply_of(found), found.reply))
+            try:
+                return Past(found.event, (reply_of(found), found.reply))
+            except msgspec.MsgspecError as error:
+                raise JournalError(f"the answer under the number {number} cannot be read: {error}") from error
         if number < self.journal.figures().first:
             return None
         raise JournalError(f"the journal does not say what was decided under the number {number}")
@@ -199,7 +202,8 @@ class Serving:
         journal as far as its settings want it gone and the outbox needs it no more."""
         self._kept = number
         self._pass()
-        self.versions.keep_from = min(made.version, snapshots(self.data)[-1].version)
+        left = oldest(self.data)
+        self.versions.keep_from = min(made.version, left.version if left is not None else made.version)
         drop_fills(self.data, made.first)
 
     def _pass(self, *notes: object) -> None:

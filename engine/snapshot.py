@@ -74,9 +74,8 @@ def has_snapshot(path: str | Path) -> bool:
 
 
 @contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without looking for garbage while very many objects are made that are none: that takes most of the
-    time."""
+def uncollected() -> Iterator[None]:
+    """Look for no garbage while very many objects are made that are none: that takes most of the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -101,7 +100,7 @@ def write_sections(path: str | Path, told: Iterator[Section]) -> int:
     path = Path(path)
     part = path.with_name(f".{path.name}.part")
     try:
-        with _uncollected(), part.open("wb") as file:
+        with uncollected(), part.open("wb") as file:
             _write(file, told)
             file.flush()
             os.fsync(file.fileno())
@@ -206,7 +205,7 @@ def read_sections(path: str | Path) -> list[Section]:
     path = Path(path)
     try:
         _check(path)
-        with _uncollected():
+        with uncollected():
             return list(_sections(path))
     except (_Damaged, *_NOT_READ) as error:
         raise SnapshotError(f"`{path.name}` is damaged: {error}") from error
@@ -220,7 +219,7 @@ def _read(file: Path, make: Callable[[], Stepper], known: Known | None) -> tuple
     if known is not None:
         known.clear()
     try:
-        with _uncollected():
+        with uncollected():
             return stepper, restore(stepper, _without_keys(_sections(file), known))
     except _NOT_READ as error:
         raise _Damaged("what it holds is no state") from error

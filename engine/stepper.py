@@ -235,7 +235,9 @@ class Stepper(HandCalls):
             waiting.take(answers)
             sent = {number: a.value for (number, _), a in zip(waiting.wanted, answers, strict=True)}
             return self._go_on(waiting, sent, observe)
-        except Exception as error:  # as above
+        except MemoryError:  # as above
+            raise
+        except Exception as error:
             self._let_go(waiting)
             return self._failed(waiting.decoded, error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import stat
@@ -60,8 +61,19 @@ def test_what_a_process_says_is_given_and_what_goes_wrong_is_told(tmp_path: Path
             await run_module("tests.test_children", ["wait", str(tmp_path / "pid")], 0.05)
         with pytest.raises(ChildError, match="it was ended by signal 9, as where memory is short"):
             await run_module("tests.test_children", ["killed"], 60.0)
+        with pytest.raises(ChildError, match="it was ended by signal 9, as where memory is short"):
+            await run_module("tests.test_children", ["half"], 60.0)  # what it said may not be all
 
     asyncio.run(main())
+
+
+def test_a_process_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def none(*words: object, **more: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", none)
+    with pytest.raises(ChildError, match="no process can be started: resource temporarily unavailable"):
+        asyncio.run(run_module("quell.engine.explain_past", [], 60.0))
 
 
 def test_what_lies_in_the_working_folder_is_no_module(
@@ -95,6 +107,9 @@ if __name__ == "__main__":
         sys.stdout.write("a word\n")
     elif sys.argv[1] == "fail":
         sys.exit("a fault")
+    elif sys.argv[1] == "half":
+        print("half a w", end="", flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
     elif sys.argv[1] == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     else:

@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quell.engine import filling
+from quell.engine.checkpoint import Data
 from quell.engine.decision import Decision
 from quell.engine.fill import Twin, reach_of
+from quell.engine.filling import FillFigures, Filling
 from quell.engine.remake import Remaker
 from quell.engine.service import Service
 from quell.engine.service_types import Entry, Filled, VersionInfo
@@ -203,6 +205,33 @@ def test_a_process_that_is_killed_while_it_fills_is_followed_by_another(
     problem, (warning,) = asyncio.run(filled("second", (0.0,)))
     assert problem == filling.ENDED
     assert warning == f"counters of this version stay cold: {problem}"
+
+
+def test_a_defect_while_filling_is_told_and_the_next_time_it_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried: list[int] = []
+
+    async def broken(self: Filling) -> str:
+        tried.append(1)
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(Filling, "_try", broken)
+
+    async def main() -> None:
+        made = Filling(Data(Path("nowhere")), service(World(1), Written()))
+        running = asyncio.ensure_future(made.run())
+        for _ in range(2):
+            made.figures = FillFigures()
+            made.want()
+            await _until(lambda: bool(made.figures.problem))
+            assert made.figures.problem == "it failed inside Quell: RuntimeError: a defect"
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(main())
+    assert len(tried) == 2
+    assert [record.name for record in caplog.records] == ["quell.serving"] * 2
 
 
 def _same(running: Serving, before: bytes) -> None:

@@ -162,6 +162,24 @@ def test_answers_that_wait_keep_their_order() -> None:
     assert len(began) == 5
 
 
+@pytest.mark.parametrize("path", [MANY, STREAM])
+def test_no_more_are_decided_together_than_may_wait_at_once(path: str) -> None:
+    parts = parts_of(service(in_flight=7))
+    begin, began = parts.service.begin_many, []
+
+    def noted(events: Any, by_hand: bool = True) -> Any:
+        began.append(len(events))
+        return begin(events, by_hand)
+
+    parts.service.begin_many = noted  # type: ignore[method-assign]
+    events = [message(n) for n in range(1, 21)]
+    if path == MANY:
+        assert client(parts).post(MANY, json=events).status_code == 200
+    else:
+        assert client(parts).post(STREAM, content=lines(*events), headers=LINES).status_code == 200
+    assert began == [7, 7, 6]
+
+
 @given(st.lists(st.binary(max_size=12), max_size=8), st.data(), st.integers(1, 20))
 def test_lines_are_the_same_however_they_are_cut(parts: list[bytes], data: st.DataObject, most: int) -> None:
     whole = b"\n".join(parts)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from quell.engine.http_pressure import Limits
+from quell.engine.journal_format import JournalError
 from tests.http_support import LINES, client, keyring, lines, message, parts_of, running
 from tests.test_http_direct import EVENT, Served, served
 
@@ -123,6 +124,23 @@ def test_a_defect_is_told_as_such(monkeypatch: pytest.MonkeyPatch, caplog: pytes
     assert (answer.status_code, answer.json()["kind"]) == (500, "internal")
     assert "secret" not in answer.text
     assert "secret" in caplog.text
+
+
+def test_an_answer_that_the_journal_has_lost_is_no_defect(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = parts_of()
+
+    async def lost(*_: Any, **__: Any) -> Any:
+        raise JournalError("the journal is damaged: `/secret/place`")
+
+    monkeypatch.setattr(parts.service.once, "decide", lost)
+    answer = client(parts).post("/v1/decide", json=message(), headers={KEY: "k"})
+    assert (answer.status_code, answer.json()["kind"]) == (500, "lost-answer")
+    assert "secret" not in answer.text
+    (record,) = [record for record in caplog.records if record.name == "quell.http"]
+    assert "/secret/place" in record.getMessage()
+    assert record.exc_info is None
 
 
 # ------------------------------------------------------------------ over a real connection

@@ -120,6 +120,11 @@ def test_an_event_of_no_type_is_answered_with_the_types() -> None:
     [
         ({"action": "set"}, 400, "bad-request"),
         ({"action": "sett", "entity": "User", "id": "1", "label": "spammer"}, 400, "bad-request"),
+        (
+            {"action": "set'\" - at `$.id", "entity": "User", "id": "1", "label": "spammer"},
+            400,
+            "bad-request",
+        ),
         ({"action": "set", "entity": "User", "id": 1, "label": "spammer"}, 400, "bad-request"),
         ({"action": "set", "entity": "User", "id": "1", "label": "spammer", "by": "me"}, 400, "bad-request"),
         ({"action": "set", "entity": "Usr", "id": "1", "label": "spammer"}, 422, "bad-label"),
@@ -142,6 +147,13 @@ def test_a_label_that_cannot_be(body: dict[str, Any], status: int, kind: str) ->
     answer = client(parts).post("/v1/labels", json=body)
     assert (answer.status_code, answer.json()["kind"]) == (status, kind)
     assert parts.service.engine.stepper.seq == 0
+
+
+@pytest.mark.parametrize("action", ["sett", "set' - at `$.id", "set'\" - at `$.id", "a\nb"], ids=ascii)
+def test_a_word_that_is_none_is_told_with_the_words_whatever_it_looks_like(action: str) -> None:
+    said = client().post("/v1/labels", json={"action": action, "entity": "User", "id": "1", "label": "a"})
+    assert said.json()["path"] == "$.action"
+    assert "set" in said.json()["hint"]
 
 
 def test_an_entity_that_is_not_declared_has_no_labels() -> None:

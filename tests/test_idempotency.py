@@ -104,6 +104,19 @@ def test_a_silence_ends_what_was_known() -> None:
     assert len(known) == 1
 
 
+def test_what_is_too_old_does_not_come_back_by_a_restart() -> None:
+    bounds, later = Bounds(1_000, HOUR), WALL + 2 * HOUR
+    known = Known(bounds)
+    for number in range(1, 501):
+        known.put(digest_of(str(number)), number, WALL)
+    known.put(KEYS[0], 501, later)
+    assert len(known) > 1  # it is let go a little at a time
+    again = loaded(bounds, told(known))
+    for some in (known, again):
+        assert some.get(digest_of("500"), later) is None
+        assert some.get(KEYS[0], later) == 501
+
+
 def test_a_key_is_forgotten_for_its_own_number_only() -> None:
     known = Known()
     known.put(KEYS[0], 1, WALL)

@@ -134,7 +134,7 @@ REACH: dict[str, str] = {
     "engine.event_match": "eval",  # so is what tells event types apart
     "engine.explain_past": "pathlib sys",
     "engine.fill": "pathlib sys time",
-    "engine.filling": "os sys",
+    "engine.filling": "os",
     "engine.health": "time",  # how long something was wrong
     "engine.http_change": "time",  # a label by hand is of now, unless it says otherwise
     "engine.http_run": "signal",

@@ -7,6 +7,7 @@ import json
 import signal
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -136,6 +137,22 @@ def test_what_is_kept_is_bounded_in_number_and_in_bytes(
     recalled = recall(Data(tmp_path), 1 << 40, kept.now)
     assert [json.loads(a.reply)["seq"] for a in recalled.answers] == [29, 30]
     assert recalled.entries == 30
+
+
+def test_events_whose_decisions_never_come_are_not_held_without_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_recall, "MOST_WAITING_BYTES", 100)
+    with closing(Journal.open(tmp_path / "journal", packs=False)) as journal:
+        for seq in range(1, 6):
+            journal.append("admitted", seq, 0, NOW, 1, NOW, b'"%b"' % (b"x" * 38), b"")
+        for seq in range(1, 6):
+            reply = encode(Refused("internal", "it failed", "review", "", "message"))
+            journal.append("decided", seq, 5 + seq, NOW, 1, NOW, b"", reply)
+        assert journal.flush()
+    recalled = recall(Data(tmp_path), 1 << 40, NOW)
+    assert recalled.entries == 5
+    assert len(recalled.answers) == 2  # those whose events were still known
 
 
 # ---------------------------------------------------------------------------------------- how far back

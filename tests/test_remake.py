@@ -17,7 +17,7 @@ from quell.engine.carry import sections
 from quell.engine.compile import Build, analyse, build
 from quell.engine.decision import Decision, Refused
 from quell.engine.hand import LabelError, made
-from quell.engine.remake import RemakeError, Remaker, quiet_numbers
+from quell.engine.remake import RemakeError, Remaker, quiet_number
 from quell.engine.service import Service
 from quell.engine.service_keeping import UNWRITTEN
 from quell.engine.service_types import Entry, Kind, VersionInfo
@@ -227,7 +227,7 @@ def test_what_was_written_is_made_again_to_the_last_key(
     assert again.differing == 0
     if left:
         assert memory(again.stepper) == memory(killed.stepper)
-        quiet = quiet_numbers(left)
+        quiet = quiet_number(left)
         assert quiet == max(e.decided or e.seq for e in left)
 
 

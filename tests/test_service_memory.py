@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Any, NoReturn
 
 import msgspec
 import pytest
 
-from quell.engine import cli_serve
+from quell.engine import cli_serve, hand
 from quell.engine.decision import Decision, Refused
 from tests.http_support import message, service
+from tests.test_remake import World, Written
+from tests.test_remake import event as remote_event
+from tests.test_remake import service as remote_service
 
 EVENT = msgspec.json.encode(message())
 
@@ -42,6 +46,31 @@ def test_who_keeps_the_service_hears_of_it_at_once(how: str) -> None:
     with pytest.raises(MemoryError):
         ways[how]()
     assert heard == [1]
+
+
+def test_it_is_told_where_a_decision_waited_and_of_a_label_by_hand() -> None:
+    def fail(*about: object) -> NoReturn:
+        raise MemoryError
+
+    async def main() -> None:
+        world, heard = World(1), list[int]()
+        made = remote_service(world, Written())
+        made.no_memory = lambda: heard.append(1)
+        waiting = made.begin(remote_event(1, "a", "a longer text", 0))
+        assert isinstance(waiting, asyncio.Future)
+        stepper: Any = made.engine.stepper
+        stepper._settle = fail
+        with pytest.raises(MemoryError):
+            await waiting
+        assert (heard, made.engine.waiting) == ([1], 0)
+        stepper.carry_out = fail
+        action = hand.made("set", "User", "a", "spammer", at=1, by="test")
+        with pytest.raises(MemoryError):
+            await made.label(action)
+        assert heard == [1, 1]
+        await made.close()
+
+    asyncio.run(main())
 
 
 def test_any_other_defect_is_an_answer() -> None:

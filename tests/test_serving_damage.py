@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from quell.engine.checkpoint import Data, builds_of, snapshots
+from quell.engine.checkpoint import Checkpoint, Data, builds_of, snapshots
 from quell.engine.journal import Journal, JournalError, read
 from quell.engine.journal_format import number_of
 from quell.engine.mend import mend
@@ -177,6 +177,47 @@ def test_mending_goes_on_without_what_is_lost(place: Place) -> None:
         assert await place.live(same, place.decide, place.snapshot) == ()
         said = run("journal", "mend", place.data).stdout
         assert said == "a start needs nothing that is damaged: nothing was done\n"
+
+    asyncio.run(main())
+
+
+def test_mending_knows_the_keys_of_events_before_and_behind_what_is_lost(place: Place) -> None:
+    event, answered = place.events.next(), list[bytes]()
+
+    async def under_keys(running: Serving) -> None:
+        for key in ("before", "lost", "behind"):
+            answered.append((await running.service.once.decide(event, key)).encoded)
+            await place.decide(running)
+            if key == "before":
+                await place.snapshot(running)
+
+    async def again(running: Serving) -> None:
+        for key, first in zip(("before", "behind"), (answered[0], answered[2]), strict=True):
+            found = await running.service.once.decide(event, key)
+            assert (found.replayed, found.encoded) == (True, first)
+        assert not (await running.service.once.decide(event, "lost")).replayed
+
+    async def main() -> None:
+        await place.live(under_keys)
+        place.hit([entry for entry in place.entries() if entry.reply == answered[1]])
+        assert mend(Data(place.data)).lost
+        await place.live(again)
+
+    asyncio.run(main())
+
+
+def test_snapshots_that_somebody_took_away_end_nothing(place: Place) -> None:
+    async def without(running: Serving) -> None:
+        for path in (place.data / "snapshots").iterdir():
+            path.unlink()
+        (place.data / "fills" / "fill-0-1.quell").mkdir(parents=True)
+        running.keep(0, Checkpoint(first=2, version=1))
+        assert running.versions.keep_from == 1
+        await place.decide(running)
+        assert (await running.snapshots.make()).number == running.service.engine.stepper.seq
+
+    async def main() -> None:
+        await place.live(place.decide, place.snapshot, without)
 
     asyncio.run(main())
 
