@@ -125,9 +125,7 @@ def test_what_a_snapshot_remembers_is_not_needed_from_the_journal(place: Place) 
 
 
 def test_what_a_snapshot_at_the_very_end_remembers_is_not_needed_either(place: Place) -> None:
-    place.setup = replace(
-        place.setup, segment_bytes=1 << 20
-    )  # damage, and all behind it, in the last segment
+    place.setup = replace(place.setup, segment_bytes=1 << 20)  # one segment holds all, the damage too
     asyncio.run(place.live(place.decide, place.settled, place.snapshot))
     place.follower.follow()
     (path,) = (place.data / "journal").glob("*.qj")
