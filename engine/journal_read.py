@@ -62,9 +62,10 @@ def _refuse(error: JournalError) -> None:
 
 
 class _Gaps:
-    """What damaged places cost. One among entries that are not wanted costs nothing, and that shows at the
-    first that is: numbers rise by one. (The decision of an event that waited while nothing else happened has
-    the event's number, so behind that a place with no number missing may have cost a decision.)"""
+    """What damaged places cost. One among entries that are not wanted costs nothing, and that shows at
+    another of them behind it, or at the first that is wanted: numbers rise by one. (The decision of an event
+    that waited while nothing else happened has the event's number, so behind that a place with no number
+    missing may have cost a decision.)"""
 
     def __init__(self, after: int, missing: Missing) -> None:
         self._last, self._before = after, True
@@ -74,6 +75,10 @@ class _Gaps:
     def note(self, damage: Damage) -> None:
         """Note a damaged place."""
         self._damage = self._damage or damage
+
+    def passed(self) -> None:
+        """Behind what was noted stand entries that are not wanted: what is missing was not either."""
+        self._damage = None
 
     def look(self, entries: list[Entry]) -> None:
         """See whether something is missing before these."""
@@ -156,6 +161,8 @@ class JournalReader:
             while (entries := self._file.piece(self.after, end, self._tell)) is not None:
                 if entries:
                     yield entries
+                elif type(self._file) is SegmentFile and self._file.last <= self.after:
+                    self._gaps.passed()  # it gives an empty list for whole records alone
         except OSError as error:
             raise unreadable(self._reading.path, error) from error
 

@@ -142,7 +142,7 @@ function figures(update) {
     ["Last hour", brief(total(hour)), update.past.state === "reading" ? "reading the journal …" : `${brief(ever)} since ${when(update.counted, update.wall)}`],
     total(minute) ? ["Acted on", share(acted(minute), total(minute)), `of the last minute, ${share(acted(hour), total(hour))} of the hour`] : ["Acted on", share(acted(hour), total(hour)), "of the last hour"],
     ["Median time", latency ? took(latency.p50) : "–", latency ? `99% within ${took(latency.p99)}` : "no decision since the start"],
-    ["Refused", brief(refused), kinds.length ? `last minute, mostly ${visible(kinds[0][0], 24)}` : "in the last minute"],
+    ["Refused", brief(refused), refused && kinds.length ? `last minute, mostly ${visible(kinds[0][0], 24)}` : "in the last minute"],
   ];
   const host = one("#figures");
   if (!host.children.length) host.append(...rows.map(([name]) => make("div", "", make("dt", "", name), make("dd"), make("dd", "sub"))));

@@ -109,7 +109,12 @@ EVENTS: dict[str, Event] = {
         ),
         # What is sent.
         _warning("sink.failed", "`{sink}` does not take sends: {problem}", "sink problem", apart="sink"),
-        _error("sink.dead", "sends to `{sink}` were given up: {times}", "sink problem times", apart="sink"),
+        _error(
+            "sink.dead",
+            "sends to `{sink}` were given up: {times}, the last: {problem}",
+            "sink problem times",
+            apart="sink",
+        ),
         _info("sink.well", "`{sink}` takes sends again, after {seconds} s", "sink seconds", apart="sink"),
         _warning(
             "sink.unknown",

@@ -116,7 +116,7 @@ class Lines(logging.Formatter):
         allowed = (*event.fields, *event.content) if self.content else event.fields
         fields = {f: plain(given[f]) for f in allowed if given.get(f) is not None}
         level = _LEVELS.get(record.levelno, "error" if record.levelno > logging.ERROR else "debug")
-        message = event.text.format_map(_Shown(fields))
+        message = event.text.format_map(_Shown({f: _in_words(v) for f, v in fields.items()}))
         if left_out := getattr(record, "left_out", 0):
             fields["left_out"] = left_out
         return level, event.name, message, fields
@@ -148,6 +148,11 @@ class TextLines(Lines):
         rest = " ".join(f"{k}={_short(v)}" for k, v in fields.items() if "{" + k + "}" not in shown)
         begin, end = (_COLOURS.get(level, ""), "\x1b[0m") if self.colour and level in _COLOURS else ("", "")
         return f"{at} {begin}{level:<7}{end} {name:<16} {message}" + (f"  {rest}" if rest else "")
+
+
+def _in_words(value: Any) -> Any:
+    """A value as it stands in a message: lists as names one after another."""
+    return ", ".join(f"`{v}`" for v in value) if isinstance(value, list) else value
 
 
 def _short(value: Any) -> str:

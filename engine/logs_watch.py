@@ -84,7 +84,7 @@ class LogWatch:
                 tell("sink.well", sink=sink, seconds=seconds)
             self._set_up(sink, its)
             if (died := self._more(("died", sink), its.died)) and its.configured:
-                tell("sink.dead", sink=sink, problem=its.trouble, times=died)
+                tell("sink.dead", sink=sink, problem=its.given_up, times=died)
         if self._turned("outbox", figures.problem):
             tell("outbox.problem", problem=figures.problem)
         elif (seconds := self._well("outbox", figures.problem)) is not None:

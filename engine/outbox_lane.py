@@ -134,6 +134,7 @@ class Lane:
         self.trouble = ""
         self.since: int | None = None
         self.delivered = self.failed = self.died = 0
+        self.given_up = ""
 
     # ------------------------------------------------------------------ in
 
@@ -365,4 +366,5 @@ class Lane:
             oldest=min((item.taken for item in items), default=None),
             trouble=self.trouble,
             since=self.since,
+            given_up=self.given_up,
         )

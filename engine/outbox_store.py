@@ -115,6 +115,7 @@ class Store:
             message_of(item, self._journal)
         message, before = item.message, item.letter
         assert message is not None
+        lane.given_up = why
         letter = DeadLetter(
             message,
             why,

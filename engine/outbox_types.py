@@ -171,7 +171,8 @@ class SinkFigures(msgspec.Struct, frozen=True):
     `waiting` are the sends not delivered yet, `behind` those of them that only the journal holds; `under_way`
     those that are being delivered; `delivered`, `failed` (attempts), `died` count since the start; `dead` are
     the dead letters there are. `oldest` is when the oldest that waits was taken (microseconds since 1970),
-    `trouble` what the sink met with last, "" once a delivery went well, `since` when that began.
+    `trouble` what the sink met with last, "" once a delivery went well, `since` when that began, `given_up`
+    why the last send was given up that was since the start.
     """
 
     configured: bool
@@ -186,6 +187,7 @@ class SinkFigures(msgspec.Struct, frozen=True):
     trouble: str = ""
     since: int | None = None
     rules: tuple[str, ...] | None = None
+    given_up: str = ""
 
     @property
     def unset(self) -> bool:

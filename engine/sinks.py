@@ -275,7 +275,10 @@ def _webhook(settings: SinkSettings, tell: Tell, environ: Mapping[str, str]) -> 
         nonlocal faults
         held = environ.get(name, "").strip()
         if not held:
-            tell(f"the environment has no `{name}`, which {what} of {where} needs", "set it")
+            tell(
+                f"the environment has no `{name}`, which {what} of {where} needs",
+                f"set `{name}` where `quell serve` is started",
+            )
             faults += 1
         return held
 

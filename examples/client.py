@@ -3,6 +3,9 @@
     quell serve policies
     python examples/client.py events.jsonl
 
+Where the service asks for a key, the environment variable QUELL_KEY holds one with the scopes `decide` and
+`read`.
+
 It keeps one connection open, and comes again when the service asks for that. Each single event goes under a
 key of its own (`Idempotency-Key`), so that it may be sent again after a lost connection and counts once all
 the same. Arrays have no keys: one that may have been counted is not sent a second time.
@@ -116,21 +119,31 @@ def main() -> int:
     options.add_argument("events", type=Path)
     options.add_argument("--url", default=URL)
     chosen = options.parse_args()
-    client = Client(chosen.url, os.environ.get("QUELL_KEY"))
+    try:
+        lines = chosen.events.open(encoding="utf-8")
+    except OSError as error:
+        print(f"{chosen.events}: {error.strerror}", file=sys.stderr)
+        return 1
+    client = Client(chosen.url, os.environ.get("QUELL_KEY"), timeout=60)  # an explanation may take a while
     verdicts: Counter[str] = Counter()
     last = None
     try:
-        with chosen.events.open(encoding="utf-8") as lines:
+        with lines:
             for answer in client.decide_many(json.loads(line) for line in lines):
-                verdicts[answer.get("verdict", "refused")] += 1
+                verdict = answer.get("verdict", "none")  # of a problem: what to act on nevertheless
+                verdicts[f"{verdict}, refused" if "status" in answer else verdict] += 1
                 last = answer["seq"] if answer.get("fired") else last
         for verdict, number in verdicts.most_common():
-            print(f"{verdict:10} {number:8,}")
+            print(f"{verdict:18} {number:8,}")
         if last is not None:
             told = client.explain(last)
             for rule in told["decision"].get("fired", []):
                 print(f"the last that fired a rule is {last}: {rule['rule']}, {rule.get('message', '')}")
-    except (OSError, ValueError, http.client.HTTPException, Refused) as error:
+    except Refused as error:
+        hint = error.problem.get("hint")
+        print(f"{chosen.url}: {error}" + (f"\n  hint: {hint}" if hint else ""), file=sys.stderr)
+        return 1
+    except (OSError, ValueError, http.client.HTTPException) as error:
         print(f"{chosen.url}: {error}", file=sys.stderr)
         return 1
     finally:

@@ -198,10 +198,15 @@ def test_the_client_decides_and_explains(
     assert refused.value.verdict == "review"
     made.close()
     path = tmp_path / "events.jsonl"
-    path.write_text(json.dumps(event) + "\n")
+    path.write_text(json.dumps(event) + '\n{"type": "nothing"}\n')
     monkeypatch.setattr(sys, "argv", ["client.py", str(path), "--url", f"http://{address}"])
     assert client.main() == 0
-    assert "allow" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "allow " in told
+    assert "review, refused " in told
+    path.unlink()
+    assert client.main() == 1
+    assert capsys.readouterr().err == f"{path}: No such file or directory\n"
 
 
 def options() -> set[str]:

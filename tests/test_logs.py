@@ -56,7 +56,14 @@ def test_an_event_as_json() -> None:
 
 def test_an_event_as_text_shows_the_rest_of_its_fields() -> None:
     (line,) = lines(LogSettings(format="text"), ("sink.dead", {"sink": "q", "problem": "gone", "times": 9}))
-    assert line.split(" ", 1)[1] == "error   sink.dead        sends to `q` were given up: 9  problem=gone"
+    assert line.split(" ", 1)[1] == "error   sink.dead        sends to `q` were given up: 9, the last: gone"
+
+
+def test_a_list_stands_in_a_message_as_names() -> None:
+    told = ("counters.filled", {"counters": ["count(a by b)", "count(c)"], "held": 0.1})
+    (line,) = lines(LogSettings(format="json"), told)
+    assert json.loads(line)["message"].endswith("from the journal: `count(a by b)`, `count(c)`")
+    assert json.loads(line)["counters"] == ["count(a by b)", "count(c)"]
 
 
 def test_a_terminal_gets_text_and_a_pipe_gets_json(monkeypatch: pytest.MonkeyPatch) -> None:

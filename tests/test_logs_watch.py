@@ -69,7 +69,8 @@ def test_sinks() -> None:
     assert heard.names(look, outbox(a=SinkFigures(True), b=SinkFigures(False))) == ["sink.unknown"]
     assert heard.names(look, outbox(a=failing, b=SinkFigures(False))) == ["sink.failed"]
     assert heard.names(look, outbox(a=failing, b=SinkFigures(True))) == []
-    (dead,) = heard.of(look, outbox(a=replace(failing, died=3, dead=3)))
+    (dead,) = heard.of(look, outbox(a=replace(failing, died=3, dead=3, given_up="answered 401")))
+    assert dead["message"] == "sends to `a` were given up: 3, the last: answered 401"
     assert (dead["event"], dead["times"], dead["sink"]) == ("sink.dead", 3, "a")
     assert heard.names(look, outbox(a=SinkFigures(True, died=3))) == ["sink.well"]
     assert heard.names(look, outbox("no room")) == ["outbox.problem"]

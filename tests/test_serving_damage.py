@@ -124,6 +124,19 @@ def test_what_a_snapshot_remembers_is_not_needed_from_the_journal(place: Place) 
     asyncio.run(main())
 
 
+def test_what_a_snapshot_at_the_very_end_remembers_is_not_needed_either(place: Place) -> None:
+    place.setup = replace(place.setup, segment_bytes=1 << 20)  # one segment holds all, the damage too
+    asyncio.run(place.live(place.decide, place.settled, place.snapshot))
+    place.follower.follow()
+    (path,) = (place.data / "journal").glob("*.qj")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    path.write_bytes(content)
+    assert not mend(Data(place.data)).lost
+    asyncio.run(place.live(place.look, place.decide))
+    asyncio.run(place.live())
+
+
 def test_what_was_to_be_sent_from_a_damaged_place_is_told_and_the_rest_is_sent(place: Place) -> None:
     place.sink.closed = True
 
