@@ -188,7 +188,7 @@ class Wrong(Exception):
 
 def problem(status: int, detail: str, hint: str = "") -> Response:
     """An error as problem+json."""
-    title = {400: "bad request", 404: "not found"}[status]
+    title = {400: "bad request", 404: "not found", 500: "it cannot be read"}[status]
     said = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     if hint:
         said["hint"] = hint
