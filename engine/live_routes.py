@@ -32,13 +32,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from quell.engine.decision import Acted, Decision
 from quell.engine.hand import HAND
 from quell.engine.http_paths import know_parameters
+from quell.engine.journal_format import JournalError
 from quell.engine.live import MOST_FOUND, Live
 from quell.engine.live_events import shown
+from quell.engine.live_recall import Answered, note_of
 from quell.engine.live_search import read_query
-from quell.engine.service_types import Note
+from quell.engine.service_types import Kind, Note
 
 PAGE = "live.html"
 ASSETS = {
@@ -187,7 +188,7 @@ class Wrong(Exception):
 
 def problem(status: int, detail: str, hint: str = "") -> Response:
     """An error as problem+json."""
-    title = {400: "bad request", 404: "not found"}[status]
+    title = {400: "bad request", 404: "not found", 500: "it cannot be read"}[status]
     said = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     if hint:
         said["hint"] = hint
@@ -268,15 +269,18 @@ class _Asked:
 
     async def _written(self, seq: int) -> Note:
         """What the journal has of a decision."""
-        written = await self.past(seq) if 0 < seq < _LARGEST else None
+        try:
+            written = await self.past(seq) if 0 < seq < _LARGEST else None
+        except JournalError as error:
+            raise Wrong(500, error.message, error.hint) from None
         if written is None:
             raise Wrong(404, *_GONE)
-        reply: Acted | Decision
-        if msgspec.json.decode(written.reply, type=_Told).event == HAND:
-            reply = msgspec.json.decode(written.reply, type=Acted)
-        else:
-            reply = msgspec.json.decode(written.reply, type=Decision)
-        return Note(written.wall, 0.0, written.version, bytes(written.event), reply)
+        event, said = bytes(written.event), bytes(written.reply)
+        kind: Kind = "acted" if msgspec.json.decode(said, type=_Told).event == HAND else "event"
+        note = note_of(Answered(kind, written.version, written.wall, event, said))
+        if note is None:
+            raise Wrong(500, f"this Quell cannot read what decision {seq} was")
+        return note
 
     def refusal(self, request: Request) -> Any:
         return _there(self.live.refusal(request.path_params["number"]), *_GONE)
@@ -289,9 +293,9 @@ class _Asked:
 
 
 class _Told(msgspec.Struct):
-    """What every reply in the journal says of itself."""
+    """What every reply in the journal says of itself; a defect of Quell may not know what the event was."""
 
-    event: str
+    event: str = ""
 
 
 _GONE = ("there is no such decision", "it is neither among the newest answers nor in what the journal keeps")

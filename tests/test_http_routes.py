@@ -10,6 +10,7 @@ import pytest
 
 from quell.engine.http_operations import OPERATIONS, operations
 from quell.engine.http_read import MOST_EXPLAINING
+from quell.engine.journal_format import JournalError
 from quell.engine.openapi import shown_path
 from quell.engine.service_types import Finding, ReloadOutcome
 from quell.engine.versions import VersionError
@@ -52,6 +53,19 @@ def test_labels_are_set_by_hand_and_shown_with_their_reasons() -> None:
     gone = {"action": "remove", "entity": "User", "id": "a/b", "label": "spammer"}
     assert asked.post("/v1/labels", json=gone).json()["on"] is False
     assert asked.post("/v1/labels", json={**gone, "action": "release"}).json()["on"] is False
+
+
+def test_a_journal_that_cannot_be_read_is_no_fault_of_the_request() -> None:
+    async def decision(seq: int) -> None:
+        raise JournalError("the journal is damaged", "put the file back")
+
+    answer = client(parts_of(decision=decision)).get("/v1/decisions/1")
+    said = answer.json()
+    assert (answer.status_code, said["detail"], said["hint"]) == (
+        500,
+        "the journal is damaged",
+        "put the file back",
+    )
 
 
 def test_policies_that_could_not_be_checked_may_be_tried_again() -> None:

@@ -10,10 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from quell.engine.decision import Refused
+from quell.engine.journal_format import JournalError
 from quell.engine.live_routes import ASSETS, POLICY
 from quell.engine.live_search import KEYS, STATES
 from quell.engine.live_types import Detail, EventText, Found, LiveStatus, LiveUpdate, Rules, RuleText
-from tests.live_support import HISTORY, KEY, LABEL, Client, Told, application, message, past, told
+from tests.live_support import HISTORY, KEY, LABEL, Client, Past, Told, application, message, past, told
 
 PATHS = (
     "/v1/live",
@@ -134,6 +136,26 @@ def test_what_is_not_kept_any_more_is_out_of_the_journal() -> None:
         event = msgspec.json.decode(client.get(f"/v1/live/decisions/{seq}/event").content, type=EventText)
         assert event.json
     assert client.get("/v1/live/decisions/4").status_code == 404
+
+
+def test_what_the_journal_does_not_tell_as_a_decision_is_no_defect_of_the_page() -> None:
+    kept = told(kept=1)
+    decided, _ = kept.decide([message(1, 12), message(2)])
+    failed = decided._replace(reply=Refused("internal", "it failed", "review", "", "message"))
+
+    class Journal(dict[int, Past]):
+        def get(self, seq: int, otherwise: Any = None) -> Any:
+            if seq == 9:
+                raise JournalError("the journal is damaged", "put it back")
+            return super().get(seq, otherwise)
+
+    newer = past(decided)._replace(reply=msgspec.Raw(b'{"event": "message", "verdict": 7}'))
+    client = Client(application(kept, journal=Journal({7: past(failed), 8: newer})))
+    detail = msgspec.json.decode(client.get("/v1/live/decisions/7").content, type=Detail)
+    assert detail.summary.kind == "refused"
+    assert client.get("/v1/live/decisions/8").status_code == 500
+    said = client.get("/v1/live/decisions/9")
+    assert (said.status_code, "the journal is damaged" in said.text) == (500, True)
 
 
 @pytest.mark.parametrize(
