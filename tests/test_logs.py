@@ -55,8 +55,12 @@ def test_an_event_as_json() -> None:
 
 
 def test_an_event_as_text_shows_the_rest_of_its_fields() -> None:
-    (line,) = lines(LogSettings(format="text"), ("sink.dead", {"sink": "q", "problem": "gone", "times": 9}))
-    assert line.split(" ", 1)[1] == "error   sink.dead        sends to `q` were given up: 9, the last: gone"
+    told = ("journal.problem", {"problem": "no room", "unwritten": 9})
+    (line,) = lines(LogSettings(format="text"), told)
+    assert (
+        line.split(" ", 1)[1]
+        == "error   journal.problem  the journal cannot be written: no room  unwritten=9"
+    )
 
 
 def test_a_list_stands_in_a_message_as_names() -> None:
