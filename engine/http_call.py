@@ -157,7 +157,10 @@ async def answer(parts: Parts, operation: Operation, request: Request) -> Respon
 def _told(error: Exception) -> tuple[ProblemDetails, Headers]:
     """What a part of the service could not do, where it says so itself, else that something failed."""
     message, hint = getattr(error, "message", None), getattr(error, "hint", None)
-    if isinstance(message, str) and type(error).__module__.startswith("quell."):
+    if isinstance(error.__cause__, OSError):  # its text names folders of the server
+        _log.error("answering a request failed: %s", error)
+        told = refuse("disk")
+    elif isinstance(message, str) and type(error).__module__.startswith("quell."):
         told = refuse("bad-request", message, hint=hint if isinstance(hint, str) else "")
     else:
         _log.exception("answering a request failed")

@@ -124,7 +124,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=PastDecision,
         needs=lambda parts: parts.decision is not None,
         group="decisions",
-        errors=(404,),
+        errors=(404, 503),
     ),
     Operation(
         "explanation",
@@ -248,6 +248,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=list[dict[str, Any]],
         needs=lambda parts: parts.outbox is not None,
         group="outbox",
+        errors=(503,),
     ),
     Operation(
         "resend",
@@ -260,6 +261,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=Resent,
         needs=lambda parts: parts.outbox is not None,
         group="outbox",
+        errors=(503,),
     ),
     Operation(
         "metrics",

@@ -121,6 +121,12 @@ HTTP_KINDS: dict[str, KindOfProblem] = {
         "the event was counted under this Idempotency-Key, but the journal does not tell its answer any more",
         "`quell journal verify` tells what is damaged; under another key the event counts once more",
     ),
+    "disk": KindOfProblem(
+        503,
+        "the service cannot read or write its files",
+        "a file of its data folder cannot be used; its log says which, and why",
+        "try again once there is room, or whatever else the log says is mended",
+    ),
     "not-ready": KindOfProblem(503, "not ready", "the service cannot decide at the moment"),
     "internal": KindOfProblem(
         500, "a defect of Quell", "something failed inside Quell", "please report it, with what was asked"

@@ -254,12 +254,18 @@ class Unknown(Exception):
 
 def test_what_a_part_says_itself_is_told_and_a_defect_is_not(caplog: pytest.LogCaptureFixture) -> None:
     async def told(number: int, by: str) -> ReloadOutcome:
+        if number == 7:
+            raise VersionError("`/secret` cannot be written") from OSError(28, "no space left on device")
         raise VersionError("there is no version 9", "the last is 3") if number == 9 else Unknown
 
     asked = client(parts_of(put_back=told))
     said = asked.post("/v1/versions/9/put-back")
     assert (said.status_code, said.json()["detail"]) == (400, "there is no version 9")
     assert said.json()["hint"] == "the last is 3"
+    full = asked.post("/v1/versions/7/put-back")
+    assert (full.status_code, full.json()["kind"]) == (503, "disk")
+    assert "secret" not in full.text
+    assert "`/secret` cannot be written" in caplog.text
     defect = asked.post("/v1/versions/8/put-back")
     assert (defect.status_code, defect.json()["kind"]) == (500, "internal")
     assert "secret" not in defect.text
