@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from quell.engine.checkpoint import Data, begin, builds_of
+from quell.engine.checkpoint import Data, Recovered, begin, builds_of, check_first
 from quell.engine.children import end_with_parent
 from quell.engine.decision import Acted, Decision, Refused
 from quell.engine.events import Decoded
@@ -37,8 +37,9 @@ class NoDecision(NotThere):
 
 
 def explain_past(data: Data, seq: int) -> Explanation | Acted | Refused:
-    """Why the event that was admitted as number `seq` was decided as it was. Raises NotThere, RemakeError,
-    and JournalError for a journal that cannot be read."""
+    """Why the event that was admitted as number `seq` was decided as it was; its warnings say where what was
+    remembered then cannot be told for sure. Raises NotThere, RemakeError, and JournalError for a journal that
+    cannot be read."""
     found = begin(data, builds_of(data), seq - 1)
     remaker, first = found.remaker, True
     taken: list[Account] = []
@@ -50,11 +51,16 @@ def explain_past(data: Data, seq: int) -> Explanation | Acted | Refused:
         for entry in entries:
             if first and not found.began and entry.kind != "version":
                 raise NotThere("what came before it is not kept any more, so it cannot be made again")
-            first = False
+            if first:
+                found.told.clear()  # of snapshots that were left out: another one does as well
+                check_first(found, entry)
+            first, differed = False, remaker.differing
             wanted = _is_of(entry, seq)
             reply = remaker.take(entry, look if wanted else None)
             if wanted and isinstance(reply, Decision) and taken:
-                return taken[0].explanation(reply)
+                explained = taken[0].explanation(reply)
+                explained.warnings += _doubts(found, remaker.differing > differed)
+                return explained
             if wanted and isinstance(reply, Acted | Refused):
                 return reply
             if number_of(entry) > seq and seq not in remaker.waiting:
@@ -62,6 +68,17 @@ def explain_past(data: Data, seq: int) -> Explanation | Acted | Refused:
     if seq in remaker.waiting:
         raise NotThere(f"event {seq} still waits for remote answers")
     raise NoDecision(f"the journal does not hold decision {seq:,}")
+
+
+def _doubts(found: Recovered, otherwise: bool) -> list[str]:
+    """Why an explanation may not be that of the moment: what is missing, and a decision that came out
+    `otherwise` than the journal has it."""
+    doubts = [*found.told, *found.remaker.told]
+    if otherwise:
+        doubts.append("made again, the decision came out otherwise than the journal has it")
+    elif found.remaker.differing:
+        doubts.append(f"{found.remaker.differing:,} decisions before it came out otherwise, made again")
+    return doubts
 
 
 def _is_of(entry: Entry, seq: int) -> bool:

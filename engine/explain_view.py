@@ -81,7 +81,7 @@ def _print_head(out: Console, explanation: Explanation, ladder: Ladder) -> None:
     for problem in explanation.problems:
         out.print(words(("  counts as missing: ", "yellow"), visible(problem, 300)), soft_wrap=True)
     for warning in explanation.warnings:
-        out.print(words(("  late: ", "yellow"), warning), soft_wrap=True)
+        out.print(words(("  note: ", "yellow"), warning), soft_wrap=True)
 
 
 def _print_fields(out: Console, explanation: Explanation) -> None:

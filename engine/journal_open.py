@@ -47,15 +47,9 @@ def _refused(folder: Path, error: OSError) -> JournalError:
 def _take_up(writer: Writer, folder: Path) -> Opened:
     told_: list[str] = _without_beginnings(folder)
     chain = Chain(folder)
-    listed = chain.listed()
-    valid = chain.valid(listed)
-    for segment in listed:
-        writer.ordinal = max(writer.ordinal, segment.ordinal)
+    valid = _settled(writer, chain)
     if not valid:
         return Opened(writer, 0, "; ".join(told_))
-    for segment in valid:
-        chain.head(segment)
-        _settle(writer, segment)
     if chain.salt is None:
         raise JournalError(
             f"nothing in `{folder}` can be read: the heads of its segments are damaged",
@@ -76,6 +70,24 @@ def _without_beginnings(folder: Path) -> list[str]:
         found[-1].path.unlink()
         return [f"`{found[-1].path.name}` was only begun, and is taken away"]
     return []
+
+
+def _settled(writer: Writer, chain: Chain) -> list[Segment]:
+    """The segments that count, each brought to disk. What packs segments goes on for a moment when the one
+    who serves is killed, so that one may take its other form meanwhile: then they are looked at again."""
+    while True:
+        listed = chain.listed()
+        valid = chain.valid(listed)
+        try:
+            for segment in valid:
+                chain.head(segment)
+                _settle(writer, segment)
+        except FileNotFoundError:
+            if chain.listed() == listed:
+                raise
+        else:
+            writer.ordinal = max((segment.ordinal for segment in listed), default=writer.ordinal)
+            return valid
 
 
 def _settle(writer: Writer, segment: Segment) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -13,10 +14,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from quell.engine import journal_open
 from quell.engine.journal import Damage, Journal, JournalError, JournalReader, read
-from quell.engine.journal_format import number_of
+from quell.engine.journal_format import Segment, number_of
 from quell.engine.journal_keeper import Keeper
 from quell.engine.journal_pack import DAMAGED, NOT_NOW, DamagedSegment, pack
+from quell.engine.journal_writer import Writer
 from quell.engine.service_types import Entry
 from tests.journal_entries import WALL, event, events, histories, put
 
@@ -237,6 +240,43 @@ def test_what_a_killed_process_left_is_taken_away(tmp_path: Path) -> None:
     until(lambda: not path.exists() and not left.exists())
     journal.close()
     assert kept(tmp_path) == list(range(1, 21))
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_segment_that_is_packed_while_the_journal_is_taken_up_holds_up_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    """As by the process that a killed one had started to pack it."""
+    written(tmp_path, events(1, 30))
+    first, packed = closed(tmp_path)[0], closed(tmp_path)[place]
+    settle = journal_open._settle
+
+    def settling(writer: Writer, segment: Segment) -> None:
+        if segment.path == first and packed.exists():
+            pack(packed)
+        settle(writer, segment)
+
+    monkeypatch.setattr(journal_open, "_settle", settling)
+    journal = Journal.open(tmp_path, durability="off", segment_bytes=SMALL, packs=False)
+    assert packed.with_suffix(".parquet").exists()
+    assert (journal.last, journal.figures().entries, journal.repaired) == (30, 30, "")
+    assert journal.figures().bytes == sum(s.stat().st_size for s in tmp_path.glob("0*"))
+    assert put(journal, event(31))
+    journal.close()
+    assert kept(tmp_path) == list(range(1, 32))
+
+
+def test_a_segment_that_is_there_and_cannot_be_found_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, events(1, 30))
+
+    def settling(writer: Writer, segment: Segment) -> None:
+        raise FileNotFoundError(errno.ENOENT, "no such file")
+
+    monkeypatch.setattr(journal_open, "_settle", settling)
+    with pytest.raises(JournalError, match="is gone"):
+        Journal.open(tmp_path, durability="off")
 
 
 def until(holds: Callable[[], bool]) -> None:
