@@ -138,10 +138,11 @@ class JournalReader:
 
     def _all(self) -> Iterator[list[Entry]]:
         while self._file is not None or self._open():
-            yield from self._pieces(None)
-            follows = self._next()
-            if follows is None:
-                return
+            # Where another segment is there it says where this one ends: behind that may stand anything.
+            if (follows := self._next()) is None:
+                yield from self._pieces(None)
+                if (follows := self._next()) is None:
+                    return
             yield from self._pieces(self._end(follows))
             self._leave()
 

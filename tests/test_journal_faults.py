@@ -305,6 +305,33 @@ def test_what_a_failed_sync_lost_is_written_again(tmp_path: Path, disk: Disk) ->
     again.close()
 
 
+def test_what_was_written_behind_what_a_sync_lost_is_read_once(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal.open(tmp_path, sync_every=3_600.0, packs=False)
+    put(journal, *events(1, 2))
+    assert journal._writer.sync()
+    put(journal, *events(3, 4))
+
+    def failing(fd: int) -> None:
+        with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+            disk.fdatasync(fd)
+        put(journal, event(5))  # by the other thread: the disk is not waited for
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    disk.fails = True
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", failing)
+        assert not journal._writer.sync()
+    disk.fails = False
+    assert journal._writer.sync()
+    journal.close()
+    assert list(read(tmp_path)) == events(1, 5)
+    again = opened(tmp_path)
+    assert (again.last, again.figures().entries, again.repaired) == (5, 5, "")
+    again.close()
+
+
 async def done() -> None:
     """Nothing to wait for."""
 
