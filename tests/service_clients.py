@@ -172,8 +172,8 @@ class Client:
                 if again[0] == 503:
                     assert json.loads(again[1])["kind"] in ("closing", "unwritten"), again
                 else:
-                    assert again == (status, body)
-                    assert self._line.replayed
+                    assert again == (status, body), (again, status, body)
+                    assert self._line.replayed, again
         if status != 503:
             told.owed.pop(name, None)
         self._take(name, body, status)

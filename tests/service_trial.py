@@ -97,10 +97,12 @@ class Trial:
     def _check(self, served: Served) -> None:
         ready, follower = served.ready, self.follower
         follower.follow(ready.seq)
-        assert (ready.differing, follower.remaker.differing, follower.remaker.told) == (0, 0, [])
-        assert follower.remaker.waiting == {}
-        assert follower.remaker.stepper.seq == ready.seq
-        assert ready.digest == digest(follower.remaker.stepper)
+        remaker = follower.remaker
+        found = (ready.differing, remaker.differing, remaker.told)
+        assert found == (0, 0, []), (found, remaker.different, ready)
+        assert remaker.waiting == {}, sorted(remaker.waiting)
+        assert remaker.stepper.seq == ready.seq, (remaker.stepper.seq, ready)
+        assert ready.digest == digest(remaker.stepper), ready
         self._check_promises()
         figures = self.figures
         figures.from_snapshots += ready.snapshot > 0
@@ -124,9 +126,9 @@ class Trial:
         for name in told.owed:
             assert len(decided.get(name, ())) <= 1, name
         for label in told.labels:
-            assert label in self.follower.acted
+            assert label in self.follower.acted, label
         told.labels.clear()
-        assert set(told.versions) <= self.follower.versions
+        assert set(told.versions) <= self.follower.versions, (told.versions, self.follower.versions)
 
     async def _under_load(self, served: Served, seconds: float, gently: bool) -> None:
         chance = self.chance
@@ -183,7 +185,7 @@ class Trial:
         places = [place_of(key) for key in got]
         assert len(set(places)) == len(places), "a send came under two keys"
         assert set(places) == wanted, (sorted(wanted - set(places))[:5], sorted(set(places) - wanted)[:5])
-        assert all(len(set(bodies)) == 1 for bodies in got.values())
+        assert all(len(set(bodies)) == 1 for bodies in got.values()), "a send came with two bodies"
 
 
 class Crowded(Trial):
