@@ -91,6 +91,7 @@ class Writer:
         self._done = 0  # bytes of the first chunk of the queue that are written
         self._syncing: list[Part] = []
         self._held: int | None = None
+        self._over = False
         self.hold()
 
     # -------------------------------------------------------------- one process at a time
@@ -134,6 +135,9 @@ class Writer:
         """Hand a chunk, and what waits before it, to the operating system; False if it took not all, or what
         it took is not safe."""
         with self.lock:
+            if self._over:  # a segment begun now would say that nothing came before it
+                self.refused = f"the journal `{self.folder}` is closed"
+                return False
             if chunk is not None:
                 self._queue.append(chunk)
             return self._write() and not self.broken
@@ -311,8 +315,9 @@ class Writer:
                 self.dropped = dropped
 
     def close(self) -> None:
-        """Close the files. What was not written is lost."""
+        """Close the files, and take no more. What was not written is lost."""
         with self.lock:
+            self._over = True
             for part in {*self._syncing, *([self.part] if self.part is not None else [])}:
                 os.close(part.fd)
             self._syncing.clear()

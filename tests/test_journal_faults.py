@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quell.engine.journal import Journal, JournalError, JournalReader, read
+from quell.engine.journal import Durability, Journal, JournalError, JournalReader, read
 from quell.engine.service_types import Entry
 from tests.journal_entries import event, events, histories, put
 
@@ -330,6 +330,19 @@ def test_what_was_written_behind_what_a_sync_lost_is_read_once(
     again = opened(tmp_path)
     assert (again.last, again.figures().entries, again.repaired) == (5, 5, "")
     again.close()
+
+
+@pytest.mark.parametrize("durability", ["each", "batch", "off"])
+def test_a_journal_that_is_closed_takes_no_more(tmp_path: Path, durability: Durability) -> None:
+    journal = Journal.open(tmp_path, durability=durability, packs=False)
+    put(journal, *events(1, 3))
+    journal.close()
+    assert not put(journal, event(4))
+    again = opened(tmp_path)
+    assert again.last == 3
+    assert put(again, event(4))
+    again.close()
+    assert list(read(tmp_path)) == events(1, 4)
 
 
 async def done() -> None:
