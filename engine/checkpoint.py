@@ -238,8 +238,16 @@ def check_first(found: Recovered, entry: Entry) -> None:
             told = "what came before the journal's first entry is gone, and there is no whole snapshot"
             hint = "put a snapshot back from a copy, or move the data folder away to begin without a memory"
             raise RemakeError("; ".join((*found.told, told)), hint)
-    elif (missing := number_of(entry) - found.began - 1) > 0:
-        found.told.append(f"{missing:,} numbers after the snapshot of {found.began:,} are not in the journal")
+    elif told := missing_after(found.began, entry):
+        found.told.append(told)
+
+
+def missing_after(snapshot: int, first: Entry) -> str:
+    """What is said of numbers that are missing between a snapshot's and the first entry after it; empty where
+    none is."""
+    missing = number_of(first) - snapshot - 1
+    told = f"{missing:,} numbers after the snapshot of {snapshot:,} are not in the journal"
+    return told if missing > 0 else ""
 
 
 def sync_journal(data: Data) -> None:

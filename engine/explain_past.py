@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from quell.engine.checkpoint import Data, Recovered, begin, builds_of, check_first
+from quell.engine.checkpoint import Data, begin, builds_of, missing_after
 from quell.engine.children import end_with_parent
 from quell.engine.decision import Acted, Decision, Refused
 from quell.engine.events import Decoded
@@ -22,7 +22,7 @@ from quell.engine.explain import Account, Explainer
 from quell.engine.explanation import Explanation
 from quell.engine.journal import JournalError, read
 from quell.engine.journal_format import number_of
-from quell.engine.remake import RemakeError
+from quell.engine.remake import RemakeError, Remaker
 from quell.engine.service_types import Entry
 from quell.engine.settle import Hit
 from quell.engine.snapshot import uncollected
@@ -41,7 +41,7 @@ def explain_past(data: Data, seq: int) -> Explanation | Acted | Refused:
     remembered then cannot be told for sure. Raises NotThere, RemakeError, and JournalError for a journal that
     cannot be read."""
     found = begin(data, builds_of(data), seq - 1)
-    remaker, first = found.remaker, True
+    remaker, first, gap = found.remaker, True, ""
     taken: list[Account] = []
 
     def look(decoded: Decoded, hits: list[Hit]) -> None:
@@ -51,15 +51,14 @@ def explain_past(data: Data, seq: int) -> Explanation | Acted | Refused:
         for entry in entries:
             if first and not found.began and entry.kind != "version":
                 raise NotThere("what came before it is not kept any more, so it cannot be made again")
-            if first:
-                found.told.clear()  # of snapshots that were left out: another one does as well
-                check_first(found, entry)
+            if first and found.began:
+                gap = missing_after(found.began, entry)
             first, differed = False, remaker.differing
             wanted = _is_of(entry, seq)
             reply = remaker.take(entry, look if wanted else None)
             if wanted and isinstance(reply, Decision) and taken:
                 explained = taken[0].explanation(reply)
-                explained.warnings += _doubts(found, remaker.differing > differed)
+                explained.warnings += _doubts(remaker, gap, remaker.differing > differed)
                 return explained
             if wanted and isinstance(reply, Acted | Refused):
                 return reply
@@ -70,14 +69,14 @@ def explain_past(data: Data, seq: int) -> Explanation | Acted | Refused:
     raise NoDecision(f"the journal does not hold decision {seq:,}")
 
 
-def _doubts(found: Recovered, otherwise: bool) -> list[str]:
+def _doubts(remaker: Remaker, gap: str, otherwise: bool) -> list[str]:
     """Why an explanation may not be that of the moment: what is missing, and a decision that came out
     `otherwise` than the journal has it."""
-    doubts = [*found.told, *found.remaker.told]
+    doubts = [*([gap] if gap else []), *remaker.told]
     if otherwise:
         doubts.append("made again, the decision came out otherwise than the journal has it")
-    elif found.remaker.differing:
-        doubts.append(f"{found.remaker.differing:,} decisions before it came out otherwise, made again")
+    elif remaker.differing:
+        doubts.append(f"{remaker.differing:,} decisions before it came out otherwise, made again")
     return doubts
 
 

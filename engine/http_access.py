@@ -89,10 +89,12 @@ class Access:
     def check_holds(self, key: Key | None) -> None:
         """Raises HttpError for the key of somebody who was let in once, if it holds no more. None is whoever
         came in without one, and would not come in once there are keys."""
-        if key is None and not self.open:
-            raise refuse("no-key", "the service asks for keys now", headers=[_CHALLENGE])
-        why = "" if key is None or self.keys is None else self.keys.why_not(key)
-        if key is not None and why:
+        if key is None:
+            if not self.open:
+                raise refuse("no-key", "the service asks for keys now", headers=[_CHALLENGE])
+            return
+        why = self.keys.why_not(key) if self.keys is not None else ""
+        if why:
             self._count(f"qk_{key.id}… of {key.name}, which {why}")
             raise refuse("no-key", f"the API key `{key.name}` {why}", hint=_ANOTHER, headers=[_CHALLENGE])
 

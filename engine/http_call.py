@@ -19,6 +19,7 @@ from quell.engine.http_body import JSON_TYPES, Gone, body_of, check_type, header
 from quell.engine.http_parts import Parts
 from quell.engine.http_problem import COMMON, JSON, PROBLEM_JSON, Headers, HttpError, ProblemDetails, refuse
 from quell.engine.http_table import Operation
+from quell.engine.journal_format import JournalError
 from quell.grammar.diagnostics import did_you_mean
 
 MAX_BODY = 1 << 16
@@ -157,7 +158,9 @@ async def answer(parts: Parts, operation: Operation, request: Request) -> Respon
 def _told(error: Exception) -> tuple[ProblemDetails, Headers]:
     """What a part of the service could not do, where it says so itself, else that something failed."""
     message, hint = getattr(error, "message", None), getattr(error, "hint", None)
-    if isinstance(error.__cause__, OSError):  # its text names folders of the server
+    if isinstance(error, JournalError):  # no fault of whoever asks
+        told = refuse("internal", error.message, hint=error.hint)
+    elif isinstance(error.__cause__, OSError):  # its text names folders of the server
         _log.error("answering a request failed: %s", error)
         told = refuse("disk")
     elif isinstance(message, str) and type(error).__module__.startswith("quell."):

@@ -13,7 +13,6 @@ from quell.engine.hand_calls import Time
 from quell.engine.http_call import Answer, Call
 from quell.engine.http_pressure import HttpFigures
 from quell.engine.http_problem import PROBLEM_JSON, RETRY_AFTER, details, refuse
-from quell.engine.journal_format import JournalError
 from quell.engine.service_types import VersionInfo
 from quell.grammar.diagnostics import did_you_mean
 from quell.signals.list_base import PolicyList
@@ -122,11 +121,7 @@ async def decision(call: Call) -> Any:
     """GET /v1/decisions/{seq}."""
     call.known()
     assert call.parts.decision is not None
-    number = _number(call)
-    try:
-        return _found(await call.parts.decision(number), number)
-    except JournalError as error:  # no fault of whoever asks
-        raise refuse("internal", error.message, hint=error.hint) from None
+    return _found(await call.parts.decision(_number(call)), _number(call))
 
 
 async def explanation(call: Call) -> Any:

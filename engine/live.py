@@ -190,9 +190,8 @@ class Live:
         self._refresh()
         wall = self._clock()
         last = max(wall // 1_000_000, self._newest)
-        since = (
-            since if self._recalled < since <= last else 0
-        )  # who asked before does not know what came back
+        if not self._recalled < since <= last:  # who asked before does not know what came back
+            since = 0
         first, minute = max(since, last - SECONDS + 1), max(since // 60, last // 60 - MINUTES + 1)
         others = self._tally.others.totals()
         files = self._bundle().analysis.files

@@ -24,7 +24,7 @@ from quell.engine.compile import Build
 from quell.engine.reload_check import Checked
 from quell.engine.reload_compile import Compiler
 from quell.engine.reload_files import Look, look
-from quell.engine.reload_findings import broken, merged, plain, said
+from quell.engine.reload_findings import Refusal, broken, merged, plain, said
 from quell.engine.reload_freeze import Staged, Unsettled, cards
 from quell.engine.reload_history import HistoryError
 from quell.engine.reload_process import Checker, changes
@@ -53,18 +53,6 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     pinned: VersionInfo | None = None
     busy: bool = False
     watching: Mode = "off"
-
-
-class Refusal(Exception):
-    """An attempt that ends here, with the findings to show; `undone` where they say nothing of the bundle."""
-
-    def __init__(
-        self, findings: tuple[Finding, ...], errors: int | None = None, undone: bool = False
-    ) -> None:
-        super().__init__(findings[0].message if findings else "")
-        self.undone = undone
-        self.findings = findings
-        self.errors = len(findings) if errors is None else errors
 
 
 class Reloader:

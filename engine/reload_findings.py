@@ -12,6 +12,19 @@ from quell.grammar.diagnostics import PolicyError, did_you_mean
 _MISSING = "missing-file"
 
 
+class Refusal(Exception):
+    """A version that cannot be taken, with the findings to show, the first of so many `errors`; `undone`
+    where they say nothing of the bundle, as it could not be checked."""
+
+    def __init__(
+        self, findings: tuple[Finding, ...], errors: int | None = None, undone: bool = False
+    ) -> None:
+        super().__init__(findings[0].message if findings else "")
+        self.undone = undone
+        self.findings = findings
+        self.errors = len(findings) if errors is None else errors
+
+
 def plain(message: str, hint: str = "") -> Finding:
     """A finding that is about no file."""
     return Finding("", 0, message, "", hint)

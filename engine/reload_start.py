@@ -20,7 +20,7 @@ from quell.engine.asking import SetupError
 from quell.engine.compile import Build
 from quell.engine.reload_compile import Compiler
 from quell.engine.reload_files import look
-from quell.engine.reload_findings import broken, merged, plain, said
+from quell.engine.reload_findings import Refusal, broken, merged, plain, said
 from quell.engine.reload_freeze import Staged, Unsettled
 from quell.engine.reload_history import HistoryError
 from quell.engine.reload_process import Checker, changes
@@ -61,17 +61,6 @@ class StartError(Exception):
         self.findings, self.errors, self.message = findings, errors, message
 
 
-class _Refused(Exception):
-    """A version that cannot be started with; `undone` where it could not be checked."""
-
-    def __init__(
-        self, findings: tuple[Finding, ...], errors: int | None = None, undone: bool = False
-    ) -> None:
-        super().__init__(findings[0].message)
-        self.undone = undone
-        self.findings, self.errors = findings, len(findings) if errors is None else errors
-
-
 async def start(
     policies: Path,
     versions: Versions,
@@ -107,7 +96,7 @@ class _Start:
             if staged is not None:
                 self._tried = staged.content
             return await self._wanted() or await self._pinned() or await self._folder(staged)
-        except _Refused as refused:
+        except Refusal as refused:
             return await self._last_good(refused)
         finally:
             if staged is not None:
@@ -152,7 +141,7 @@ class _Start:
             folder = self.versions.folder(number)
             changed = await changes(self._checker, folder, self._live_folder())
             build = await self._compiled(content, self.versions.name(number))
-        except (VersionError, _Refused) as error:
+        except (VersionError, Refusal) as error:
             self._warn(f"version {number} was put back, but cannot be used: {error}")
             return None
         changed = (f"version {number} again", *changed)
@@ -165,15 +154,15 @@ class _Start:
             return None
         try:
             build = await self._compiled(self.versions.content(live.number), self.versions.name(live.number))
-        except _Refused:
+        except Refusal:
             return None
         outcome = self._outcome("unchanged", live)
         return self._started(build, live, outcome, self._tried)
 
     async def _folder(self, staged: Staged | None) -> Started:
-        """What is in the folder. Raises _Refused."""
+        """What is in the folder. Raises Refusal."""
         if staged is None:
-            raise _Refused((plain("files of the bundle are being written all the time"),))
+            raise Refusal((plain("files of the bundle are being written all the time"),))
         live = self.versions.live
         if live is not None and not staged.problems and staged.content == self.versions.content(live.number):
             name = self.versions.name(live.number)
@@ -186,16 +175,16 @@ class _Start:
         await compiling
         if checked.undone:
             self._tried = ""  # it is not known for bad: it is taken when it comes again
-            raise _Refused(checked.findings, undone=True)
+            raise Refusal(checked.findings, undone=True)
         if errors:
-            raise _Refused(findings, errors)
+            raise Refusal(findings, errors)
         await self._whole(staged)
         build = await self._compiled(staged.content, staged.name)
         if live is not None and live.digest == build.version:
             return self._started(build, live, self._outcome("unchanged", live))
         return self._new(build, staged.content, checked.changed, BY, "start")
 
-    async def _last_good(self, refused: _Refused) -> Started:
+    async def _last_good(self, refused: Refusal) -> Started:
         """The last version that was live and can still be used, since the folder's bundle is refused. Raises
         StartError."""
         ignored, live = self.versions.ignored(), self.versions.live
@@ -209,7 +198,7 @@ class _Start:
             content, name = self.versions.content(info.number), self.versions.name(info.number)
             try:
                 build = await self._compiled(content, name)
-            except _Refused as worse:
+            except Refusal as worse:
                 more.append(plain(f"version {info.number} cannot be used either: {worse}"))
                 continue
             if info != live:
@@ -246,17 +235,17 @@ class _Start:
             raise HistoryError(f"the version cannot be kept: {said(error)}") from error
 
     async def _compiled(self, content: str, name: str) -> Build:
-        """A kept version, compiled, with somebody to answer its models. Raises _Refused."""
+        """A kept version, compiled, with somebody to answer its models. Raises Refusal."""
         try:
             folder = self.versions.folder_of(content)
             build = await asyncio.to_thread(self.compiler.compile, folder, name)
             self._usable(build)
         except PolicyError as error:
-            raise _Refused(*broken(error)) from error
+            raise Refusal(*broken(error)) from error
         except SetupError as error:
-            raise _Refused((plain(str(error), "set what is missing in the server's environment"),)) from error
+            raise Refusal((plain(str(error), "set what is missing in the server's environment"),)) from error
         except (OSError, VersionError, msgspec.MsgspecError) as error:
-            raise _Refused((plain(f"the frozen copy cannot be read: {error}"),)) from error
+            raise Refusal((plain(f"the frozen copy cannot be read: {error}"),)) from error
         return build
 
     def _new(
@@ -266,7 +255,7 @@ class _Start:
         try:
             name = self.versions.manifest(content).name
         except (OSError, msgspec.MsgspecError) as error:
-            raise _Refused((plain(f"the frozen copy cannot be read: {error}"),)) from error
+            raise Refusal((plain(f"the frozen copy cannot be read: {error}"),)) from error
         info = self.versions.give(build.version, content, name, by, why, changed, ignored)
         outcome = self._outcome("live", info, by=by, why=why)
         self.versions.note(outcome, content, ignored)
@@ -276,7 +265,7 @@ class _Start:
         self,
         result: Literal["live", "unchanged", "refused", "failed"],
         info: VersionInfo | None,
-        refused: _Refused | None = None,
+        refused: Refusal | None = None,
         by: str = BY,
         why: str = "start",
     ) -> ReloadOutcome:

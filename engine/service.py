@@ -112,7 +112,7 @@ class Service(Keeping):
         the disk, or at the gate. Labels by hand are refused unless `by_hand`. Raises ValueError, before the
         event is counted, for a deadline that is no number of seconds."""
         if self._gate is not None:
-            return asyncio.ensure_future(self._through_gate(event, deadline, by_hand))
+            return asyncio.ensure_future(self._through_gate(event, self._key, deadline, by_hand))
         if self.journal is not None and self.journal.problem and not self.journal.flush():
             return self._unwritten()
         began = time.perf_counter()
@@ -151,8 +151,6 @@ class Service(Keeping):
     ) -> Made | asyncio.Future[Made]:
         """As `begin`, with the digest of a key that goes into the journal with the event; whether it came
         before is for `once` to say."""
-        if self._gate is not None:
-            return asyncio.ensure_future(self._keyed_through_gate(event, key, deadline, by_hand))
         self._key = key
         try:
             return self.begin(event, deadline, by_hand)
@@ -332,15 +330,7 @@ class Service(Keeping):
             await waiting
         return True
 
-    async def _through_gate(self, event: bytes, deadline: float | None, by_hand: bool) -> Made:
-        if not await self._at_gate():
-            return self._busy()
-        made = self.begin(event, deadline, by_hand)
-        return await made if isinstance(made, asyncio.Future) else made
-
-    async def _keyed_through_gate(
-        self, event: bytes, key: bytes, deadline: float | None, by_hand: bool
-    ) -> Made:
+    async def _through_gate(self, event: bytes, key: bytes, deadline: float | None, by_hand: bool) -> Made:
         if not await self._at_gate():
             return self._busy()
         made = self.begin_keyed(event, key, deadline, by_hand)

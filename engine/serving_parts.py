@@ -25,7 +25,7 @@ from quell.engine.once import OnceFigures
 from quell.engine.outbox_types import OutboxFigures
 from quell.engine.reload import Status as ReloadStatus
 from quell.engine.serving import Restart, Serving
-from quell.engine.sinks_named import unset
+from quell.engine.sinks_named import not_set_up
 from quell.engine.snapshots import SnapshotFigures
 
 RECALLING = 120.0
@@ -61,7 +61,7 @@ def status_of(running: Serving, access: Access | None = None) -> ServingStatus:
         warnings.append(f"the outbox cannot be written: {outbox.problem}")
     for name, sink in outbox.sinks.items():
         if sink.unset:
-            (told,) = unset({name: sink.rules or ()}, ())
+            told = not_set_up(name, sink.rules or ())
             warnings.append(f"{told.message} ({told.hint})")
         elif sink.configured and sink.trouble:
             warnings.append(f"the sink `{name}` takes nothing: {sink.trouble}")

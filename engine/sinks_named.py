@@ -39,14 +39,13 @@ def sinks_named(analysis: Analysis) -> dict[str, tuple[str, ...]]:
 
 def unset(named: Mapping[str, Collection[str]], configured: Collection[str]) -> list[Unset]:
     """The sinks that are named and not set up, in order of name, as they are told."""
-    return [
-        Unset(sink, f"the sink `{sink}` of {who(named[sink])} is not set up: {_BECOMES}", to_write(sink))
-        for sink in sorted(named)
-        if sink not in configured
-    ]
+    return [not_set_up(sink, named[sink]) for sink in sorted(named) if sink not in configured]
 
 
-_BECOMES = "what is sent there becomes dead letters"
+def not_set_up(sink: str, rules: Collection[str]) -> Unset:
+    """What is told of a sink that these rules send to and nobody has set up."""
+    becomes = "what is sent there becomes dead letters"
+    return Unset(sink, f"the sink `{sink}` of {who(rules)} is not set up: {becomes}", to_write(sink))
 
 
 def unused(named: Collection[str], configured: Collection[str]) -> list[str]:

@@ -35,6 +35,15 @@ def written(folder: Path, entries: list[Entry]) -> None:
     journal.close()
 
 
+def unneeded(folder: Path) -> Journal:
+    """A journal of 30 entries in small segments that nobody needs any more."""
+    journal = Journal.open(folder, durability="off", segment_bytes=SMALL, packs=False)
+    for entry in events(1, 30):
+        put(journal, entry)
+    journal.keep_from = 1000
+    return journal
+
+
 def closed(folder: Path) -> list[Path]:
     """The segments that can be packed."""
     return sorted(folder.glob("*.qj"), key=lambda path: path.stem.split("-")[1])[:-1]
@@ -168,10 +177,7 @@ def test_nothing_that_is_needed_is_dropped(tmp_path: Path) -> None:
 def test_a_clock_that_is_set_forward_empties_no_journal(tmp_path: Path) -> None:
     """Nothing is dropped for its age until the clock has gone evenly for an hour; what was written while it
     was a year ahead is as old as what was written after it."""
-    journal = Journal.open(tmp_path, durability="off", segment_bytes=SMALL, packs=False)
-    for entry in events(1, 30):
-        put(journal, entry)
-    journal.keep_from = 1000
+    journal = unneeded(tmp_path)
     paths = sorted(tmp_path.glob("*.qj"))
     start, day, year = time.time(), 24 * 3600.0, 365 * 24 * 3600.0
     for path, then in zip(paths, (start, start + year, start + 2), strict=False):
@@ -193,10 +199,7 @@ def test_a_clock_that_is_set_forward_empties_no_journal(tmp_path: Path) -> None:
 
 
 def test_a_clock_that_stays_where_it_was_set_is_believed(tmp_path: Path) -> None:
-    journal = Journal.open(tmp_path, durability="off", segment_bytes=SMALL, packs=False)
-    for entry in events(1, 30):
-        put(journal, entry)
-    journal.keep_from = 1000
+    journal = unneeded(tmp_path)
     steady, year, start = [0.0], 365 * 24 * 3600.0, time.time()
     number = len(list(tmp_path.glob("*.qj")))
     looks = keeper(
@@ -209,10 +212,7 @@ def test_a_clock_that_stays_where_it_was_set_is_believed(tmp_path: Path) -> None
 
 
 def test_segments_are_dropped_for_their_age_and_for_room(tmp_path: Path) -> None:
-    journal = Journal.open(tmp_path, durability="off", segment_bytes=SMALL, packs=False)
-    for entry in events(1, 30):
-        put(journal, entry)
-    journal.keep_from = 1000
+    journal = unneeded(tmp_path)
     paths = sorted(tmp_path.glob("*.qj"))
     day = 24 * 3600
     for path, days in zip(paths, (9, 8, 7, 3), strict=False):
