@@ -106,15 +106,10 @@ class Reloader:
     # ---------------------------------------------------------------- from outside
 
     async def watch(self) -> None:
-        """Take what changes in the folder, and what `quell versions put-back` asks for, until cancelled; then
-        it is closed."""
-        try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._watch_folder())
-                both.create_task(answer_requests(self.versions.requests, self.put_back))
-        except asyncio.CancelledError:
-            await self.close()
-            raise
+        """Take what changes in the folder, and what `quell versions put-back` asks for, until cancelled."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._watch_folder())
+            both.create_task(answer_requests(self.versions.requests, self.put_back))
 
     async def _watch_folder(self) -> None:
         async with contextlib.aclosing(self._watch.changes()) as told:

@@ -222,6 +222,7 @@ class Serving:
         for task in self._tasks[1:]:
             task.cancel()
         await asyncio.gather(*self._tasks[1:], return_exceptions=True)
+        await self.reloader.close()  # whoever asked may be gone; what goes live now would be in no journal
         await self.service.close()
         self._pass()
         await self.outbox.close(grace)

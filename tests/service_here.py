@@ -120,6 +120,7 @@ async def kill(running: Serving) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await running.reloader.close()
     if service.engine.remotes is not None:
         await service.engine.remotes.close()
     journal._closed = True

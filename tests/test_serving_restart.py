@@ -17,6 +17,7 @@ from quell.engine.events import Decoded
 from quell.engine.explain import Account, Explainer
 from quell.engine.hand import made
 from quell.engine.journal import read
+from quell.engine.reload_check import Checked
 from quell.engine.serving import Serving, Setup, serving
 from quell.engine.settle import Hit
 from quell.engine.stepper import Observer, Stepper
@@ -423,3 +424,40 @@ def test_what_killed_processes_had_begun_to_write_is_taken_away(
             assert kept.exists()
 
     asyncio.run(main())
+
+
+# ------------------------------------------------------------------ a reload under way at the end
+
+
+class Never:
+    """A check that does not end."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+
+    async def check(self, folder: Path, against: Path | None = None, tests: bool = True) -> Checked:
+        """Check a bundle."""
+        self.begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+def test_a_reload_that_somebody_asked_for_ends_with_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here(monkeypatch)
+
+    async def main() -> None:
+        write_bundle(tmp_path / "policies", texts_of(1))
+        async with serving(tmp_path / "policies", tmp_path / "data") as running:
+            checker: Any = Never()
+            running.reloader.checker = checker
+            write_bundle(tmp_path / "policies", texts_of(2))
+            asked = asyncio.ensure_future(running.reloader.reload("ana"))
+            await checker.begun.wait()
+        assert not running.reloader.status.busy
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        assert [entry.version for entry in read(tmp_path / "data" / "journal")] == [1]
+
+    asyncio.run(asyncio.wait_for(main(), 60))
